@@ -1,0 +1,122 @@
+import type { Input } from "@pulumi/pulumi";
+import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
+
+/**
+ * A stack's configuration as the composition reads it: checked, complete, every default filled in,
+ * virtual boards resolved to where they answer. Composing needs no further decision.
+ */
+export interface StackConfig {
+  releases: ReleaseVersions;
+  certificates: CertificateConfig;
+  /** Names of the client certificates, in the order of the stack file. */
+  clients: string[];
+  boards: BoardConfig[];
+  /** What is accepted but should be known; one line each, path first. */
+  warnings: string[];
+}
+
+/** Versions as their tags name them: with the leading `v`. */
+export interface ReleaseVersions {
+  buildkit: string;
+  containerd: string;
+  runc: string;
+  rootlesskit: string;
+  /** The stack's lock: sha256, 64 lower-case hex digits, by upstream's asset name. */
+  checksums: Record<string, string>;
+}
+
+/** Where a board has its releases from. */
+export type ReleaseSource =
+  /** The board fetches `<mirror>/<owner>/<repo>/releases/download/<tag>/<asset>`; no slash at the end. */
+  | { kind: "mirror"; mirror: string }
+  /** This machine pushes files from `folder` (absolute), named as upstream's assets, over SSH. */
+  | { kind: "push"; folder: string };
+
+export type KeyAlgorithm = "ECDSA" | "ED25519";
+
+export interface CertificateConfig {
+  /** ECDSA means P-256. */
+  algorithm: KeyAlgorithm;
+  organization: string;
+  caValidityHours: number;
+  caEarlyRenewalHours: number;
+  /** Of server and client certificates. */
+  validityHours: number;
+  earlyRenewalHours: number;
+  /** Whether Pulumi refuses to delete the CA. */
+  protectCa: boolean;
+  /** DNS names and addresses added to every server certificate. */
+  extraNames: CertificateNames;
+}
+
+export interface CertificateNames {
+  dnsNames: string[];
+  ipAddresses: string[];
+}
+
+export type Platform = "linux/amd64" | "linux/arm64" | "linux/riscv64";
+
+export type Worker = "oci" | "containerd";
+
+export type Network = "bridge" | "host";
+
+/** Exactly one way to the private key. */
+export type SshKey =
+  /** The agent behind SSH_AUTH_SOCK at the time of the run; `socket` is its path. */
+  | { kind: "agent"; socket: string }
+  /** The PEM text of a key, from a file or a secret: a Pulumi secret either way. */
+  | { kind: "privateKey"; privateKey: Input<string> };
+
+export interface SshConnection {
+  host: string;
+  port: number;
+  user: string;
+  /** `ssh-ed25519 AAAA…` or `ecdsa-sha2-nistp256 AAAA…`: type and base64, nothing else. */
+  hostKey: string;
+  key: SshKey;
+  /** The host that connections go through. */
+  jump?: SshConnection;
+}
+
+export interface ListenAddress {
+  /** An IP address; IPv6 without brackets. */
+  address: string;
+  port: number;
+}
+
+export interface Proxies {
+  http?: string;
+  https?: string;
+  no?: string[];
+}
+
+export interface BoardConfig {
+  name: string;
+  /** A board of the proving ground. */
+  virtual: boolean;
+  connection: SshConnection;
+  platform: Platform;
+  /** What the builder offers: `platform`, or `buildkitd.worker.platforms` where that is set. */
+  platforms: string[];
+  worker: Worker;
+  network: Network;
+  rootless: boolean;
+  listen: ListenAddress;
+  socketActivation: boolean;
+  /** As clients reach it: `tcp://host:port`. */
+  endpoint: string;
+  /** Every name and address of the server certificate, without duplicates, the endpoint's host first. */
+  certificateNames: CertificateNames;
+  /** The host of `endpoint`, without brackets: what clients verify. */
+  serverName: string;
+  /** Where metrics are served, on loopback: `127.0.0.1:6060`. */
+  metricsAddress?: string;
+  /** Environment of buildkitd: proxies in upper case, OTEL_* variables; sorted by name. */
+  environment: Record<string, string>;
+  proxies: Proxies;
+  source: ReleaseSource;
+  removeCacheOnDelete: boolean;
+  /** The way out for a dead board: delete runs nothing on the host. */
+  abandon: boolean;
+  buildkitd: BuildkitdSettings;
+}
