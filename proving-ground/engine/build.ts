@@ -1,0 +1,41 @@
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { thisMachine } from "../golang.ts";
+import { toStderr } from "../progress.ts";
+import { buildEngine, engineVersion } from "./engine.ts";
+
+const usage = `Builds the Pulumi engine ${engineVersion} and its Node.js language host from Go modules, for machines
+that Pulumi publishes no programs for. The result is static: copy the folder there and put it on PATH.
+
+Usage: node proving-ground/engine/build.ts --out DIR [--arch ARCH] [--os OS]
+
+  --out DIR    where pulumi and pulumi-language-nodejs are written; made if missing
+  --arch ARCH  Go's name of the architecture, such as riscv64 (default: ${thisMachine.goarch})
+  --os OS      Go's name of the operating system (default: ${thisMachine.goos})
+
+Example: node proving-ground/engine/build.ts --arch riscv64 --out pulumi-riscv64
+`;
+
+try {
+  const { values } = parseArgs({
+    options: {
+      out: { type: "string" },
+      arch: { type: "string", default: thisMachine.goarch },
+      os: { type: "string", default: thisMachine.goos },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(usage);
+  } else {
+    if (!values.out) throw new Error("--out: missing; name the folder to write the engine into");
+    const folder = resolve(values.out);
+    await buildEngine({ goos: values.os, goarch: values.arch, folder, log: toStderr });
+    process.stdout.write(
+      `Built Pulumi ${engineVersion} for ${values.os}/${values.arch} in ${folder}\n`,
+    );
+  }
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,123 @@
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { execa } from "execa";
+
+/** Operating system and architecture in Go's words. */
+export interface GoTarget {
+  goos: string;
+  goarch: string;
+}
+
+/** The machine that this runs on. */
+export const thisMachine: GoTarget = {
+  goos: process.platform === "win32" ? "windows" : process.platform,
+  goarch: { x64: "amd64", arm: "arm", ia32: "386" }[process.arch as string] ?? process.arch,
+};
+
+/** What `goBuild` builds, and how. */
+export interface GoBuild extends GoTarget {
+  /** The main module's folder: one with a go.mod and a complete go.sum. */
+  module: string;
+  /** Import paths or `./` paths of main packages. */
+  packages: string[];
+  /** Where the programs go: a folder that exists, or for one package a file. */
+  output: string;
+  /** Values set at link time, from `import/path.Variable` to the value. */
+  variables?: Record<string, string>;
+  tags?: string[];
+  /** C compiler for cgo. Without it, cgo is off, and the programs are static. */
+  cgo?: { CC: string; CGO_CFLAGS: string; CGO_LDFLAGS: string };
+}
+
+/**
+ * Runs `go build` and leaves stripped programs without paths of this machine in them.
+ *
+ * @throws one message with the compiler's last lines; or `needsGo` when there is no toolchain.
+ */
+export async function goBuild(build: GoBuild): Promise<void> {
+  const variables = Object.entries(build.variables ?? {}).map(
+    ([name, value]) => `-X ${name}=${value}`,
+  );
+  const linker = build.cgo ? ["-linkmode external", "-extldflags -static"] : [];
+  await go(
+    [
+      "build",
+      "-trimpath",
+      `-p=${availableParallelism()}`,
+      `-tags=${(build.tags ?? []).join(",")}`,
+      `-ldflags=${["-s", "-w", ...linker, ...variables].join(" ")}`,
+      `-o=${build.output}`,
+      ...build.packages,
+    ],
+    build.module,
+    { GOOS: build.goos, GOARCH: build.goarch, CGO_ENABLED: build.cgo ? "1" : "0", ...build.cgo },
+  );
+}
+
+/**
+ * Fetches `module` at `version` into Go's module cache by the machine's own proxy settings, and
+ * returns its folder there, with the go.mod and go.sum that its authors published.
+ *
+ * The checksum database vouches for the content as far as the machine's settings ask it; `sum`, where
+ * given, is compared as well.
+ */
+export async function goModule(module: string, version: string, sum?: string): Promise<string> {
+  const { stdout } = await go(["mod", "download", "-json", `${module}@${version}`]);
+  const { Dir, Sum } = JSON.parse(stdout) as { Dir: string; Sum: string };
+  if (sum !== undefined && Sum !== sum)
+    throw new Error(
+      `${module}@${version}: the module proxy served ${Sum}, but ${sum} is pinned. ` +
+        "Do not use it; look at what `go env GOPROXY` names.",
+    );
+  return Dir;
+}
+
+/** Runs `go`, in `cwd` if given, with settings of ours where the user's would change the result. */
+async function go(args: string[], cwd?: string, env?: Record<string, string>) {
+  await checkGo();
+  const result = await execa("go", args, {
+    reject: false,
+    ...(cwd && { cwd }),
+    env: { GOWORK: "off", GOFLAGS: "-mod=readonly -buildvcs=false", ...env },
+  });
+  if (result.failed) {
+    const output = (result.stderr || result.stdout || result.shortMessage || "").trim();
+    const tail = output.split("\n").slice(-15).join("\n  ");
+    throw new Error(`go ${args[0]} ${args.at(-1)}: failed:\n  ${tail}`);
+  }
+  return result;
+}
+
+/** The message of a machine without a Go toolchain that could build what we need. */
+export class NeedsGo extends Error {
+  constructor(found: string) {
+    super(
+      `go: ${found}, but 1.21 or newer is needed to build what cannot be downloaded here. ` +
+        "Install Go (https://go.dev/dl, or your distribution's package), or let this machine " +
+        "reach the official downloads (https://get.pulumi.com and https://github.com).",
+    );
+  }
+}
+
+/**
+ * Go 1.21 and newer fetch by themselves the toolchain that a go.mod asks for; older ones only fail,
+ * late and without a hint.
+ */
+async function checkGo(): Promise<void> {
+  goVersion ??= execa("go", ["env", "GOVERSION"], {
+    reject: false,
+    env: { GOTOOLCHAIN: "local" },
+  }).then(({ stdout, failed }) => (failed ? "" : String(stdout).trim()));
+  const version = await goVersion;
+  if (!version) throw new NeedsGo("not found on PATH");
+  const [, major, minor] = /^go(\d+)\.(\d+)/.exec(version) ?? [];
+  // A development version ("devel …") has no number; it is newer.
+  if (major !== undefined && (Number(major) < 1 || (Number(major) === 1 && Number(minor) < 21)))
+    throw new NeedsGo(`${version} found`);
+}
+let goVersion: Promise<string> | undefined;
+
+/** The files that pin a module of ours, for a content key. */
+export async function modulePins(folder: string): Promise<Uint8Array[]> {
+  return Promise.all(["go.mod", "go.sum"].map((name) => readFile(`${folder}/${name}`)));
+}
