@@ -1,0 +1,113 @@
+import { stringify, type TomlTable, type TomlValue } from "smol-toml";
+import type { BuildkitdSettings, ContainerdRuntimeSettings, WorkerSettings } from "./settings.ts";
+
+/** Where BuildKit keeps its state when the settings name no `root`. */
+export const defaultRoot = "/var/lib/buildkit";
+
+/** The socket of the containerd that a board's units start. */
+export const containerdSocket = "/run/containerd/containerd.sock";
+
+/** The one worker that a buildkitd runs. */
+export type BuildkitdWorker = "oci" | "containerd";
+
+/** What `RUN` steps see: a bridge of their own behind NAT, or the host's network. */
+export type BuildkitdNetwork = "bridge" | "host";
+
+/** Absolute paths on the board. */
+export interface BuildkitdTlsPaths {
+  /** Authority of the client certificates; its presence makes them compulsory. */
+  ca: string;
+  cert: string;
+  key: string;
+}
+
+/** Everything that decides the content of a buildkitd.toml. */
+export interface BuildkitdTomlArgs {
+  /** What the user has set; whatever is not set is left to buildkitd's own defaults. */
+  settings: BuildkitdSettings;
+  worker: BuildkitdWorker;
+  network: BuildkitdNetwork;
+  /** In buildkitd's form, for example `unix:///run/buildkit/buildkitd.sock`, `tcp://0.0.0.0:1234`, `fd://`. */
+  addresses: string[];
+  tls: BuildkitdTlsPaths;
+  /** Absolute path of the runc that either worker uses. */
+  runc: string;
+  rootless: boolean;
+  /** `127.0.0.1:6060`: metrics and pprof, without authentication. Default: none. */
+  metricsAddress?: string;
+}
+
+const header = `# Written by buildhosts: what is changed here is overwritten. Change the stack's configuration instead.
+`;
+
+/**
+ * The text of a buildkitd.toml. The same arguments give the same bytes, whatever the order of their
+ * keys, so that a file changes only when a decision does.
+ */
+export function renderBuildkitdToml(args: BuildkitdTomlArgs): string {
+  const { worker, registry, ...rest } = args.settings;
+  const document = {
+    ...rest,
+    root: rest.root ?? defaultRoot,
+    grpc: {
+      ...rest.grpc,
+      address: args.addresses,
+      debugAddress: args.metricsAddress,
+      tls: { ca: args.tls.ca, cert: args.tls.cert, key: args.tls.key },
+    },
+    worker: workerTables(args),
+    registry,
+  };
+  return header + stringify(sorted(document));
+}
+
+/**
+ * Both workers' tables. The one that is not chosen is switched off by name: left out, it would be
+ * detected, and the first of two workers serves every build.
+ */
+function workerTables(args: BuildkitdTomlArgs): Record<BuildkitdWorker, object> {
+  const common = {
+    ...args.settings.worker,
+    enabled: true,
+    networkMode: args.network,
+    rootless: args.rootless ? true : undefined,
+  };
+  return args.worker === "oci"
+    ? { oci: { ...common, binary: args.runc }, containerd: { enabled: false } }
+    : {
+        oci: { enabled: false },
+        containerd: {
+          ...common,
+          address: containerdSocket,
+          runtime: containerdRuntime(args.settings.worker, args.runc),
+        },
+      };
+}
+
+const runcRuntime = "io.containerd.runc.v2";
+
+/** The runtime by name, because buildkitd drops `options` where `name` is missing. */
+function containerdRuntime(
+  worker: WorkerSettings | undefined,
+  runc: string,
+): ContainerdRuntimeSettings {
+  const runtime = { name: runcRuntime, ...worker?.runtime };
+  return runtime.name === runcRuntime
+    ? { ...runtime, options: { ...runtime.options, ...{ BinaryName: runc } } }
+    : runtime;
+}
+
+/** A copy with the keys of every table in alphabetical order, and without what is undefined. */
+function sorted(table: object): TomlTable {
+  return Object.fromEntries(
+    Object.entries(table)
+      .filter(([, value]) => value !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, value]) => [key, sortedValue(value)]),
+  );
+}
+
+function sortedValue(value: unknown): TomlValue {
+  if (Array.isArray(value)) return value.map(sortedValue);
+  return typeof value === "object" && value !== null ? sorted(value) : (value as TomlValue);
+}
