@@ -1,0 +1,16 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const PARTS = ["common", "preflight", "install", "stage", "activate", "remove", "main"];
+
+/** The script that does the work on a board: the files of `boardctl/`, one after the other. */
+export const boardctl: string = PARTS.map((part) =>
+  readFileSync(join(import.meta.dirname, "boardctl", `${part}.sh`), "utf8"),
+).join("\n");
+
+/** By which a changed script is seen in a diff: 12 hex digits of its sha256. */
+export const boardctlId: string = createHash("sha256").update(boardctl).digest("hex").slice(0, 12);
+
+/** Where `preflight` puts it. */
+export const BOARDCTL = "/usr/local/lib/buildhosts/boardctl";

@@ -1,0 +1,290 @@
+# shellcheck shell=sh
+# activate: the selected releases, configuration and certificates are in use, and a client with a
+# certificate of the CA was answered. When that fails, what ran before runs again and the exit is not 0.
+
+# Where each file of a generation is seen on the board.
+each_link() { # each_link GENERATION: lines "PATH TARGET"
+  for part in containerd buildkit rootlesskit; do
+    for file in "$1/$part/bin"/*; do
+      [ -e "$file" ] && printf '%s %s\n' "/usr/local/bin/${file##*/}" "$HOME_DIR/current/$part/bin/${file##*/}"
+    done
+  done
+  printf '%s %s\n' /usr/local/sbin/runc "$HOME_DIR/current/runc/bin/runc"
+  for file in buildkitd.toml buildkitd.env; do
+    [ -e "$1/config/$file" ] && printf '%s %s\n' "$ETC_DIR/$file" "$HOME_DIR/current/config/$file"
+  done
+  for file in ca.pem cert.pem key.pem; do
+    printf '%s %s\n' "$ETC_DIR/$file" "$HOME_DIR/current/certificates/$file"
+  done
+}
+
+# Our links, found by where they point to.
+our_links() {
+  find /usr/local/bin /usr/local/sbin "$ETC_DIR" -maxdepth 1 -type l 2>/dev/null | while read -r path; do
+    case $(readlink "$path") in "$HOME_DIR"/current/*) printf '%s\n' "$path" ;; *) ;; esac
+  done
+}
+
+# displace PATH: a file that is not ours makes room, and comes back on removal.
+displace() {
+  [ -e "$1" ] || [ -L "$1" ] || return 0
+  case $(readlink "$1" 2>/dev/null) in "$HOME_DIR"/*) return 0 ;; *) ;; esac
+  [ ! -e "$HOME_DIR/displaced$1" ] || return 0
+  mkdir -p "$HOME_DIR/displaced$(dirname "$1")"
+  mv "$1" "$HOME_DIR/displaced$1"
+  say "$BOARD: $1 of an earlier installation was put aside; removal puts it back"
+}
+
+# The unit files of a configuration: NAME for NAME in the unit folder, and drop-ins as UNIT__NAME.conf.
+unit_path() {
+  case $1 in
+    *__*) printf '%s/%s.d/%s' "$UNIT_DIR" "${1%%__*}" "${1#*__}" ;;
+    *) printf '%s/%s' "$UNIT_DIR" "$1" ;;
+  esac
+}
+unit_files() { # unit_files CONFIG: names of the unit files in that configuration
+  for file in "$1"/*.service "$1"/*.socket "$1"/*__*.conf; do
+    [ -e "$file" ] && printf '%s\n' "${file##*/}"
+  done
+}
+
+# Units are copied, not linked: systemd treats a linked unit as the administrator's and drops it on `disable`.
+place_units() { # place_units CONFIG
+  units_changed=false
+  mkdir -p "$UNIT_DIR"
+  for name in $(unit_files "$1"); do
+    path=$(unit_path "$name")
+    mkdir -p "$(dirname "$path")"
+    if [ -e "$path" ] && ! grep -qx "$name" "$HOME_DIR/units" 2>/dev/null; then displace "$path"; fi
+    grep -qx "$name" "$HOME_DIR/units" 2>/dev/null || printf '%s\n' "$name" >>"$HOME_DIR/units"
+    place_file "$1/$name" "$path" 644 && units_changed=true
+  done
+  # Units of the configuration before that this one does not have.
+  while read -r name; do
+    [ -e "$1/$name" ] && continue
+    case $name in *.service | *.socket) systemctl disable --now --quiet "$name" 2>/dev/null ;; *) ;; esac
+    rm -f "$(unit_path "$name")"
+    units_changed=true
+  done <"$HOME_DIR/units"
+  unit_files "$1" >"$HOME_DIR/units.new" && mv -f "$HOME_DIR/units.new" "$HOME_DIR/units"
+  [ "$units_changed" = false ] || systemctl daemon-reload
+}
+
+# switch_to GENERATION: after this one rename, everything on the board is that generation's.
+switch_to() {
+  mkdir -p "$ETC_DIR"
+  each_link "$1" | while read -r path target; do displace "$path"; link "$target" "$path"; done
+  place_units "$1/config"
+  sync
+  link "$1" "$HOME_DIR/current"
+  our_links | while read -r path; do [ -e "$path" ] || rm -f "$path"; done
+  # A rename reaches the disk before the service is told: power may go at any time.
+  sync
+}
+
+differs() { # differs OLD NEW PATH: does this file or folder of the generations differ?
+  [ -n "$1" ] || return 0
+  [ "$(readlink -f "$1/$3" 2>/dev/null)" = "$(readlink -f "$2/$3" 2>/dev/null)" ] && return 1
+  ! cmp -s "$1/$3" "$2/$3"
+}
+
+has_unit() { [ -e "$1/config/$2" ]; }
+
+# The unit that has to be up for clients to get in: the socket, where systemd listens.
+entry_unit() { if has_unit "$1" buildkitd.socket; then echo buildkitd.socket; else echo buildkitd.service; fi; }
+
+# Whether each service must be restarted when OLD gives way to NEW. runc is started anew for each
+# container, so its change restarts nothing.
+plan_restarts() { # plan_restarts OLD NEW
+  restart_containerd=false restart_buildkitd=false
+  if [ "$interrupted" = true ] || differs "$1" "$2" containerd || differs "$1" "$2" config/containerd.service ||
+    ! unit_active containerd.service; then
+    restart_containerd=true
+  fi
+  for part in buildkit rootlesskit certificates/cert.pem certificates/key.pem certificates/ca.pem $(unit_names_and_settings "$1" "$2"); do
+    if differs "$1" "$2" "$part"; then restart_buildkitd=true; fi
+  done
+  if [ "$interrupted" = true ] || ! unit_active "$(entry_unit "$2")"; then restart_buildkitd=true; fi
+}
+unit_names_and_settings() {
+  for dir in "$1/config" "$2/config"; do
+    [ -d "$dir" ] && (cd "$dir" && for file in buildkitd.*; do [ -e "$file" ] && printf 'config/%s\n' "$file"; done)
+  done | sort -u
+}
+
+# Certificates are read once, at start, and a restart ends running builds: wait for them, with a bound.
+drain() {
+  [ "$drain_seconds" -gt 0 ] && unit_active buildkitd.service || return 0
+  waited=0
+  while running=$(running_builds) && [ "$running" -gt 0 ]; do
+    if [ "$waited" -ge "$drain_seconds" ]; then
+      say "$BOARD: $running build(s) still running after $drain_seconds s (drainSeconds); the restart ends them"
+      return 0
+    fi
+    [ $((waited % 30)) -ne 0 ] || say "$BOARD: waiting for $running running build(s) before the restart, at most $((drain_seconds - waited)) s"
+    sleep 2
+    waited=$((waited + 2))
+  done
+}
+running_builds() {
+  timeout 20 /usr/local/bin/buildctl debug histories 2>/dev/null | awk '$1 == "STARTED" && $4 !~ /^[0-9]/ { n++ } END { print n + 0 }'
+}
+
+start_services() { # start_services GENERATION
+  entry=$(entry_unit "$1")
+  systemctl enable --quiet containerd.service "$entry"
+  if [ "$restart_containerd" = true ]; then
+    say "$BOARD: starting containerd"
+    systemctl restart containerd.service || { failed_unit=containerd.service; return 1; }
+  fi
+  [ "$restart_buildkitd" = true ] || return 0
+  say "$BOARD: starting buildkitd"
+  if [ "$entry" = buildkitd.socket ]; then
+    systemctl disable --quiet buildkitd.service
+    systemctl stop buildkitd.service buildkitd.socket
+  fi
+  systemctl restart "$entry" || { failed_unit=$entry; return 1; }
+}
+
+# A client's own way in: TCP, the server's name verified, the client's certificate shown.
+healthy() { # healthy GENERATION
+  failed_unit=buildkitd.service
+  tries=0
+  while ! workers=$(timeout 30 "$1/buildkit/bin/buildctl" --addr "$check_address" --tlsservername "$check_name" \
+    --tlscacert "$health/ca.pem" --tlscert "$health/cert.pem" --tlskey "$health/key.pem" debug workers 2>"$health/error"); do
+    tries=$((tries + 1))
+    [ "$tries" -lt 5 ] || return 1
+    # Asking again makes sense only while the daemon lives.
+    unit_active buildkitd.service || [ "$tries" -lt 2 ] || return 1
+    sleep 1
+  done
+  printf '%s\n' "$workers" | awk 'NR > 1 && NF { found = 1 } END { exit !found }'
+}
+
+show_failure() {
+  say "$BOARD: $failed_unit is not healthy: $(tail -n 1 "$health/error" 2>/dev/null | cut -c 1-300)"
+  say "$BOARD: the last lines of its log:"
+  journalctl -u "$failed_unit" -n 15 --no-pager -o cat 2>/dev/null | sed 's/^/    /' >&2 || :
+}
+
+return_to_good() {
+  good=$(readlink "$HOME_DIR/good" 2>/dev/null)
+  if [ -n "$good" ] && [ -d "$good" ] && [ "$good" != "$generation" ]; then
+    say "$BOARD: returning to what ran before"
+    interrupted=true
+    plan_restarts "$generation" "$good"
+    switch_to "$good"
+    if start_services "$good" && healthy "$good"; then
+      rm -f "$HOME_DIR/pending"
+      say "$BOARD: what ran before runs again and is healthy"
+    else
+      show_failure
+      say "$BOARD: what ran before is not healthy either"
+    fi
+  elif [ -z "$good" ]; then
+    deactivate
+    say "$BOARD: nothing ran before; the services were stopped and their units removed"
+  else
+    say "$BOARD: this is what ran before, so there is nothing to return to"
+  fi
+}
+
+# Keeps the generation in use and the one before; what only older ones needed goes.
+prune() { # prune CURRENT PREVIOUS
+  for dir in "$HOME_DIR/generations"/*; do
+    case $dir in "$1" | "$2") ;; *) rm -rf "$dir" ;; esac
+  done
+  for dir in "$HOME_DIR/store"/*; do
+    for user in "$HOME_DIR/generations"/*/*; do
+      [ "$(readlink "$user")" != "$dir" ] || continue 2
+    done
+    rm -rf "$dir"
+  done
+  rm -rf "$HOME_DIR/spool"/*
+}
+
+# The user that a rootless daemon runs as, with 65536 ids of its own for the users inside its builds.
+make_rootless_user() {
+  if ! id buildkit >/dev/null 2>&1; then
+    useradd --system --user-group --no-create-home --home-dir /var/lib/buildkit --shell /usr/sbin/nologin buildkit ||
+      fail "cannot make the user 'buildkit', which rootless needs"
+    : >"$HOME_DIR/made-user"
+  fi
+  for file in /etc/subuid /etc/subgid; do
+    grep -q '^buildkit:' "$file" 2>/dev/null && continue
+    free=$(awk -F : 'BEGIN { end = 100000 } $2 + $3 > end { end = $2 + $3 } END { print end }' "$file" 2>/dev/null)
+    printf 'buildkit:%s:65536\n' "${free:-100000}" >>"$file"
+  done
+}
+
+# missing WHAT STEP: the stack says that an earlier step put it here, and it is gone.
+missing() {
+  fail "$1 is not on the board any more, though the stack's state says so (was the board reset?): run pulumi up --replace '**$BOARD-$2', or see README, 'A board was reset'"
+}
+
+activate() {
+  releases='' config='' check_address='' check_name='' drain_seconds=0
+  while [ $# -ge 2 ]; do
+    case $1 in
+      --containerd | --runc | --buildkit | --rootlesskit) releases="$releases ${1#--}=$2" ;;
+      --config) config=$2 ;;
+      --check) check_address=$2 ;;
+      --server-name) check_name=$2 ;;
+      --drain-seconds) drain_seconds=$2 ;;
+      *) fail "activate: unknown option '$1'" ;;
+    esac
+    shift 2
+  done
+
+  # The client's key of the health check stays in memory (/run), for as long as this command runs.
+  health=$(mktemp -d /run/buildhosts-health.XXXXXX) || fail "/run: cannot make a temporary folder"
+  trap 'rm -rf "$health"' EXIT
+  (umask 077 && unbundle "$health") || fail "activate: the input was cut off; nothing was changed"
+  certificates=$(cat "$health/certificates")
+
+  parts=''
+  for release in $releases; do
+    component=${release%%=*} selected=${release#*=}
+    version=${selected%@*} sha256=''
+    case $selected in *@*) sha256=${selected#*@} ;; *) ;; esac
+    dir=$(find_release "$component" "$version" "$sha256") || missing "$component $version" install
+    parts="$parts $component=$dir"
+  done
+  [ -d "$HOME_DIR/store/config-$config" ] || missing "configuration $config" config
+  [ -d "$HOME_DIR/store/certificates-$certificates" ] || missing "certificate $certificates" certificates
+  parts="$parts config=$HOME_DIR/store/config-$config certificates=$HOME_DIR/store/certificates-$certificates"
+  read -r first last <"$HOME_DIR/store/certificates-$certificates/validity"
+  require_clock_within "$first" "$last"
+
+  generation=$HOME_DIR/generations/$(printf '%s' "$parts" | sha256sum | cut -c 1-12)
+  if [ ! -d "$generation" ]; then
+    work=$(fresh generation) || exit 1
+    chmod 755 "$work"
+    for part in $parts; do ln -s "${part#*=}" "$work/${part%%=*}"; done
+    mv -T "$work" "$generation"
+  fi
+
+  case $releases in *rootlesskit=*) make_rootless_user ;; *) ;; esac
+  before=$(readlink "$HOME_DIR/current" 2>/dev/null)
+  good_before=$(readlink "$HOME_DIR/good" 2>/dev/null)
+  interrupted=false
+  [ ! -e "$HOME_DIR/pending" ] || interrupted=true
+  plan_restarts "$before" "$generation"
+  [ "$restart_buildkitd" = false ] || drain
+  : >"$HOME_DIR/pending"
+  switch_to "$generation"
+  if start_services "$generation" && healthy "$generation"; then
+    link "$generation" "$HOME_DIR/good"
+    rm -f "$HOME_DIR/pending"
+    # The last version that worked and is not this one stays, for the way back.
+    previous=$good_before
+    [ "$previous" != "$generation" ] || previous=$(readlink "$HOME_DIR/previous" 2>/dev/null)
+    [ -z "$previous" ] || link "$previous" "$HOME_DIR/previous"
+    prune "$generation" "$previous"
+    say "$BOARD: healthy: buildkitd answers on $check_address over mutual TLS"
+  else
+    show_failure
+    return_to_good
+    fail "the update failed"
+  fi
+}

@@ -1,0 +1,77 @@
+#!/bin/sh
+# boardctl: what buildhosts runs on a board. It is put there by `preflight`, and may be run by hand:
+#   boardctl status
+# Each command can be killed anywhere and run again; none does work that is already done.
+#
+# Everything lives below $HOME_DIR, and the rest of the board points into it:
+#   store/        verified releases, configurations and certificates, one folder each, never changed
+#   generations/  one folder of links into the store for each combination that was put to use
+#   current       link to the generation in use; renaming this one link is the switch
+#   good          link to the generation that last passed its health check: where a failure returns to
+#   pending       exists from just before a switch until its health check has passed
+#   displaced/    files of an earlier installation that ours took the place of; put back on removal
+set -u
+umask 022
+export LC_ALL=C
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+HOME_DIR=/usr/local/lib/buildhosts
+UNIT_DIR=/usr/local/lib/systemd/system
+ETC_DIR=/etc/buildkit
+LOCK_FILE=/run/lock/buildhosts.lock
+CLOCK_TOLERANCE=60
+
+# The other end of standard error may be gone (a dropped connection); work goes on without a reader.
+say() { printf '%s\n' "$*" >&2 || :; }
+fail() { say "$BOARD: $*"; exit 1; }
+
+BOARD=$(cat "$HOME_DIR/name" 2>/dev/null || uname -n)
+
+# A name for a temporary file or folder on the same file system as its target, so that a rename is atomic.
+fresh() { mktemp -d "$HOME_DIR/spool/$1.XXXXXX" || fail "$HOME_DIR/spool: cannot make a temporary folder: is the disk full?"; }
+
+# link TARGET PATH: make PATH a symbolic link to TARGET, in one step that is seen whole or not at all.
+link() {
+  [ "$(readlink "$2" 2>/dev/null)" = "$1" ] && return 0
+  ln -sfn "$1" "$2.buildhosts-new" && mv -Tf "$2.buildhosts-new" "$2"
+}
+
+# place_file SOURCE TARGET MODE: TARGET has the content of SOURCE. True when it had to be written.
+place_file() {
+  if [ -f "$2" ] && cmp -s "$1" "$2"; then return 1; fi
+  new=$2.buildhosts-new
+  if cat "$1" >"$new" && chmod "$3" "$new" && mv -f "$new" "$2"; then return 0; fi
+  rm -f "$new"
+  fail "cannot write $2: is the disk full or read-only?"
+}
+
+utc() { date -u -d "@$1" '+%Y-%m-%d %H:%M:%S UTC' 2>/dev/null || printf '@%s' "$1"; }
+
+unit_active() { systemctl is-active --quiet "$1"; }
+
+# The sections of standard input, as `==> NAME <==` lines divide it, become files in folder $1.
+# The last line must be `==> end <==`: without it the input was cut off.
+unbundle() {
+  awk -v dir="$1" '
+    $0 == "==> end <==" { whole = 1; exit }
+    /^==> [A-Za-z0-9._-]+ <==$/ { file = dir "/" $2; printf "" > file; next }
+    file { print > file }
+    END { exit !whole }'
+}
+
+# A certificate's validity, written beside it as two numbers (seconds since 1970): first, last.
+# Stops when the clock stands outside: every handshake would be refused.
+require_clock_within() {
+  now=$(date +%s)
+  # A clock that is slow by less than this is waited for; new certificates begin when they are made.
+  if [ "$now" -lt "$1" ] && [ $(($1 - now)) -le "$CLOCK_TOLERANCE" ]; then
+    sleep $(($1 - now))
+    now=$(date +%s)
+  fi
+  if [ "$now" -lt "$1" ]; then
+    fail "the clock says $(utc "$now"), but the certificates are valid only from $(utc "$1"): set the clock (timedatectl set-ntp true, or date -s), then run the update again"
+  fi
+  if [ "$now" -gt "$2" ]; then
+    fail "the clock says $(utc "$now"), but the certificates ended at $(utc "$2"): set the clock if it is wrong; otherwise run the update on time, so that they are renewed"
+  fi
+}

@@ -1,0 +1,45 @@
+# shellcheck shell=sh
+status() {
+  say "board: $BOARD"
+  say "in use: $(readlink "$HOME_DIR/current" 2>/dev/null || echo nothing)"
+  for part in "$HOME_DIR/current"/*; do
+    [ ! -L "$part" ] || say "  ${part##*/}: $(basename "$(readlink "$part")")"
+  done
+  for unit in containerd.service buildkitd.service; do say "$unit: $(systemctl is-active "$unit")"; done
+}
+
+# How long one command may take, in seconds; after that it is ended, and the update can be run again.
+BOUND=2400
+
+main() {
+  command=${1-}
+  [ $# -eq 0 ] || shift
+  case $command in
+    preflight | install | stage | activate | deactivate | uninstall) ;;
+    status) status; exit 0 ;;
+    *) say "usage: boardctl preflight|install|stage|activate|deactivate|uninstall|status"; exit 2 ;;
+  esac
+  if [ "$(id -u)" != 0 ]; then
+    # Without sudo the preflight still lists what is wrong, that included; nothing else can go on.
+    if [ "$command" = preflight ] && ! sudo -n true 2>/dev/null; then preflight "$@"; exit 1; fi
+    exec sudo -n sh "$0" "$command" "$@"
+  fi
+  if [ "$command" = preflight ] && [ -z "${BUILDHOSTS_LOCKED-}" ]; then preflight "$@"; fi
+  if [ -z "${BUILDHOSTS_LOCKED-}" ]; then
+    # One command at a time on a board, whoever starts it, and an end to each.
+    export BUILDHOSTS_LOCKED=1
+    exec timeout --kill-after=10 "$BOUND" flock --wait 600 --conflict-exit-code 75 "$LOCK_FILE" sh "$0" "$command" "$@"
+  fi
+  # The connection may drop; half an activation is worse than one that nobody watches.
+  trap '' HUP PIPE
+  case $command in
+    preflight) BOARD=$2; place_boardctl ;;
+    install) install_releases "$@" ;;
+    stage) stage "$@" ;;
+    activate) activate "$@" ;;
+    deactivate) deactivate ;;
+    uninstall) uninstall "$@" ;;
+  esac
+}
+
+main "$@"

@@ -1,0 +1,70 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BuildkitdSettings } from "../buildkitd/settings.ts";
+import { renderBuildkitdToml } from "../buildkitd/toml.ts";
+import type { Files } from "./bundle.ts";
+
+export interface BoardFilesInputs {
+  worker: "oci" | "containerd";
+  network: "bridge" | "host";
+  rootless: boolean;
+  listen: { address: string; port: number };
+  socketActivation: boolean;
+  metricsAddress: string | undefined;
+  environment: Record<string, string>;
+  settings: BuildkitdSettings;
+}
+
+const unit = (name: string) => readFileSync(join(import.meta.dirname, "units", name), "utf8");
+
+/**
+ * The configuration of a board, file by file: buildkitd.toml, its environment, and the units. A
+ * drop-in is named after its unit, `UNIT__NAME.conf` for `UNIT.d/NAME.conf`.
+ */
+export function boardFiles(b: BoardFilesInputs): Files {
+  const host = b.listen.address.includes(":") ? `[${b.listen.address}]` : b.listen.address;
+  const tcp = `${host}:${b.listen.port}`;
+  const files: Files = {
+    "buildkitd.toml": renderBuildkitdToml({
+      settings: b.settings,
+      worker: b.worker,
+      network: b.network,
+      rootless: b.rootless,
+      addresses: [
+        // `fd://` stands for the socket that systemd listens on.
+        b.socketActivation ? "fd://" : `tcp://${tcp}`,
+        "unix:///run/buildkit/buildkitd.sock",
+      ],
+      metricsAddress: b.metricsAddress,
+      tls: {
+        ca: "/etc/buildkit/ca.pem",
+        cert: "/etc/buildkit/cert.pem",
+        // The unit's LoadCredential hands the key to a daemon that may not read root's files.
+        key: b.rootless ? "/run/credentials/buildkitd.service/key.pem" : "/etc/buildkit/key.pem",
+      },
+      runc: "/usr/local/sbin/runc",
+    }),
+    "containerd.service": unit("containerd.service"),
+    "buildkitd.service": unit(b.rootless ? "buildkitd-rootless.service" : "buildkitd.service"),
+  };
+  if (Object.keys(b.environment).length > 0) {
+    files["buildkitd.env"] = renderEnvironment(b.environment);
+  }
+  if (b.worker === "containerd") {
+    files["buildkitd.service__containerd-worker.conf"] = unit("containerd-worker.conf");
+  }
+  if (b.socketActivation) {
+    files["buildkitd.socket"] = unit("buildkitd.socket");
+    files["buildkitd.socket__listen.conf"] = `[Socket]\nListenStream=${tcp}\n`;
+    files["buildkitd.service__socket-activation.conf"] = unit("socket-activation.conf");
+  }
+  return files;
+}
+
+/** An EnvironmentFile of systemd (systemd.exec(5)): each value quoted, in the order of the names. */
+export function renderEnvironment(environment: Record<string, string>): string {
+  return Object.entries(environment)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `${name}="${value.replace(/["\\`$]/g, "\\$&")}"\n`)
+    .join("");
+}

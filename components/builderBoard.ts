@@ -1,0 +1,393 @@
+import * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { boardctl, boardctlId } from "./board/boardctl.ts";
+import { bundle, bundleId } from "./board/bundle.ts";
+import {
+  activateCommand,
+  deactivateCommand,
+  installCommand,
+  preflightCommand,
+  stageCertificatesCommand,
+  stageConfigCommand,
+  uninstallCommand,
+} from "./board/commands.ts";
+import { boardFiles } from "./board/files.ts";
+import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
+import { byteLimit } from "./buildkitd/diskSpace.ts";
+import type { BuildkitdSettings } from "./buildkitd/settings.ts";
+
+/** What executes build steps: BuildKit's own use of runc, or containerd. */
+export type BoardWorker = "oci" | "containerd";
+
+/** The network of `RUN` steps: a bridge of their own, or the board's. */
+export type BoardNetwork = "bridge" | "host";
+
+/** How to reach a host over SSH. */
+export interface BoardConnectionArgs {
+  /** Name or address. */
+  host: pulumi.Input<string>;
+  /** Default: 22. */
+  port?: pulumi.Input<number>;
+  /** root, or a user with passwordless sudo. Default: `root`. */
+  user?: pulumi.Input<string>;
+  /** The host's public key, `ssh-ed25519 AAAA…` or `ecdsa-sha2-nistp256 AAAA…`; any other host is refused. */
+  hostKey: pulumi.Input<string>;
+  /** PEM. Default: the keys of the agent behind SSH_AUTH_SOCK. */
+  privateKey?: pulumi.Input<string>;
+  /** The host that the connection goes through, its `proxy` ignored. Default: none. */
+  proxy?: BoardConnectionArgs;
+}
+
+/** Versions, as their tags name them. */
+export interface BoardReleasesArgs {
+  containerd: string;
+  runc: string;
+  buildkit: string;
+  /** Needed for `rootless` only. */
+  rootlesskit?: string;
+  /** sha256 by upstream's asset name. Default: what upstream publishes beside the asset. */
+  checksums?: Record<string, string>;
+  /**
+   * Where the board fetches `<owner>/<repo>/releases/download/<tag>/<asset>`.
+   * Default: `https://github.com`.
+   */
+  mirror?: string;
+  /**
+   * A folder on this machine with the assets under upstream's names, pushed to the board over SSH; the
+   * board then needs no network. `checksums` must name each. Default: none, the board fetches.
+   */
+  push?: string;
+}
+
+/** The address that buildkitd listens on. */
+export interface BoardListenArgs {
+  /** Default: `0.0.0.0`. */
+  address?: string;
+  /** Default: 1234. */
+  port?: number;
+}
+
+/** A key and a certificate of the builders' CA. */
+export interface BoardCertificateArgs {
+  certPem: pulumi.Input<string>;
+  privateKeyPem: pulumi.Input<string>;
+}
+
+/** The board's own certificate. */
+export interface BoardServerCertificateArgs extends BoardCertificateArgs {
+  /** RFC 3339. */
+  validityStartTime: pulumi.Input<string>;
+  /** RFC 3339. */
+  validityEndTime: pulumi.Input<string>;
+}
+
+export interface BuilderBoardArgs {
+  connection: BoardConnectionArgs;
+  /** `linux/riscv64`, `linux/arm64` or `linux/amd64`: what the board must be. */
+  platform: string;
+  releases: BoardReleasesArgs;
+  /** The CA's certificate, PEM: whose clients are let in. */
+  caCertPem: pulumi.Input<string>;
+  /** When the CA's certificate begins, RFC 3339: the board's clock must not be before it. */
+  caValidityStartTime: pulumi.Input<string>;
+  certificate: BoardServerCertificateArgs;
+  /** A client's, shown to the daemon after each change; on the board it is kept in memory, while that takes. */
+  healthCheck: BoardCertificateArgs;
+  /** The name or address in the server certificate that clients verify. */
+  serverName: string;
+  /** As clients reach it. Default: `tcp://<serverName>:<port>`. */
+  endpoint?: string;
+  /** What the builder offers. Default: `platform`. */
+  platforms?: string[];
+  /** Default: `oci`. */
+  worker?: BoardWorker;
+  /** Default: `bridge`; `host` where `rootless`. */
+  network?: BoardNetwork;
+  /** Runs the daemon as a user of its own, without root. Default: false. */
+  rootless?: boolean;
+  listen?: BoardListenArgs;
+  /** systemd listens, and starts buildkitd at the first connection. Default: false. */
+  socketActivation?: boolean;
+  /** Where metrics are served without authentication, so on loopback: `127.0.0.1:6060`. Default: nowhere. */
+  metricsAddress?: string;
+  /** Of buildkitd: HTTP_PROXY and the like, OTEL_*. Default: none. */
+  environment?: Record<string, string>;
+  buildkitd?: BuildkitdSettings;
+  /** How long a restart waits for running builds, in seconds. Default: 600. */
+  drainSeconds?: number;
+  /** Whether deletion takes the build cache along. Default: false. */
+  removeCacheOnDelete?: boolean;
+  /** Deletion leaves the board alone: the way out for one that is gone. Default: false. */
+  abandon?: boolean;
+}
+
+/** Seconds since 1970 of an RFC 3339 time. */
+const epoch = (time: string) => Math.floor(Date.parse(time) / 1000);
+
+/** A whole update: downloads over a slow line, a restart that waits for builds. boardctl ends itself earlier. */
+const TIMEOUT = "60m";
+
+/**
+ * A board is a BuildKit builder: containerd, runc and buildkitd run on it under systemd, and whoever
+ * has a client certificate of the CA builds there over mutual TLS.
+ *
+ * On the host it keeps everything below /usr/local/lib/buildhosts; links in /usr/local/bin,
+ * /usr/local/sbin and /etc/buildkit and units in /usr/local/lib/systemd/system lead there. Each step is
+ * one SSH session: `-preflight` (checks, then places the script that does the rest), `-install`
+ * (verified releases into a store), `-config` and `-certificates` (likewise), `-service` (switches to
+ * them, restarts only what changed, asks the daemon as a client would, and goes back when it does not
+ * answer). Delete takes all of it away, and the build cache if `removeCacheOnDelete`.
+ *
+ * ```ts
+ * new BuilderBoard("board-1", {
+ *   connection: { host: "board-1.example.com", hostKey: "ssh-ed25519 AAAA…" },
+ *   platform: "linux/riscv64",
+ *   releases: { containerd: "v2.4.2", runc: "v1.5.2", buildkit: "v0.34.2" },
+ *   caCertPem: ca.certPem,
+ *   caValidityStartTime: ca.validityStartTime,
+ *   certificate: server,
+ *   healthCheck: client,
+ *   serverName: "board-1.example.com",
+ * });
+ * ```
+ */
+export class BuilderBoard extends pulumi.ComponentResource {
+  readonly endpoint: pulumi.Output<string>;
+  readonly platforms: pulumi.Output<string[]>;
+
+  constructor(name: string, args: BuilderBoardArgs, opts: pulumi.ComponentResourceOptions = {}) {
+    super("buildhosts:index:BuilderBoard", name, {}, opts);
+    const { go: _, machine } = architecture(args.platform);
+    const worker = args.worker ?? "oci";
+    const rootless = args.rootless ?? false;
+    const network = args.network ?? (rootless ? "host" : "bridge");
+    const listen = { address: args.listen?.address ?? "0.0.0.0", port: args.listen?.port ?? 1234 };
+    const settings = args.buildkitd ?? {};
+    const endpoint = args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${listen.port}`;
+
+    const connection = connectionArgs(args.connection);
+    const remote = (
+      role: string,
+      inputs: Omit<command.remote.CommandArgs, "connection">,
+      dependsOn: pulumi.Resource[],
+      secretOutputs: string[] = [],
+    ) =>
+      new command.remote.Command(
+        `${name}-${role}`,
+        // The output before last is no input of the next run, and may not pass through the environment.
+        { connection, addPreviousOutputInEnv: false, logging: "stderr", ...inputs },
+        {
+          parent: this,
+          dependsOn,
+          additionalSecretOutputs: secretOutputs,
+          // A replacement that deleted last would take away what it had just installed.
+          deleteBeforeReplace: true,
+          retainOnDelete: args.abandon ?? false,
+          customTimeouts: { create: TIMEOUT, update: TIMEOUT, delete: TIMEOUT },
+        },
+      );
+
+    const preflight = remote(
+      "preflight",
+      {
+        create: pulumi
+          .all([args.caValidityStartTime, connectionAddress(args.connection)])
+          .apply(([start, address]) =>
+            preflightCommand({
+              board: name,
+              address,
+              machine,
+              platform: args.platform,
+              network,
+              rootless,
+              clockAfter: epoch(start),
+              cacheBytes: byteLimit(settings.worker?.maxUsedSpace),
+              cacheRoot: settings.root ?? "/var/lib/buildkit",
+              port: listen.port,
+              scriptId: boardctlId,
+            }),
+          ),
+        stdin: boardctl,
+        delete: uninstallCommand(args.removeCacheOnDelete ?? false),
+      },
+      [],
+    );
+
+    const components: ReleaseComponent[] = ["containerd", "runc", "buildkit"];
+    if (rootless) components.push("rootlesskit");
+    const releases = components.map((component) => {
+      const version = args.releases[component];
+      if (!version) throw new Error(`${name}: releases.${component} is missing; name a version`);
+      return release(component, version, args.platform);
+    });
+    const checksums = args.releases.checksums ?? {};
+    const mirror = args.releases.mirror ?? "https://github.com";
+    const push = args.releases.push;
+
+    const pushed = push
+      ? releases.map(
+          ({ component, asset }) =>
+            new command.remote.CopyToRemote(
+              `${name}-push-${component}`,
+              {
+                connection,
+                source: new pulumi.asset.FileAsset(`${push}/${asset}`),
+                remotePath: `${PUSHED}/${asset}`,
+              },
+              {
+                parent: this,
+                dependsOn: [preflight],
+                retainOnDelete: args.abandon ?? false,
+                // The provider copies only when the file or its path changes, so not to another board.
+                replaceOnChanges: ["connection"],
+                deleteBeforeReplace: true,
+              },
+            ),
+        )
+      : [];
+
+    const install = remote(
+      "install",
+      {
+        create: installCommand(
+          releases.map((one) => {
+            const sha256 = checksums[one.asset];
+            if (push && !sha256) {
+              throw new Error(
+                `${name}: releases.checksums has no sha256 for ${one.asset}, which is pushed from ${push}; add it`,
+              );
+            }
+            return {
+              release: one,
+              url: push ? `file://${PUSHED}/${one.asset}` : `${mirror}/${one.path}`,
+              checksum: sha256 ? `sha256:${sha256}` : `${mirror}/${one.checksumPath}`,
+            };
+          }),
+        ),
+      },
+      [preflight, ...pushed],
+    );
+
+    const configuration = bundle(
+      boardFiles({
+        worker,
+        network,
+        rootless,
+        listen,
+        socketActivation: args.socketActivation ?? false,
+        metricsAddress: args.metricsAddress,
+        environment: args.environment ?? {},
+        settings,
+      }),
+    );
+    const configId = bundleId(configuration);
+    const config = remote(
+      "config",
+      { create: stageConfigCommand(configId), stdin: configuration },
+      [preflight],
+    );
+
+    const certificateFiles = pulumi.secret(
+      pulumi
+        .all([
+          args.caCertPem,
+          args.certificate.certPem,
+          args.certificate.privateKeyPem,
+          args.certificate.validityStartTime,
+          args.certificate.validityEndTime,
+        ])
+        .apply(([ca, cert, key, start, end]) =>
+          bundle({
+            "ca.pem": ca,
+            "cert.pem": cert,
+            "key.pem": key,
+            validity: `${epoch(start)} ${epoch(end)}`,
+          }),
+        ),
+    );
+    const certificates = remote(
+      "certificates",
+      { create: stageCertificatesCommand(), stdin: certificateFiles, logging: "none" },
+      [preflight],
+      ["stdout", "stderr"],
+    );
+
+    const service = remote(
+      "service",
+      {
+        create: activateCommand({
+          releases: releases.map(({ component, version, asset }) => ({
+            component,
+            version,
+            sha256: checksums[asset],
+          })),
+          configId,
+          checkAddress: `tcp://${hostInUrl(loopbackOf(listen.address))}:${listen.port}`,
+          serverName: args.serverName,
+          drainSeconds: args.drainSeconds ?? 600,
+        }),
+        stdin: pulumi.secret(
+          pulumi
+            .all([
+              args.caCertPem,
+              args.healthCheck.certPem,
+              args.healthCheck.privateKeyPem,
+              certificateFiles,
+            ])
+            .apply(([ca, cert, key, files]) =>
+              bundle({
+                "ca.pem": ca,
+                "cert.pem": cert,
+                certificates: bundleId(files),
+                "key.pem": key,
+              }),
+            ),
+        ),
+        delete: deactivateCommand(),
+      },
+      [install, config, certificates],
+      ["stdout", "stderr"],
+    );
+
+    // Known while previewing, but true only once the daemon has answered.
+    this.endpoint = service.id.apply(() => endpoint);
+    this.platforms = service.id.apply(() => args.platforms ?? [args.platform]);
+    this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
+  }
+}
+
+/** Where files that come over SSH wait for their verification. */
+const PUSHED = "/usr/local/lib/buildhosts/pushed";
+
+function connectionArgs(
+  c: BoardConnectionArgs,
+): pulumi.Input<command.types.input.remote.ConnectionArgs> {
+  const one = ({ host, port, user, hostKey, privateKey }: BoardConnectionArgs) => ({
+    host,
+    port: port ?? 22,
+    user: user ?? "root",
+    hostKey,
+    privateKey: privateKey === undefined ? undefined : pulumi.secret(privateKey),
+    // The provider repeats every failed dial, a refused key or a wrong host key included.
+    dialErrorLimit: 2,
+    perDialTimeout: 20,
+  });
+  return { ...one(c), ...(c.proxy && { proxy: one(c.proxy) }) };
+}
+
+function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
+  return pulumi
+    .all([c.user ?? "root", c.host, c.port ?? 22])
+    .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
+}
+
+function hostInUrl(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** The address at which the board reaches a daemon of its own that listens on `address`. */
+function loopbackOf(address: string): string {
+  if (address === "0.0.0.0") return "127.0.0.1";
+  if (address === "::") return "::1";
+  return address;
+}

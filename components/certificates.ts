@@ -1,0 +1,34 @@
+import type { Input } from "@pulumi/pulumi";
+
+/** ECDSA means the curve P-256. */
+export type KeyAlgorithm = "ECDSA" | "ED25519";
+
+/** The arguments of a key pair in the provider's words. */
+export function keyArgs(algorithm: Input<string> | undefined) {
+  return algorithm === "ED25519"
+    ? { algorithm: "ED25519" }
+    : { algorithm: "ECDSA", ecdsaCurve: "P256" };
+}
+
+/**
+ * Refuses a validity that the provider would renew at every update: it replaces a certificate as soon
+ * as its remaining hours are fewer than `earlyRenewalHours`.
+ */
+export function requireRenewable(
+  name: string,
+  validityHours: number,
+  earlyRenewalHours: number,
+): void {
+  if (!Number.isInteger(validityHours) || validityHours < 1) {
+    throw new Error(`${name}: validityHours is ${validityHours}; a whole number from 1 is needed`);
+  }
+  if (
+    !Number.isInteger(earlyRenewalHours) ||
+    earlyRenewalHours < 0 ||
+    earlyRenewalHours >= validityHours
+  ) {
+    throw new Error(
+      `${name}: earlyRenewalHours is ${earlyRenewalHours}; it must be from 0 to below validityHours (${validityHours}), or every update would renew the certificate`,
+    );
+  }
+}

@@ -1,0 +1,64 @@
+import { type BoardConnectionArgs, BuilderBoard } from "../components/builderBoard.ts";
+import { ServerCertificate } from "../components/serverCertificate.ts";
+import type { BoardConfig, SshConnection, StackConfig } from "../config/stackConfig.ts";
+import type { Builder } from "./builder.ts";
+import type { StackCertificates } from "./stackCertificates.ts";
+
+/** A board of the stack, with a server certificate of its own. */
+export function boardBuilder(
+  board: BoardConfig,
+  { certificates, releases }: StackConfig,
+  { ca, healthCheck }: StackCertificates,
+): Builder {
+  const certificate = new ServerCertificate(`${board.name}-server`, {
+    caCertPem: ca.certPem,
+    caPrivateKeyPem: ca.privateKeyPem,
+    commonName: board.name,
+    organization: certificates.organization,
+    dnsNames: board.certificateNames.dnsNames,
+    ipAddresses: board.certificateNames.ipAddresses,
+    algorithm: certificates.algorithm,
+    validityHours: certificates.validityHours,
+    earlyRenewalHours: certificates.earlyRenewalHours,
+  });
+  const { endpoint, platforms } = new BuilderBoard(board.name, {
+    connection: connection(board.connection),
+    platform: board.platform,
+    platforms: board.platforms,
+    releases: {
+      ...releases,
+      mirror: board.source.kind === "mirror" ? board.source.mirror : undefined,
+      push: board.source.kind === "push" ? board.source.folder : undefined,
+    },
+    caCertPem: ca.certPem,
+    caValidityStartTime: ca.validityStartTime,
+    certificate,
+    healthCheck,
+    serverName: board.serverName,
+    endpoint: board.endpoint,
+    worker: board.worker,
+    network: board.network,
+    rootless: board.rootless,
+    listen: board.listen,
+    socketActivation: board.socketActivation,
+    metricsAddress: board.metricsAddress,
+    environment: board.environment,
+    buildkitd: board.buildkitd,
+    drainSeconds: board.drainSeconds,
+    removeCacheOnDelete: board.removeCacheOnDelete,
+    abandon: board.abandon,
+  });
+  return { name: board.name, endpoint, platforms, serverName: board.serverName };
+}
+
+/** The agent is found by the plugin itself, so that its socket's changing path is no change. */
+function connection({ host, port, user, hostKey, key, jump }: SshConnection): BoardConnectionArgs {
+  return {
+    host,
+    port,
+    user,
+    hostKey,
+    privateKey: key.kind === "privateKey" ? key.privateKey : undefined,
+    proxy: jump && connection(jump),
+  };
+}

@@ -1,0 +1,26 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { StackConfig } from "../config/stackConfig.ts";
+import { boardBuilder } from "./boardBuilder.ts";
+import type { Builder } from "./builder.ts";
+import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
+import { stackCertificates } from "./stackCertificates.ts";
+
+/** The resources of a stack, and what it tells its users: one line for each kind of host. */
+export function compose(config: StackConfig): StackOutputs {
+  for (const warning of config.warnings) void pulumi.log.warn(warning);
+
+  const certificates = stackCertificates(config);
+  const builders: Builder[] = [
+    ...config.boards.map((board) => boardBuilder(board, config, certificates)),
+  ];
+
+  const clients: Record<string, ClientFiles> = {};
+  for (const [name, client] of Object.entries(certificates.clients)) {
+    clients[name] = {
+      ca: certificates.ca.certPem,
+      cert: client.certPem,
+      key: client.privateKeyPem,
+    };
+  }
+  return stackOutputs(builders, clients);
+}
