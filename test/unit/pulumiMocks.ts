@@ -1,0 +1,81 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { MockCallArgs, MockResourceArgs, Mocks } from "@pulumi/pulumi/runtime/mocks.js";
+
+/** A resource as the engine would have been asked for it. */
+export interface Registered {
+  type: string;
+  name: string;
+  inputs: Record<string, unknown>;
+}
+
+/**
+ * Answers every registration, and keeps it. Unlike the engine, the SDK's mocks accept the same URN
+ * twice; these do not. They know nothing of Diff and Check: what changes cause is for the integration
+ * tests to show.
+ */
+export class RecordingMocks implements Mocks {
+  readonly registered: Registered[] = [];
+
+  newResource({ type, name, inputs }: MockResourceArgs) {
+    if (this.registered.some((one) => one.type === type && one.name === name)) {
+      throw new Error(`duplicate URN: ${type} ${name}`);
+    }
+    this.registered.push({ type, name, inputs });
+    return { id: `${name}-id`, state: { ...inputs, ...generated(type, name) } };
+  }
+
+  call({ token }: MockCallArgs): Record<string, unknown> {
+    throw new Error(`unexpected call of ${token}`);
+  }
+
+  /** The inputs of the resource of that name; each name is one resource in these tests. */
+  inputs(name: string): Record<string, unknown> {
+    const found = this.registered.find((one) => one.name === name && one.type.includes("/"));
+    const custom = found ?? this.registered.find((one) => one.name === name);
+    if (!custom) throw new Error(`no resource is called ${name}`);
+    return custom.inputs;
+  }
+
+  names(): string[] {
+    return this.registered.map(({ type, name }) => `${type} ${name}`).sort();
+  }
+}
+
+/** What the providers would have made, recognisable by the name that it was made for. */
+function generated(type: string, name: string): Record<string, unknown> {
+  switch (type) {
+    case "tls:index/privateKey:PrivateKey":
+      return { privateKeyPem: `KEY of ${name}` };
+    case "tls:index/certRequest:CertRequest":
+      return { certRequestPem: `REQUEST of ${name}` };
+    case "tls:index/selfSignedCert:SelfSignedCert":
+    case "tls:index/locallySignedCert:LocallySignedCert":
+      return {
+        certPem: `CERTIFICATE of ${name}`,
+        validityStartTime: "2026-01-01T00:00:00Z",
+        validityEndTime: "2026-04-01T00:00:00Z",
+      };
+    default:
+      return {};
+  }
+}
+
+/** Runs a program under mocks, and waits until all that it registered is registered. */
+export async function underMocks<T>(
+  program: () => T,
+): Promise<{ mocks: RecordingMocks; result: T }> {
+  const mocks = new RecordingMocks();
+  await pulumi.runtime.setMocks(mocks, "buildhosts", "test", false);
+  const result = program();
+  await pulumi.runtime.disconnect();
+  return { mocks, result };
+}
+
+/** The value of an output, and whether it is secret. */
+export function settled<T>(output: pulumi.Output<T>): Promise<{ value: T; secret: boolean }> {
+  return new Promise((resolve, reject) => {
+    output.apply((value) => {
+      pulumi.isSecret(output).then((secret) => resolve({ value, secret }), reject);
+    });
+  });
+}

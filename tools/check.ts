@@ -1,0 +1,83 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { execa } from "execa";
+import { boardctl } from "../components/board/boardctl.ts";
+import { ensurePrograms } from "../proving-ground/board/hostPackages.ts";
+import { toStderr as log } from "../proving-ground/progress.ts";
+import { ended, runTool } from "./ending.ts";
+import { toolOptions } from "./options.ts";
+import { projectDir } from "./stackFile.ts";
+
+/** A check, and what it printed where it found something. */
+interface Check {
+  title: string;
+  run(): Promise<{ ok: boolean; output: string }>;
+}
+
+const bin = (name: string) => join(projectDir, "node_modules", ".bin", name);
+
+async function command(program: string, args: string[], input?: string) {
+  const { exitCode, all } = await execa(program, args, {
+    cwd: projectDir,
+    all: true,
+    reject: false,
+    ...(input !== undefined && { input }),
+  });
+  return { ok: exitCode === 0, output: String(all ?? "") };
+}
+
+/** Every shell script that git knows, by its ending or its first line. */
+async function shellScripts(): Promise<string[]> {
+  const { stdout } = await execa("git", ["ls-files", "-co", "--exclude-standard"], {
+    cwd: projectDir,
+  });
+  const scripts: string[] = [];
+  for (const file of stdout.split("\n")) {
+    if (file.startsWith("components/board/boardctl/")) continue; // checked as the whole that they make
+    const text = await readFile(join(projectDir, file), "utf8").catch(() => "");
+    if (file.endsWith(".sh") || /^#!.*\b(ba|da)?sh\b/.test(text)) scripts.push(file);
+  }
+  return scripts;
+}
+
+const checks: Check[] = [
+  { title: "types", run: () => command(bin("tsc"), ["--project", projectDir]) },
+  {
+    title: "lint and format",
+    run: () => command(bin("biome"), ["check", "--error-on-warnings", projectDir]),
+  },
+  {
+    title: "shellcheck",
+    async run() {
+      const whole = await command("shellcheck", ["--shell=sh", "-"], boardctl);
+      const others = await command("shellcheck", await shellScripts());
+      return { ok: whole.ok && others.ok, output: `${whole.output}${others.output}` };
+    },
+  },
+];
+
+/** Runs every check, prints what they found, and tells how many held. */
+export async function check(): Promise<{ passed: number; failed: number }> {
+  await ensurePrograms([{ program: "shellcheck", debian: "shellcheck" }], log);
+  let failed = 0;
+  for (const { title, run } of checks) {
+    const { ok, output } = await log.step(title, run);
+    if (ok) continue;
+    failed++;
+    process.stdout.write(`${output}\n`);
+  }
+  return { passed: checks.length - failed, failed };
+}
+
+if (import.meta.main) {
+  toolOptions({
+    usage: "npm run check --",
+    summary: "Checks types, lint, format and shell scripts; runs nothing of the project.",
+  });
+  await runTool(async () => {
+    const { passed, failed } = await check();
+    return failed > 0
+      ? ended.failed(`${failed} of ${passed + failed} checks failed, see above`)
+      : ended.well(`${passed} checks passed`);
+  });
+}

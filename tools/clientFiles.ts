@@ -1,0 +1,31 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+export interface ClientFiles {
+  ca: string;
+  cert: string;
+  key: string;
+}
+
+/**
+ * `ca.pem`, `cert.pem` and `key.pem` are in `folder`, which only the user can read.
+ *
+ * @throws one line, when the stack has no such client.
+ */
+export async function writeClientFiles(
+  outputs: Record<string, unknown>,
+  client: string,
+  folder: string,
+): Promise<ClientFiles> {
+  const clients = (outputs.clientCertificates ?? {}) as Record<string, ClientFiles>;
+  const files = clients[client];
+  if (!files) {
+    const known = Object.keys(clients).join(", ") || "none yet; run up first";
+    throw new Error(`client '${client}': the stack has no such client (it has: ${known})`);
+  }
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const part of ["ca", "cert", "key"] as const) {
+    await writeFile(join(folder, `${part}.pem`), files[part], { mode: 0o600 });
+  }
+  return files;
+}

@@ -1,0 +1,146 @@
+import { randomBytes } from "node:crypto";
+import { access, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { execa, type Options } from "execa";
+import { parse, stringify } from "yaml";
+import { cacheDir } from "../proving-ground/cache.ts";
+import { type Engine, ensureEngine } from "../proving-ground/engine/engine.ts";
+import { ensurePlugins } from "../proving-ground/plugins/plugins.ts";
+import type { Progress } from "../proving-ground/progress.ts";
+import { type Explanation, explain } from "./explain.ts";
+import { localDir, projectDir, stackFile } from "./stackFile.ts";
+
+/** The stack of the virtual board, for which everything that a user would choose is chosen. */
+export const DEV = "dev";
+
+/** A Pulumi engine with plugins, a backend and an environment, bound to one stack. */
+export interface EngineSession {
+  stack: string;
+  engine: Engine;
+  env: Record<string, string>;
+  /** Runs pulumi on the stack, its output shown; its exit code, and what is to be said of its errors. */
+  run(args: string[]): Promise<{ code: number; explanations: Explanation[] }>;
+  /** The stack's outputs, secrets in the clear. */
+  outputs(): Promise<Record<string, unknown>>;
+}
+
+export async function engineSession(stack: string, log: Progress): Promise<EngineSession> {
+  const engine = await ensureEngine(log);
+  const env: Record<string, string> = { ...engine.env };
+  env.PATH = [join(projectDir, "node_modules", ".bin"), env.PATH ?? process.env.PATH].join(
+    delimiter,
+  );
+  env.NODE_COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? cacheDir("node-compile");
+
+  const home = cacheDir("pulumi-home");
+  const plugins = await ensurePlugins(engine, home, log);
+  if (plugins.some((plugin) => plugin.origin === "stand-in")) {
+    env.PULUMI_HOME = home;
+    // A login stays where the user has it.
+    env.PULUMI_CREDENTIALS_PATH ??= process.env.PULUMI_CREDENTIALS_PATH ?? userHome();
+    // What is not in the cache by now cannot be had: do not wait for the network to say so.
+    env.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION = "true";
+  }
+  if (!(await backendChosen())) {
+    await mkdir(join(localDir, "state"), { recursive: true });
+    env.PULUMI_BACKEND_URL = `file://${join(localDir, "state")}`;
+  }
+  const configFile: string[] = [];
+  if (stack === DEV) {
+    Object.assign(env, await devPassphrase());
+    configFile.push("--config-file", await devConfigFile());
+  }
+
+  const options = { cwd: projectDir, env, reject: false } satisfies Options;
+  const selected = await execa(
+    engine.pulumi,
+    ["stack", "select", "--create", "--stack", stack, "--non-interactive", ...configFile],
+    options,
+  );
+  if (selected.exitCode !== 0) {
+    throw new Error(
+      `stack '${stack}': ${lastLine(String(selected.stderr)) || `pulumi cannot select it`}`,
+    );
+  }
+
+  return {
+    stack,
+    engine,
+    env,
+    async run(args) {
+      await mkdir(join(localDir, "events"), { recursive: true });
+      const events = join(localDir, "events", `${stack}.jsonl`);
+      await writeFile(events, "");
+      const { exitCode } = await execa(
+        engine.pulumi,
+        [...args, "--stack", stack, ...configFile, "--event-log", events],
+        { ...options, stdio: "inherit" },
+      );
+      return { code: exitCode ?? 1, explanations: explain(await readFile(events, "utf8")) };
+    },
+    async outputs() {
+      const { stdout, exitCode, stderr } = await execa(
+        engine.pulumi,
+        ["stack", "output", "--json", "--show-secrets", "--stack", stack],
+        options,
+      );
+      if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
+      return JSON.parse(String(stdout));
+    },
+  };
+}
+
+/** A user who logged in, or named a backend, has chosen. */
+async function backendChosen(): Promise<boolean> {
+  if (process.env.PULUMI_BACKEND_URL || process.env.PULUMI_ACCESS_TOKEN) return true;
+  const project = parse(await readFile(join(projectDir, "Pulumi.yaml"), "utf8"));
+  if (project?.backend?.url) return true;
+  try {
+    const path = join(process.env.PULUMI_CREDENTIALS_PATH ?? userHome(), "credentials.json");
+    return Boolean(JSON.parse(await readFile(path, "utf8")).current);
+  } catch {
+    return false;
+  }
+}
+
+function userHome(): string {
+  return process.env.PULUMI_HOME ?? join(homedir(), ".pulumi");
+}
+
+/** The dev stack's passphrase: made at random once, and kept beside the state that it protects. */
+async function devPassphrase(): Promise<Record<string, string>> {
+  if (process.env.PULUMI_CONFIG_PASSPHRASE !== undefined) return {};
+  if (process.env.PULUMI_CONFIG_PASSPHRASE_FILE) return {};
+  const file = join(localDir, "dev.passphrase");
+  await mkdir(localDir, { recursive: true, mode: 0o700 });
+  try {
+    await writeFile(file, randomBytes(24).toString("base64url"), { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  return { PULUMI_CONFIG_PASSPHRASE_FILE: file };
+}
+
+/**
+ * A copy of Pulumi.dev.yaml, into which pulumi writes the salt of the passphrase: the committed file
+ * stays as it is, in every clone.
+ */
+async function devConfigFile(): Promise<string> {
+  const copy = join(localDir, "Pulumi.dev.yaml");
+  await mkdir(localDir, { recursive: true });
+  try {
+    await access(copy);
+  } catch {
+    await copyFile(stackFile(DEV), copy);
+    return copy;
+  }
+  const { encryptionsalt } = parse(await readFile(copy, "utf8")) ?? {};
+  const committed = parse(await readFile(stackFile(DEV), "utf8"));
+  await writeFile(copy, stringify({ ...committed, ...(encryptionsalt && { encryptionsalt }) }));
+  return copy;
+}
+
+function lastLine(text: string): string {
+  return text.trim().split("\n").at(-1) ?? "";
+}

@@ -1,0 +1,74 @@
+import { parseArgs } from "node:util";
+
+export interface ToolOptions {
+  /** The stack to work on. */
+  stack: string;
+  /** What came after `--`: passed to pulumi as it is. */
+  pulumiArgs: string[];
+  values: Record<string, string | boolean | undefined>;
+}
+
+export interface ToolHelp {
+  /** As one types it: `npm run up --`. */
+  usage: string;
+  /** What is true afterwards, in a sentence or two. */
+  summary: string;
+  /** Options of this tool beside --stack and --help: name to what it does; a name with `=VALUE` takes a value. */
+  options?: Record<string, string>;
+  /** Whether what follows `--` goes to pulumi. */
+  passes?: boolean;
+}
+
+/**
+ * The options of a tool from its command line. Prints the help and ends the process with 0 where that
+ * is asked for, and with 2 and one line where an option is unknown.
+ */
+export function toolOptions(help: ToolHelp, argv: string[] = process.argv.slice(2)): ToolOptions {
+  const named = Object.keys(help.options ?? {}).map((option) => option.split("=", 2));
+  try {
+    const { values, positionals } = parseArgs({
+      args: argv,
+      allowPositionals: true,
+      options: {
+        stack: { type: "string", short: "s", default: "dev" },
+        help: { type: "boolean", short: "h" },
+        ...Object.fromEntries(
+          named.map(([name = "", value]) => [
+            name,
+            { type: value ? "string" : "boolean" } as const,
+          ]),
+        ),
+      },
+    });
+    if (values.help) {
+      process.stdout.write(helpText(help));
+      process.exit(0);
+    }
+    if (positionals.length > 0 && !help.passes) {
+      throw new Error(`Unexpected argument '${positionals[0]}'`);
+    }
+    return {
+      stack: String(values.stack),
+      pulumiArgs: positionals,
+      values: values as ToolOptions["values"],
+    };
+  } catch (error) {
+    const { message } = error as Error;
+    process.stderr.write(`${message.split(". ", 1)[0]}; see ${help.usage} --help\n`);
+    process.exit(2);
+  }
+}
+
+export function helpText({ usage, summary, options, passes }: ToolHelp): string {
+  const rows: [string, string][] = [
+    ["--stack NAME", "the stack to work on; its file is Pulumi.NAME.yaml (default: dev)"],
+    ...Object.entries(options ?? {}).map(([name, what]): [string, string] => [
+      `--${name.replace("=", " ")}`,
+      what,
+    ]),
+    ["--help", "this text"],
+  ];
+  if (passes) rows.push(["-- …", "everything after a second -- goes to pulumi"]);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return `${usage} [options]\n\n${summary}\n\n${rows.map(([name, what]) => `  ${name.padEnd(width)}  ${what}\n`).join("")}`;
+}

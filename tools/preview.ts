@@ -1,0 +1,24 @@
+import { toStderr as log } from "../proving-ground/progress.ts";
+import { ended, runTool } from "./ending.ts";
+import { engineSession } from "./engineSession.ts";
+import { toolOptions } from "./options.ts";
+import { startProvingGround } from "./provingGround.ts";
+
+const { stack, pulumiArgs } = toolOptions({
+  usage: "npm run preview --",
+  summary: "Shows what `up` would change on which host, and changes nothing.",
+  options: { diff: "shows each change line by line" },
+  passes: true,
+});
+
+await runTool(async () => {
+  const [ground, session] = await Promise.all([
+    startProvingGround(stack, log),
+    engineSession(stack, log),
+  ]);
+  await ground?.close();
+  const diff = process.argv.includes("--diff") ? ["--diff"] : [];
+  const { code, explanations } = await session.run(["preview", ...diff, ...pulumiArgs]);
+  if (code !== 0) return ended.failed(`preview failed on stack '${stack}'`, explanations);
+  return ended.well(`previewed stack '${stack}'; nothing was changed`);
+});

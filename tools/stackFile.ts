@@ -1,0 +1,56 @@
+import { access, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { defaultVersions } from "../config/versions.ts";
+
+/** The folder of the project: the clone. */
+export const projectDir: string = join(import.meta.dirname, "..");
+
+/** Ignored by git: state, keys and files of clients, what the virtual board is reached by. */
+export const localDir: string = join(projectDir, ".buildhosts");
+
+export function stackFile(stack: string): string {
+  return join(projectDir, `Pulumi.${stack}.yaml`);
+}
+
+export interface VirtualBoardRequest {
+  platform: "linux/riscv64" | "linux/arm64";
+}
+
+/**
+ * The virtual boards that a stack asks for; none for every stack that names its hosts.
+ *
+ * @throws one line, when the stack has no file.
+ */
+export async function virtualBoards(stack: string): Promise<VirtualBoardRequest[]> {
+  const boards = (await stackConfig(stack))["buildhosts:boards"];
+  if (!Array.isArray(boards)) return [];
+  return boards
+    .filter((board) => board?.virtual === true)
+    .map(({ platform }) => ({
+      platform: /arm64$/.test(String(platform)) ? "linux/arm64" : "linux/riscv64",
+    }));
+}
+
+/** The versions that a stack pins, and the defaults for the others; the program checks them. */
+export async function releasesOf(stack: string): Promise<typeof defaultVersions> {
+  const pinned = (await stackConfig(stack))["buildhosts:releases"] as Record<string, unknown>;
+  const versions = { ...defaultVersions };
+  for (const component of Object.keys(versions) as (keyof typeof versions)[]) {
+    const version = pinned?.[component];
+    if (typeof version === "string") versions[component] = `v${version.replace(/^v/, "")}`;
+  }
+  return versions;
+}
+
+async function stackConfig(stack: string): Promise<Record<string, unknown>> {
+  const file = stackFile(stack);
+  try {
+    await access(file);
+  } catch {
+    throw new Error(
+      `stack '${stack}': there is no Pulumi.${stack}.yaml; make one after Pulumi.example.yaml, or name another stack with --stack`,
+    );
+  }
+  return parse(await readFile(file, "utf8"))?.config ?? {};
+}
