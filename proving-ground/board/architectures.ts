@@ -1,0 +1,42 @@
+/** What a virtual board can be. */
+export type Platform = "linux/riscv64" | "linux/arm64";
+
+/** What differs between the virtual boards, in Debian's, QEMU's and the kernel's words. */
+export interface Architecture {
+  platform: Platform;
+  /** Debian's name; also the last part of our file names. */
+  debian: "riscv64" | "arm64";
+  /** Debian's package that depends on the newest kernel. */
+  kernelPackage: string;
+  /** The name in binfmt_misc of qemu-user. */
+  binfmt: string;
+  /** The system emulator, and the packages of which the first that exists brings it. */
+  qemu: string;
+  qemuPackages: readonly string[];
+  machine: readonly string[];
+  console: string;
+}
+
+export const architectures: Record<Platform, Architecture> = {
+  "linux/riscv64": {
+    platform: "linux/riscv64",
+    debian: "riscv64",
+    kernelPackage: "linux-image-riscv64",
+    binfmt: "qemu-riscv64",
+    qemu: "qemu-system-riscv64",
+    qemuPackages: ["qemu-system-riscv", "qemu-system-misc"],
+    machine: ["-machine", "virt", "-cpu", "rv64"],
+    console: "ttyS0",
+  },
+  "linux/arm64": {
+    platform: "linux/arm64",
+    debian: "arm64",
+    // The cloud kernel holds drivers for virtual machines only.
+    kernelPackage: "linux-image-cloud-arm64",
+    binfmt: "qemu-aarch64",
+    qemu: "qemu-system-aarch64",
+    qemuPackages: ["qemu-system-arm"],
+    machine: ["-machine", "virt", "-cpu", "cortex-a72"],
+    console: "ttyAMA0",
+  },
+};

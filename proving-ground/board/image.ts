@@ -1,0 +1,137 @@
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { freemem } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { execa } from "execa";
+import ssh2 from "ssh2";
+import { cacheDir } from "../cache.ts";
+import { contentKey, makeOnce } from "../makeOnce.ts";
+import type { Progress } from "../progress.ts";
+import { aptSources, debianMirror } from "./aptSources.ts";
+import type { Architecture } from "./architectures.ts";
+import { ensureHostPackages } from "./hostPackages.ts";
+
+/** What a board is started from: files in the cache that nothing writes to again. */
+export interface BoardImage {
+  folder: string;
+  /** The root file system, ext4, the lowest layer of every board's disk. */
+  disk: string;
+  kernel: string;
+  initrd: string;
+  /** A static busybox of the board's architecture, for images to be built from. */
+  busybox: string;
+  /** The private key that opens every account of the board. */
+  identityFile: string;
+  /** The board's public host key, `ssh-ed25519 AAAA…`. */
+  hostKey: string;
+}
+
+const suite = "trixie";
+const diskGB = 12;
+/** systemd and sshd; what people install on such a board; what BuildKit and its rootless mode call. */
+const packages = [
+  ...["systemd", "systemd-sysv", "udev", "dbus", "openssh-server", "sudo", "ca-certificates"],
+  ...["curl", "git", "xz-utils", "iproute2", "iptables", "kmod", "procps", "uidmap"],
+  "busybox-static",
+];
+const initrdModules = ["virtio_blk", "virtio_net", "virtio_rng", "ext4", "crc32c_generic"];
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/**
+ * Makes the image of `architecture`'s boards, or finds it in the cache. It is a Debian of the day on which it
+ * was made; only a change of its recipe makes another.
+ */
+export async function ensureBoardImage(
+  architecture: Architecture,
+  log: Progress,
+): Promise<BoardImage> {
+  const folder = cacheDir("board", `image-${architecture.debian}-${await recipeKey(architecture)}`);
+  await ensureHostPackages(architecture, log);
+  await makeOnce(
+    folder,
+    (temporary) =>
+      log.step(`make a Debian ${suite} for ${architecture.debian}`, () =>
+        makeImage(architecture, temporary, log),
+      ),
+    log,
+  );
+  return {
+    folder,
+    disk: join(folder, "disk.ext4"),
+    kernel: join(folder, "kernel"),
+    initrd: join(folder, "initrd"),
+    busybox: join(folder, "busybox"),
+    identityFile: join(folder, "id_ed25519"),
+    hostKey: (await readFile(join(folder, "host_key.pub"), "utf8")).trim(),
+  };
+}
+
+async function recipeKey({ kernelPackage }: Architecture): Promise<string> {
+  const names = (await filesUnder(join(here, "guest"))).concat(
+    await filesUnder(join(here, "image")),
+  );
+  const contents = await Promise.all(names.map((name) => readFile(name)));
+  return contentKey(
+    JSON.stringify([suite, diskGB, packages, initrdModules, kernelPackage]),
+    ...contents,
+  );
+}
+
+async function filesUnder(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+async function makeImage(architecture: Architecture, out: string, log: Progress): Promise<void> {
+  if (process.getuid?.() !== 0)
+    throw new Error(
+      `The image of the virtual board ${architecture.platform} is not in the cache, and to make it ` +
+        "takes root (files of every owner, mounts). Run this as root, once.",
+    );
+  await writeKeys(out);
+  const scratch = join(out, "scratch");
+  await mkdir(scratch);
+  const mirror = debianMirror(await aptSources());
+  const make = execa(
+    // Its mounts end with it, however it ends.
+    "unshare",
+    ["--mount", "--propagation", "private", join(here, "image/make.sh"), architecture.debian, out],
+    {
+      env: {
+        PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
+        SUITE: suite,
+        MIRROR: mirror ?? "",
+        PACKAGES: packages.join(","),
+        KERNEL: architecture.kernelPackage,
+        INITRD_MODULES: initrdModules.join(" "),
+        GUEST: join(here, "guest"),
+        SCRATCH: scratch,
+        // The root file system takes some 0.8 GB there.
+        SCRATCH_IN_MEMORY: freemem() > 4 * 1024 ** 3 ? "yes" : "no",
+        DISK_GB: `${diskGB}`,
+      },
+      stdin: "ignore",
+      reject: false,
+    },
+  );
+  for await (const line of createInterface({ input: make.stdout })) log.note(line);
+  const { failed, stderr } = await make;
+  if (failed)
+    throw new Error(
+      `No Debian ${suite} for ${architecture.debian} could be made` +
+        `${mirror ? ` from ${mirror}` : ""}. Its last words:\n${stderr}`,
+    );
+}
+
+async function writeKeys(folder: string): Promise<void> {
+  for (const name of ["host_key", "id_ed25519"]) {
+    const { private: secret, public: open } = ssh2.utils.generateKeyPairSync("ed25519");
+    await writeFile(join(folder, name), secret, { mode: 0o600 });
+    await writeFile(join(folder, `${name}.pub`), `${open.trim()}\n`);
+  }
+}

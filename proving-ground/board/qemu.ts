@@ -1,0 +1,80 @@
+import type { Architecture } from "./architectures.ts";
+
+/** RAM of a board. More makes snapshots slower, for they carry the page cache. */
+export const memoryMB = 2048;
+export const processors = 2;
+
+/** Where a board's QEMU finds and leaves what; all paths absolute, sockets relative to its folder. */
+export interface QemuPaths {
+  kernel: string;
+  initrd: string;
+  /** qcow2, so that it takes snapshots. */
+  disk: string;
+  pidFile: string;
+  consoleLog: string;
+  monitorSocket: string;
+  clockSocket: string;
+}
+
+/** What a board's QEMU is told. */
+export interface QemuOptions {
+  architecture: Architecture;
+  paths: QemuPaths;
+  /** Loopback ports of this machine, to the board's 22 and 1234. */
+  sshPort: number;
+  buildkitPort: number;
+  /** A snapshot in the disk to go on from; none: boot. */
+  snapshot?: string;
+}
+
+/**
+ * The arguments of a QEMU in the background with one disk, user-mode network and no display. A
+ * snapshot loads only into the machine that it was taken of: whatever changes here, but ports and
+ * paths, is in the key of the booted image (`machineKey`).
+ */
+export function qemuArguments({ architecture, paths, ...options }: QemuOptions): string[] {
+  const forward = (port: number, guestPort: number) =>
+    `hostfwd=tcp:127.0.0.1:${port}-:${guestPort}`;
+  return [
+    ...machineArguments(architecture),
+    ...["-kernel", paths.kernel, "-initrd", paths.initrd],
+    ...["-append", kernelCommandLine(architecture)],
+    // Not `unsafe`: what the board has synced must outlive its sudden end.
+    ...["-drive", `if=none,id=disk,format=qcow2,discard=unmap,file=${escapeCommas(paths.disk)}`],
+    ...[
+      "-netdev",
+      `user,id=net,ipv6=off,${forward(options.sshPort, 22)},${forward(options.buildkitPort, 1234)}`,
+    ],
+    ...["-chardev", `socket,id=clock,server=on,wait=off,path=${escapeCommas(paths.clockSocket)}`],
+    ...["-qmp", `unix:${escapeCommas(paths.monitorSocket)},server=on,wait=off`],
+    ...["-serial", `file:${paths.consoleLog}`, "-monitor", "none", "-display", "none"],
+    ...["-pidfile", paths.pidFile, "-daemonize"],
+    ...(options.snapshot ? ["-loadvm", options.snapshot] : []),
+  ];
+}
+
+/** What a snapshot of `architecture`'s boards depends on, besides QEMU itself. */
+export function machineKey(architecture: Architecture): string {
+  return JSON.stringify([machineArguments(architecture), kernelCommandLine(architecture)]);
+}
+
+function machineArguments({ machine }: Architecture): string[] {
+  return [
+    ...machine,
+    ...["-accel", "tcg,thread=multi", "-smp", `${processors}`, "-m", `${memoryMB}`],
+    ...["-nodefaults", "-no-user-config"],
+    ...["-device", "virtio-blk-pci,drive=disk"],
+    ...["-device", "virtio-net-pci,netdev=net,romfile="],
+    ...["-device", "virtio-rng-pci"],
+    ...["-device", "virtio-serial-pci", "-device", "virtconsole,chardev=clock"],
+  ];
+}
+
+function kernelCommandLine({ console }: Architecture): string {
+  // The getty generator would put a login on the clock's port.
+  return `console=${console} net.ifnames=0 systemd.getty_auto=no panic=-1`;
+}
+
+function escapeCommas(path: string): string {
+  return path.replaceAll(",", ",,");
+}

@@ -1,0 +1,470 @@
+import { copyFile, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { dirname, join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { execa } from "execa";
+import { cacheDir } from "../cache.ts";
+import { withLock } from "../lock.ts";
+import { contentKey, exists, makeOnce } from "../makeOnce.ts";
+import type { Progress } from "../progress.ts";
+import { type Architecture, architectures, type Platform } from "./architectures.ts";
+import { ensureHostPackages } from "./hostPackages.ts";
+import { type BoardImage, ensureBoardImage } from "./image.ts";
+import { machineKey, memoryMB, processors, type QemuPaths, qemuArguments } from "./qemu.ts";
+import { monitor, qmp } from "./qmp.ts";
+import { type CommandResult, type SshSession, sshSession } from "./sshSession.ts";
+
+/** How a board is reached from this machine. */
+export interface BoardConnection {
+  platform: Platform;
+  /** Always the loopback. */
+  host: "127.0.0.1";
+  /** The SSH port; the same for the whole life of the instance. */
+  port: number;
+  user: "root";
+  /** `ssh-ed25519 AAAA…`, the only host key that the board has. */
+  hostKey: string;
+  /** The private key, an absolute path; it also opens the accounts `builder` and `nosudo`. */
+  identityFile: string;
+  /** Port on `host` that is forwarded to the board's 1234. */
+  buildkitPort: number;
+  /** The address at which the board reaches this machine's loopback. */
+  gateway: "10.0.2.2";
+}
+
+/** Which board to start. */
+export interface VirtualBoardOptions {
+  platform: Platform;
+  /** Boards of different names know nothing of each other. Default: `dev`. */
+  instance?: string;
+  /** If given, the connection is written to `connectionFile(projectDir, platform)`. */
+  projectDir?: string;
+  log: Progress;
+}
+
+/** A machine of QEMU's that runs in the background until `stop`, whatever becomes of this process. */
+export interface VirtualBoard {
+  readonly instance: string;
+  readonly connection: BoardConnection;
+  /** QEMU's process; the last one when the power is off. */
+  readonly pid: number;
+  /** What the board wrote to its serial console since it was last switched on. */
+  readonly consoleLog: string;
+  /** A static busybox of the board's architecture, on this machine. */
+  readonly busybox: string;
+  running(): Promise<boolean>;
+  /** Switches the power on if it is off, and boots from the disk as it is. */
+  start(): Promise<void>;
+  /** Keeps memory and disk under `name`, in place of an older one of that name. */
+  snapshot(name: string): Promise<void>;
+  /** Goes back to a snapshot; the clock is right afterwards. `booted` always exists. */
+  restore(name: string): Promise<void>;
+  /** Cuts the power: what was not synced is lost, the disk stays. */
+  powerOff(): Promise<void>;
+  /** Runs a command as root on one lasting connection of its own. */
+  ssh(command: string, stdin?: string): Promise<CommandResult>;
+  /** Ends this process's SSH connection, so that the process can end; the board runs on. */
+  disconnect(): void;
+  /** Switches off and removes everything of this instance, its disk included. */
+  stop(): Promise<void>;
+}
+
+/** The snapshot that every board has from the beginning: booted, nothing installed. */
+export const bootedSnapshot = "booted";
+
+/** Where the Pulumi program finds the connection of the project's virtual board. */
+export function connectionFile(projectDir: string, platform: Platform): string {
+  const { debian } = architectures[platform];
+  return join(projectDir, ".buildhosts", "virtual-board", `${debian}.json`);
+}
+
+/** The instance of a clone's own, so that two clones do not share a board. */
+export function instanceOf(projectDir: string): string {
+  return `dev-${contentKey(resolve(projectDir))}`;
+}
+
+/**
+ * A running board: the one of that instance, with its disk, if there is one; else a new one, booted and clean.
+ * The first of its architecture makes Debian's image and boots it, minutes that the cache saves from then on.
+ */
+export async function startVirtualBoard(options: VirtualBoardOptions): Promise<VirtualBoard> {
+  const { platform, projectDir, log } = options;
+  const architecture = architectures[platform];
+  const instance = options.instance ?? "dev";
+  if (!/^[a-z0-9][a-z0-9-]{0,40}$/.test(instance))
+    throw new Error(
+      `instance: "${instance}" is no name for a board: lower-case letters, digits and hyphens, at most 41`,
+    );
+  await ensureHostPackages(architecture, log);
+  const folder = instanceFolder(instance, platform);
+  const state = await withLock(`${folder}.lock`, async () => {
+    const known = await readState(folder);
+    if (known) return known;
+    const image = await ensureBoardImage(architecture, log);
+    const booted = await ensureBootedDisk(architecture, image, log);
+    return createInstance(folder, instance, architecture, image, booted);
+  });
+  const board = virtualBoard(folder, { ...state, projectDir: projectDir ?? state.projectDir });
+  if (projectDir) await writeFile(join(folder, "state.json"), JSON.stringify(board.state, null, 2));
+  if (!(await board.running()))
+    await log.step(`start the virtual board ${platform} (${instance})`, () => board.start());
+  if (projectDir) {
+    const path = connectionFile(projectDir, platform);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, `${JSON.stringify(board.connection, null, 2)}\n`);
+  }
+  return board;
+}
+
+/** The board of that instance, running or not; undefined if there is none. */
+export async function findVirtualBoard(
+  instance: string,
+  platform: Platform,
+): Promise<VirtualBoard | undefined> {
+  const folder = instanceFolder(instance, platform);
+  const state = await readState(folder);
+  return state && virtualBoard(folder, state);
+}
+
+/** All boards that there are on this machine, running or not. */
+export async function listVirtualBoards(): Promise<VirtualBoard[]> {
+  const names = await readdir(cacheDir("board", "instances")).catch(() => []);
+  const boards = await Promise.all(
+    names.map(async (name) => {
+      const folder = cacheDir("board", "instances", name);
+      const state = await readState(folder);
+      return state && virtualBoard(folder, state);
+    }),
+  );
+  return boards.filter((board) => board !== undefined);
+}
+
+/** What is known of an instance from one process to the next, beside its disk. */
+interface InstanceState {
+  instance: string;
+  connection: BoardConnection;
+  kernel: string;
+  initrd: string;
+  busybox: string;
+  /** Whose connection file goes when the board goes. */
+  projectDir?: string;
+}
+
+function instanceFolder(instance: string, platform: Platform): string {
+  return cacheDir("board", "instances", `${instance}-${architectures[platform].debian}`);
+}
+
+async function readState(folder: string): Promise<InstanceState | undefined> {
+  const text = await readFile(join(folder, "state.json"), "utf8").catch(() => undefined);
+  return text === undefined ? undefined : JSON.parse(text);
+}
+
+async function createInstance(
+  folder: string,
+  instance: string,
+  architecture: Architecture,
+  image: BoardImage,
+  bootedDisk: string,
+): Promise<InstanceState> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await copyFile(bootedDisk, join(folder, "disk.qcow2"), FICLONE);
+  const state: InstanceState = {
+    instance,
+    connection: {
+      platform: architecture.platform,
+      host: "127.0.0.1",
+      port: await freePort(),
+      user: "root",
+      hostKey: image.hostKey,
+      identityFile: image.identityFile,
+      buildkitPort: await freePort(),
+      gateway: "10.0.2.2",
+    },
+    kernel: image.kernel,
+    initrd: image.initrd,
+    busybox: image.busybox,
+  };
+  // The next start is to go on from the snapshot; later ones boot.
+  await writeFile(join(folder, "fresh"), "");
+  await writeFile(join(folder, "state.json"), JSON.stringify(state, null, 2));
+  return state;
+}
+
+// fs.constants.COPYFILE_FICLONE: copy on write where the file system can.
+const FICLONE = 2;
+
+function virtualBoard(
+  folder: string,
+  state: InstanceState,
+): VirtualBoard & { state: InstanceState } {
+  const { connection } = state;
+  const architecture = architectures[connection.platform];
+  const paths = qemuPaths(folder, state);
+  const session: SshSession = sshSession(connection);
+  let pid = 0;
+  void readPid(paths.pidFile).then((found) => {
+    pid = found ?? 0;
+  });
+
+  const running = async () => {
+    const found = await readPid(paths.pidFile);
+    if (found === undefined) return false;
+    pid = found;
+    // The id may long be another process's.
+    const commandLine = await readFile(`/proc/${found}/cmdline`, "utf8").catch(() => "");
+    return commandLine.split("\0").includes(paths.pidFile);
+  };
+  const launch = async (snapshot?: string) => {
+    await launchQemu(architecture, paths, connection, snapshot);
+    pid = (await readPid(paths.pidFile)) ?? 0;
+  };
+  const ready = async (seconds: number) => {
+    await setClock(paths.clockSocket, seconds, running).catch(async (error: Error) => {
+      throw new Error(`${error.message}\n${await tail(paths.consoleLog)}`);
+    });
+    await sshBanner(connection, seconds);
+  };
+
+  return {
+    instance: state.instance,
+    connection,
+    state,
+    get pid() {
+      return pid;
+    },
+    consoleLog: paths.consoleLog,
+    busybox: state.busybox,
+    running,
+    ssh: (command, stdin) => session.run(command, stdin),
+    disconnect: () => session.close(),
+    async start() {
+      await withLock(`${folder}.lock`, async () => {
+        if (await running()) return;
+        const fresh = join(folder, "fresh");
+        const isFresh = await exists(fresh);
+        await launch(isFresh ? bootedSnapshot : undefined);
+        await ready(isFresh ? restoreSeconds : bootSeconds);
+        await rm(fresh, { force: true });
+      });
+    },
+    async snapshot(name) {
+      // A connection that is open now would hang half-dead in every restored board.
+      session.close();
+      await monitor(paths.monitorSocket, `savevm ${name}`);
+    },
+    async restore(name) {
+      session.close();
+      if (await running()) await monitor(paths.monitorSocket, `loadvm ${name}`);
+      else await launch(name);
+      await ready(restoreSeconds);
+    },
+    async powerOff() {
+      session.close();
+      if (await running()) await kill(pid, running);
+    },
+    async stop() {
+      session.close();
+      if (await running()) await kill(pid, running);
+      if (state.projectDir)
+        await rm(connectionFile(state.projectDir, connection.platform), { force: true });
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+// Generous: other work may share the processors.
+const bootSeconds = 300;
+const restoreSeconds = 60;
+
+function qemuPaths(folder: string, { kernel, initrd }: Pick<InstanceState, "kernel" | "initrd">) {
+  const paths: QemuPaths = {
+    kernel,
+    initrd,
+    disk: join(folder, "disk.qcow2"),
+    pidFile: join(folder, "pid"),
+    consoleLog: join(folder, "console.log"),
+    monitorSocket: join(folder, "monitor.sock"),
+    clockSocket: join(folder, "clock.sock"),
+  };
+  // The kernel's limit for the address of a unix socket.
+  if (Buffer.byteLength(paths.monitorSocket) > 107)
+    throw new Error(
+      `${paths.monitorSocket} is too long for a socket (107 bytes): set BUILDHOSTS_CACHE to a shorter path`,
+    );
+  return paths;
+}
+
+async function readPid(path: string): Promise<number | undefined> {
+  const pid = Number.parseInt(await readFile(path, "utf8").catch(() => ""), 10);
+  return Number.isNaN(pid) ? undefined : pid;
+}
+
+/** Returns when QEMU runs in the background, with its snapshot loaded; @throws what it said instead. */
+async function launchQemu(
+  architecture: Architecture,
+  paths: QemuPaths,
+  ports: Pick<BoardConnection, "port" | "buildkitPort">,
+  snapshot?: string,
+): Promise<void> {
+  const { exitCode, stderr } = await execa(
+    architecture.qemu,
+    qemuArguments({
+      architecture,
+      paths,
+      sshPort: ports.port,
+      buildkitPort: ports.buildkitPort,
+      ...(snapshot ? { snapshot } : {}),
+    }),
+    { stdin: "ignore", stdout: "ignore", reject: false, timeout: 120_000 },
+  );
+  if (exitCode !== 0) throw new Error(`${architecture.qemu} did not start: ${stderr}`);
+}
+
+async function kill(pid: number, running: () => Promise<boolean>): Promise<void> {
+  process.kill(pid, "SIGKILL");
+  await until(10, `QEMU (process ${pid}) to end`, async () => !(await running()));
+}
+
+/**
+ * Sets the board's clock to this machine's over the board's clock port, again and again until it
+ * answers: that is also how a booting board shows that it is up.
+ */
+async function setClock(
+  path: string,
+  seconds: number,
+  running: () => Promise<boolean>,
+): Promise<void> {
+  const socket = connect(path);
+  let heard = "";
+  socket.setEncoding("utf8").on("data", (text: string) => {
+    heard += text;
+  });
+  const failed = new Promise<never>((_, reject) => {
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error("the board was switched off")));
+  });
+  try {
+    let sent = 0;
+    const answered = until(seconds, "the board to set its clock", async () => {
+      if (/set [\d.]+/.test(heard)) return true;
+      if (!(await running())) throw new Error("QEMU has ended");
+      if (Date.now() - sent > 1000) {
+        sent = Date.now();
+        socket.write(`${sent / 1000}\n`);
+      }
+      return false;
+    });
+    await Promise.race([answered, failed]);
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Returns when an SSH server answers; the port itself is QEMU's and open from the first moment. */
+async function sshBanner({ host, port }: BoardConnection, seconds: number): Promise<void> {
+  await until(
+    seconds,
+    "the board's SSH server",
+    () =>
+      new Promise((resolve) => {
+        const socket = connect(port, host);
+        const end = (answers: boolean) => {
+          socket.destroy();
+          resolve(answers);
+        };
+        socket.setTimeout(10_000, () => end(false));
+        socket.once("error", () => end(false)).once("close", () => end(false));
+        socket.once("data", (data) => end(data.toString().startsWith("SSH-")));
+      }),
+  );
+}
+
+async function until(seconds: number, what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`waited ${seconds} s for ${what}`);
+    await pause(50);
+  }
+}
+
+async function tail(path: string, lines = 15): Promise<string> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  return text.trimEnd().split("\n").slice(-lines).join("\n");
+}
+
+/**
+ * A free loopback port below the range from which the kernel hands out ports to outgoing connections, so
+ * that it is still free when the board is switched on the next time.
+ */
+async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const free = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+  throw new Error("no free port between 20000 and 31999 on 127.0.0.1");
+}
+
+/** A disk over the image's that holds the snapshot `booted`. It fits only the QEMU that wrote it. */
+async function ensureBootedDisk(
+  architecture: Architecture,
+  image: BoardImage,
+  log: Progress,
+): Promise<string> {
+  const { stdout: version } = await execa(architecture.qemu, ["--version"]);
+  const key = contentKey(image.folder, machineKey(architecture), version);
+  const folder = cacheDir("board", `booted-${architecture.debian}-${key}`);
+  await makeOnce(
+    folder,
+    async (temporary) => {
+      const disk = join(temporary, "disk.qcow2");
+      await execa("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", image.disk, disk]);
+      const board = virtualBoard(temporary, {
+        instance: "first-boot",
+        connection: {
+          platform: architecture.platform,
+          host: "127.0.0.1",
+          port: await freePort(),
+          user: "root",
+          hostKey: image.hostKey,
+          identityFile: image.identityFile,
+          buildkitPort: await freePort(),
+          gateway: "10.0.2.2",
+        },
+        kernel: image.kernel,
+        initrd: image.initrd,
+        busybox: image.busybox,
+      });
+      try {
+        const size = `${processors} processors, ${memoryMB} MB`;
+        await log.step(`boot it for the first time (${architecture.qemu}, ${size})`, () =>
+          board.start(),
+        );
+        await log.step("keep it as it is now, booted", async () => {
+          const settled = await board.ssh("systemctl is-system-running --wait; systemctl --failed");
+          if (settled.stdout.trim().split("\n")[0] !== "running")
+            throw new Error(`the board did not come up whole:\n${settled.stdout}`);
+          // Less memory in use is a smaller snapshot.
+          await board.ssh("sync; echo 3 > /proc/sys/vm/drop_caches");
+          board.disconnect();
+          await board.snapshot(bootedSnapshot);
+          await qmp(join(temporary, "monitor.sock"), "quit");
+        });
+      } finally {
+        await board.powerOff();
+      }
+      for (const name of await readdir(temporary))
+        if (name !== "disk.qcow2") await rm(join(temporary, name));
+      const file = await open(disk);
+      await file.sync();
+      await file.close();
+    },
+    log,
+  );
+  return join(folder, "disk.qcow2");
+}
