@@ -62,8 +62,8 @@ export type Network = "bridge" | "host";
 
 /** Exactly one way to the private key. */
 export type SshKey =
-  /** The agent behind SSH_AUTH_SOCK at the time of the run; `socket` is its path. */
-  | { kind: "agent"; socket: string }
+  /** The agent behind SSH_AUTH_SOCK, which the plugin finds itself: its path changes with every login. */
+  | { kind: "agent" }
   /** The PEM text of a key, from a file or a secret: a Pulumi secret either way. */
   | { kind: "privateKey"; privateKey: Input<string> };
 
@@ -111,10 +111,12 @@ export interface BoardConfig {
   serverName: string;
   /** Where metrics are served, on loopback: `127.0.0.1:6060`. */
   metricsAddress?: string;
-  /** Environment of buildkitd: proxies in upper case, OTEL_* variables; sorted by name. */
+  /** Environment of buildkitd: HTTP_PROXY and the like, OTEL_*. */
   environment: Record<string, string>;
   proxies: Proxies;
   source: ReleaseSource;
+  /** How long a restart waits for running builds. */
+  drainSeconds: number;
   removeCacheOnDelete: boolean;
   /** The way out for a dead board: delete runs nothing on the host. */
   abandon: boolean;

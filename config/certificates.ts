@@ -1,0 +1,43 @@
+import { isIp } from "./leaves.ts";
+import type { Findings } from "./problems.ts";
+import type { CertificatesInput } from "./schema.ts";
+import type { CertificateConfig, CertificateNames } from "./stackConfig.ts";
+
+/** Refuses lifetimes with which certificates would be renewed for ever, or outlive what they hang on. */
+export function certificateConfig(input: CertificatesInput, findings: Findings): CertificateConfig {
+  const { validityHours, earlyRenewalHours, caValidityHours } = input;
+  const caEarlyRenewalHours = input.caEarlyRenewalHours ?? validityHours;
+
+  if (earlyRenewalHours >= validityHours) {
+    findings.refuse(
+      ["earlyRenewalHours"],
+      `received ${earlyRenewalHours}; expected less than validityHours (${validityHours}), or every update would renew every certificate.`,
+    );
+  }
+  if (validityHours > caValidityHours) {
+    findings.refuse(
+      ["validityHours"],
+      `received ${validityHours}; expected at most caValidityHours (${caValidityHours}): no certificate can outlive its CA.`,
+    );
+  } else if (caEarlyRenewalHours >= caValidityHours) {
+    findings.refuse(
+      ["caEarlyRenewalHours"],
+      `${input.caEarlyRenewalHours === undefined ? "follows validityHours" : "received"} ${caEarlyRenewalHours}; expected less than caValidityHours (${caValidityHours}), or every update would renew the CA and shut out every client.`,
+    );
+  } else if (caEarlyRenewalHours < validityHours) {
+    findings.refuse(
+      ["caEarlyRenewalHours"],
+      `received ${caEarlyRenewalHours}; expected at least validityHours (${validityHours}), or a certificate signed shortly before would outlive its CA.`,
+    );
+  }
+  return { ...input, caEarlyRenewalHours, extraNames: certificateNames(input.extraNames) };
+}
+
+/** Names sorted into what a certificate calls them, each once, in the order given. */
+export function certificateNames(names: readonly string[]): CertificateNames {
+  const unique = [...new Set(names)];
+  return {
+    dnsNames: unique.filter((name) => !isIp(name)),
+    ipAddresses: unique.filter(isIp),
+  };
+}

@@ -1,0 +1,248 @@
+import * as pulumi from "@pulumi/pulumi";
+import { refuseImpossible, warnOfRisks } from "./boardChecks.ts";
+import { certificateConfig } from "./certificates.ts";
+import { ConfigError, Findings, nearest, problemLine, read, shown } from "./problems.ts";
+import { stackReleases } from "./releases.ts";
+import { resolveBoard } from "./resolveBoard.ts";
+import { type BoardInput, boardSchema, type SshInput, type StackKey, stackKeys } from "./schema.ts";
+import { findSshKey, type Machine, privateKeyRefusal, secretKey, staleAgent } from "./sshKey.ts";
+import type { BoardConfig, SshKey, StackConfig } from "./stackConfig.ts";
+
+/**
+ * The configuration of the stack that Pulumi runs.
+ *
+ * @throws {ConfigError} with every problem in one message; the engine prints it without a stack trace.
+ */
+export function loadConfig(projectDir: string): StackConfig {
+  const values = pulumi.runtime.allConfig();
+  return readStackConfig(
+    { values, secretKeys: Object.keys(values).filter(isSecret) },
+    { projectDir, environment: process.env },
+  );
+}
+
+/** Which keys are secret is known to the SDK, and typed as internal there. */
+function isSecret(key: string): boolean {
+  const runtime = pulumi.runtime as unknown as { isConfigSecret(key: string): boolean };
+  return runtime.isConfigSecret(key);
+}
+
+/** A stack's configuration as the engine hands it over: objects and lists as JSON, secrets in clear. */
+export interface StackValues {
+  /** By full key, `buildhosts:boards`. */
+  values: Readonly<Record<string, string>>;
+  secretKeys: readonly string[];
+}
+
+/** Like `loadConfig`, with everything that it depends on as arguments. */
+export function readStackConfig(stack: StackValues, machine: Machine): StackConfig {
+  const findings = new Findings();
+  refuseUnknownKeys(stack, findings);
+  const value = (key: ReadableKey) => stackValue(stack, key, findings);
+  const { releases: releasesSchema, certificates: certificatesSchema } = stackKeys;
+  const releasesInput = read(releasesSchema, value("releases"), findings.at("releases"));
+  const certificatesInput = read(
+    certificatesSchema,
+    value("certificates"),
+    findings.at("certificates"),
+  );
+  const clients = read(stackKeys.clients, value("clients"), findings.at("clients"));
+  const ssh = read(stackKeys.ssh, value("ssh"), findings.at("ssh"));
+  const boardInputs = readBoards(stack, findings);
+  const readable = boardInputs.filter((board) => board !== undefined);
+
+  if (clients) refuseUnfitClients(clients, findings.at("clients"));
+  refuseSameBoards(boardInputs, findings.at("boards"));
+  const certificates =
+    certificatesInput && certificateConfig(certificatesInput, findings.at("certificates"));
+  const releases =
+    releasesInput &&
+    stackReleases(releasesInput, readable, machine.projectDir, findings.at("releases"));
+  const stackKey = findStackKey(stack, ssh, readable, machine, findings);
+
+  const boards = boardInputs.map((board, index) => {
+    if (!board) return undefined;
+    const boardFindings = findings.at("boards", index);
+    refuseImpossible(board, boardFindings);
+    if (!releases || !certificates) return undefined;
+    warnOfRisks(board, releases.versions.buildkit, boardFindings);
+    return resolveBoard(board, { releases, certificates, stackKey, machine }, boardFindings);
+  });
+  refuseSameEndpoints(boards, findings.at("boards"));
+  if (boardInputs.length === 0)
+    findings.warn(["boards"], "there is none, so the stack has no builder.");
+
+  const { problems, warnings } = findings;
+  if (problems.length > 0 || !releases || !certificates || !clients)
+    throw new ConfigError(problems);
+  return {
+    releases: releases.versions,
+    certificates,
+    clients,
+    boards: boards.filter((board) => board !== undefined),
+    warnings: warnings.map(problemLine),
+  };
+}
+
+/** The one secret is read apart. */
+type ReadableKey = Exclude<StackKey, "sshPrivateKey">;
+
+const namespace = "buildhosts:";
+
+function refuseUnknownKeys({ values }: StackValues, findings: Findings): void {
+  const known = Object.keys(stackKeys);
+  for (const key of Object.keys(values)) {
+    if (!key.startsWith(namespace)) continue;
+    const name = key.slice(namespace.length);
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    const hint = near ? `did you mean buildhosts:${near}?` : `known are ${known.join(", ")}.`;
+    findings.refuse([name], `unknown key; ${hint}`);
+  }
+}
+
+/**
+ * The value of one key, or nothing where the stack does not set it. The engine hands objects and lists
+ * over as JSON and every other value as text.
+ */
+function stackValue(
+  { values, secretKeys }: StackValues,
+  key: ReadableKey,
+  findings: Findings,
+): unknown {
+  const text = values[namespace + key];
+  if (text === undefined) return undefined;
+  if (secretKeys.includes(namespace + key)) {
+    // Its values would appear in plain outputs and, in errors, in logs.
+    findings.refuse(
+      [key],
+      "holds a secret; only buildhosts:sshPrivateKey is one. Set it again without --secret.",
+    );
+    return undefined;
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The boards by their position in the stack file, with gaps where one cannot be read. */
+function readBoards(stack: StackValues, findings: Findings): (BoardInput | undefined)[] {
+  const value = stackValue(stack, "boards", findings);
+  // Board by board, because zod checks nothing across boards while one of them is wrong.
+  return Array.isArray(value)
+    ? value.map((board, index) => read(boardSchema, board, findings.at("boards", index)))
+    : (read(stackKeys.boards, value, findings.at("boards")) ?? []);
+}
+
+function refuseUnfitClients(clients: readonly string[], findings: Findings): void {
+  for (const [index, name] of clients.entries()) {
+    if (clients.indexOf(name) !== index) {
+      findings.refuse([index], `received ${shown(name)}, which is there already; take one away.`);
+    }
+    if (name === "health-check") {
+      findings.refuse(
+        [index],
+        `received ${shown(name)}, which is the stack's own client; choose another name.`,
+      );
+    }
+  }
+}
+
+/** The key for all boards that name none of their own. */
+function findStackKey(
+  stack: StackValues,
+  ssh: SshInput | undefined,
+  boards: readonly BoardInput[],
+  machine: Machine,
+  findings: Findings,
+): SshKey | undefined {
+  const pem = stack.values[`${namespace}sshPrivateKey`] ?? "";
+  const needed = boards.some((board) => !board.virtual && !board.ssh);
+  let key: SshKey | undefined;
+  if (pem !== "") key = secretStackKey(pem, stack, ssh, findings);
+  else if (ssh && needed) key = findSshKey(ssh, machine, findings.at("ssh"));
+  if (key?.kind === "privateKey" || (boards.length > 0 && !needed)) {
+    const stale = staleAgent(machine);
+    if (stale) findings.refuse(["ssh"], `${stale}.`);
+  }
+  return key;
+}
+
+function secretStackKey(
+  pem: string,
+  { secretKeys }: StackValues,
+  ssh: SshInput | undefined,
+  findings: Findings,
+): SshKey | undefined {
+  if (ssh?.agent || ssh?.privateKeyFile !== undefined) {
+    findings.refuse(["ssh"], "does not go together with buildhosts:sshPrivateKey; keep one way.");
+  }
+  if (!secretKeys.includes(`${namespace}sshPrivateKey`)) {
+    findings.refuse(
+      ["sshPrivateKey"],
+      "is not secret: the key stands readable in the stack file. Make a new key, and run: pulumi config set --secret buildhosts:sshPrivateKey < path",
+    );
+    return undefined;
+  }
+  const refusal = privateKeyRefusal(pem);
+  if (refusal === undefined) return secretKey(pem);
+  findings.refuse(["sshPrivateKey"], `${refusal}.`);
+  return undefined;
+}
+
+function refuseSameBoards(boards: readonly (BoardInput | undefined)[], findings: Findings): void {
+  const firstWith = (index: number, text: (board: BoardInput) => string | undefined) => {
+    const board = boards[index];
+    const wanted = board && text(board);
+    const first = boards.findIndex((other) => other && text(other) === wanted);
+    return wanted !== undefined && first < index ? first : undefined;
+  };
+  for (const [index, board] of boards.entries()) {
+    if (!board) continue;
+    const sameName = firstWith(index, ({ name }) => name);
+    if (sameName !== undefined) {
+      findings.refuse(
+        [index, "name"],
+        `received ${shown(board.name)}, which boards[${sameName}] has already; choose another.`,
+      );
+    }
+    const sameHost = firstWith(index, place);
+    if (sameHost !== undefined) {
+      findings.refuse(
+        [index, board.virtual ? "platform" : "host"],
+        `is the same machine as boards[${sameHost}]; take one of the two away.`,
+      );
+      continue;
+    }
+    const sameKey = firstWith(index, (other) => (other.virtual ? undefined : other.hostKey));
+    if (sameKey !== undefined) {
+      findings.warn(
+        [index, "hostKey"],
+        `is that of boards[${sameKey}] too: the same machine twice, or a copied disk, whose host key should be made anew.`,
+      );
+    }
+  }
+}
+
+/** What tells machines apart: where SSH leads. */
+function place(board: BoardInput): string {
+  if (board.virtual) return `virtual ${board.platform}`;
+  const { host, port, jump } = board;
+  return JSON.stringify([host.toLowerCase(), port, jump?.host.toLowerCase(), jump?.port]);
+}
+
+function refuseSameEndpoints(
+  boards: readonly (BoardConfig | undefined)[],
+  findings: Findings,
+): void {
+  for (const [index, board] of boards.entries()) {
+    const first = boards.findIndex((other) => board && other?.endpoint === board.endpoint);
+    if (!board || first === index) continue;
+    findings.refuse(
+      [index, "endpoint"],
+      `is ${shown(board.endpoint)}, as that of boards[${first}]; clients could not tell the two apart.`,
+    );
+  }
+}

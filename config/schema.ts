@@ -1,0 +1,376 @@
+import * as z from "zod";
+import { buildkitdSettings } from "./buildkitdSchema.ts";
+import { readHostKey } from "./hostKey.ts";
+import {
+  checkedText,
+  flag,
+  host,
+  isDnsName,
+  isIp,
+  isPlainUrl,
+  listOf,
+  oneOf,
+  port,
+  text,
+  whole,
+} from "./leaves.ts";
+import { closed, expected, mismatch, shown } from "./problems.ts";
+import { defaultVersions, versionPattern } from "./versions.ts";
+
+/**
+ * The keys of a stack file, each below `buildhosts:`. Every description is written here once; the JSON
+ * schema for editors and Pulumi.yaml take them from here.
+ */
+
+const name = text(
+  "a name of at most 40 lower-case letters, digits and hyphens that starts with a letter and ends with no hyphen",
+  /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
+);
+
+const version = (what: string, example: string) =>
+  text(`a release of ${what} such as "${example}", in quotes`, versionPattern)
+    .transform((value) => (value.startsWith("v") ? value : `v${value}`))
+    .default(example)
+    .describe(`Version of ${what}, with or without the leading v.`);
+
+const certificateName = checkedText(
+  "a DNS name, *.name or an IP address",
+  (value) => isIp(value) || isDnsName(value.replace(/^\*\./, "")),
+);
+
+const extraNames = listOf(certificateName, "a list of DNS names and IP addresses").default([]);
+
+const releases = closed({
+  buildkit: version("BuildKit", defaultVersions.buildkit),
+  containerd: version("containerd", defaultVersions.containerd),
+  runc: version("runc", defaultVersions.runc),
+  rootlesskit: version(
+    "RootlessKit, which only rootless boards install",
+    defaultVersions.rootlesskit,
+  ),
+  mirror: checkedText(
+    "an http or https address without user, query and closing slash",
+    (value) => isPlainUrl(value, ["http", "https"]) && !value.endsWith("/"),
+  )
+    .optional()
+    .describe(
+      "What boards fetch releases from instead of https://github.com: <mirror>/<owner>/<repository>/releases/download/<tag>/<asset>. Not together with push.",
+    ),
+  push: text("a path of a folder on this machine", /^[^\0\n\r]+$/)
+    .optional()
+    .describe(
+      "A folder on this machine, relative to the project, whose files under upstream's asset names are pushed to the boards over SSH, for boards without internet. Each file needs its checksum. Not together with mirror.",
+    ),
+  checksums: z
+    .record(
+      text("an asset's file name", /^[\w.+-]+$/),
+      text("a sha256, 64 hexadecimal digits", /^[0-9a-fA-F]{64}$/).transform((value) =>
+        value.toLowerCase(),
+      ),
+      expected("a map from asset name to sha256"),
+    )
+    .default({})
+    .describe(
+      "The stack's lock: sha256 by upstream's asset name. An asset without one is checked against what upstream publishes.",
+    ),
+}).describe("What boards install, and where from.");
+
+const hours = whole("a whole number of hours from 1 to 876000 (100 years)", 1, 876_000);
+
+const certificates = closed({
+  algorithm: oneOf("ECDSA", "ED25519")
+    .default("ECDSA")
+    .describe("Algorithm of all keys; ECDSA means the curve P-256."),
+  organization: text("a name of at most 64 characters", /^[^\0\n\r]{1,64}$/)
+    .default("buildhosts")
+    .describe("Organization in the subject of all certificates."),
+  caValidityHours: hours
+    .default(87_600)
+    .describe("Hours that the CA is valid for; 87600 are 10 years."),
+  caEarlyRenewalHours: hours
+    .optional()
+    .describe(
+      "Hours before its end from which an update renews the CA, and with it everything it signed. Default: validityHours.",
+    ),
+  validityHours: hours
+    .default(8_760)
+    .describe("Hours that server and client certificates are valid for; 8760 are a year."),
+  earlyRenewalHours: hours
+    .default(720)
+    .describe("Hours before its end from which an update renews a certificate; 720 are 30 days."),
+  protectCa: flag
+    .default(false)
+    .describe("Whether Pulumi refuses to delete the CA, whose loss shuts out every client."),
+  extraNames: extraNames.describe("DNS names and IP addresses added to every board's certificate."),
+}).describe("The stack's CA, and the certificates that it signs.");
+
+const clients = listOf(name, "a list of names")
+  .min(1, expected("at least one name"))
+  .default(["default"])
+  .describe(
+    "One client certificate for each name. Each gives full control of every builder; taking a name away revokes nothing.",
+  );
+
+const ssh = closed(
+  {
+    agent: z
+      .literal(true, expected("true; leave the key out to use another way"))
+      .optional()
+      .describe("The keys of the agent behind SSH_AUTH_SOCK. The default."),
+    privateKeyFile: text("a path", /^[^\0\n\r]+$/)
+      .optional()
+      .describe(
+        "A private key without passphrase on this machine; ~ is the home directory, other paths are relative to the project.",
+      ),
+  },
+  {
+    privateKey:
+      "a secret has a key of its own; run: pulumi config set --secret buildhosts:sshPrivateKey < path",
+  },
+).describe(
+  "How this machine proves to a host who it is: one of the two, or buildhosts:sshPrivateKey.",
+);
+
+const sshPrivateKey = z
+  .string(expected("a private key in PEM form"))
+  .default("")
+  .describe(
+    "A private key without passphrase in PEM form, as a secret: pulumi config set --secret buildhosts:sshPrivateKey < path. Instead of ssh.",
+  );
+
+const hostKey = z
+  .string(expected("the host's public key, as a line of known_hosts or of a .pub file"))
+  .transform((value, context) => {
+    const reading = readHostKey(value);
+    if ("hostKey" in reading) return reading.hostKey;
+    context.addIssue({ code: "custom", message: `received ${shown(value)}; ${reading.refusal}.` });
+    return z.NEVER;
+  })
+  .describe(
+    "The host's public key, ed25519 or ecdsa, as a line of known_hosts or of a .pub file. Any other host is refused.",
+  );
+
+const sshUser = text("a user's name", /^[a-z_][a-z0-9_-]{0,31}$/i);
+
+const jump = closed({
+  host: host.describe("Name or address of the jump host."),
+  port: port.default(22).describe("Its SSH port."),
+  user: sshUser.default("root").describe("The user there, who needs no rights but to forward."),
+  hostKey,
+  ssh: ssh.optional().describe("How to log in there. Default: as on the board."),
+}).describe("A host that SSH connections to the board go through.");
+
+/** What a board is, in full or without `linux/`. */
+function platform<const Architecture extends "amd64" | "arm64" | "riscv64">(
+  ...architectures: Architecture[]
+) {
+  const full = architectures.map((architecture) => `linux/${architecture}` as const);
+  return oneOf<Architecture | `linux/${Architecture}`>(...full, ...architectures)
+    .transform((value) => `linux/${value.replace("linux/", "") as Architecture}` as const)
+    .describe("What the board is; it is refused if it turns out to be something else.");
+}
+
+const listen = closed({
+  address: checkedText("an IP address, without brackets", isIp)
+    .default("0.0.0.0")
+    .describe("Address that buildkitd listens on; :: means IPv6 and IPv4."),
+  port: port.default(1234).describe("Port that buildkitd listens on."),
+}).describe("Where buildkitd listens, always with mutual TLS.");
+
+const proxyUrl = checkedText(
+  "an http or https address without user and password, which would stand readable on the board and in the state",
+  (value) => isPlainUrl(value, ["http", "https"]),
+);
+
+const proxies = closed({
+  http: proxyUrl.optional().describe("HTTP_PROXY."),
+  https: proxyUrl.optional().describe("HTTPS_PROXY."),
+  no: listOf(
+    text("a host, domain or network", /^[^\s,"'\\]+$/),
+    "a list of hosts, domains and networks",
+  )
+    .optional()
+    .describe("NO_PROXY: what is reached directly."),
+}).describe(
+  "Proxies of buildkitd and of downloads to the board. RUN steps see them only if a client passes them on.",
+);
+
+const metrics = closed({
+  address: checkedText(
+    "a loopback address, because there is no authentication and pprof beside it",
+    (value) => value === "::1" || (isIp(value) && value.startsWith("127.")),
+  )
+    .default("127.0.0.1")
+    .describe("Loopback address that metrics are served on."),
+  port: port.default(6060).describe("Port that metrics are served on."),
+}).describe("Serves /metrics and pprof on the board's loopback. Default: not at all.");
+
+const collector = checkedText("an http or https address without user and query", (value) =>
+  isPlainUrl(value, ["http", "https"]),
+);
+
+const attribute = text("a text without quotes and line breaks", /^[^\0\n\r"\\]{1,255}$/);
+
+const openTelemetry = closed({
+  endpoint: collector.optional().describe("OTEL_EXPORTER_OTLP_ENDPOINT: takes traces and metrics."),
+  tracesEndpoint: collector
+    .optional()
+    .describe("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: takes traces."),
+  metricsEndpoint: collector
+    .optional()
+    .describe("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: takes metrics."),
+  protocol: oneOf("grpc", "http/protobuf").default("grpc").describe("OTEL_EXPORTER_OTLP_PROTOCOL."),
+  serviceName: attribute.optional().describe("OTEL_SERVICE_NAME. Default: buildkitd."),
+  resourceAttributes: z
+    .record(
+      text("an attribute's name", /^[\w.-]+$/),
+      attribute,
+      expected("a map from name to text"),
+    )
+    .optional()
+    .describe("OTEL_RESOURCE_ATTRIBUTES."),
+  ignoreErrors: flag
+    .optional()
+    .describe(
+      "OTEL_IGNORE_ERROR: buildkitd starts even if an exporter cannot be set up. Default: false.",
+    ),
+}).describe("Sends buildkitd's traces and metrics to a collector. Default: not at all.");
+
+/** What every board has, wherever it stands. */
+const boardShape = {
+  name: name.describe("The builder's name. A new name is a new builder: the old one is deleted."),
+  worker: oneOf("oci", "containerd")
+    .default("oci")
+    .describe("What runs build steps: BuildKit with runc, or the board's containerd."),
+  network: oneOf("bridge", "host")
+    .optional()
+    .describe(
+      "Network of RUN steps: a bridge of their own, or the board's, where they reach the daemon's port and everything on loopback. Default: bridge; host where rootless.",
+    ),
+  rootless: flag
+    .default(false)
+    .describe(
+      "Runs buildkitd without root, by RootlessKit. Only with worker oci and network host.",
+    ),
+  socketActivation: flag
+    .default(false)
+    .describe("systemd listens, and starts buildkitd at the first connection."),
+  extraNames: extraNames.describe("More DNS names and IP addresses for the board's certificate."),
+  proxies: proxies.optional(),
+  metrics: metrics.optional(),
+  openTelemetry: openTelemetry.optional(),
+  drainSeconds: whole("a whole number of seconds from 0 to 3600", 0, 3600)
+    .default(600)
+    .describe("How long a restart waits for running builds before it ends them."),
+  removeCacheOnDelete: flag
+    .default(false)
+    .describe("Whether deleting the board from the stack also deletes its build cache."),
+  abandon: flag
+    .default(false)
+    .describe(
+      "Deleting the board from the stack runs nothing on it: the way out for a board that is gone. Set it, run up, then delete.",
+    ),
+  buildkitd: buildkitdSettings
+    .default({})
+    .describe("buildkitd.toml of BuildKit v0.34.2, key by key, under upstream's names."),
+};
+
+const physicalBoard = closed({
+  ...boardShape,
+  virtual: z.literal(false, expected("true or false")).optional().describe("Default: false."),
+  host: host.describe("Name or address for SSH; for clients too, unless endpoint says otherwise."),
+  port: port.default(22).describe("SSH port."),
+  user: sshUser.default("root").describe("root, or a user with passwordless sudo."),
+  hostKey,
+  jump: jump.optional(),
+  ssh: ssh.optional().describe("How to log in, where it is not as buildhosts:ssh says."),
+  platform: platform("amd64", "arm64", "riscv64"),
+  listen: listen.prefault({}),
+  endpoint: checkedText(
+    "tcp://<host>:<port>, an IPv6 address in brackets",
+    (value) => parseEndpoint(value) !== undefined,
+  )
+    .optional()
+    .describe("As clients reach the builder. Default: tcp://<host>:<listen.port>."),
+});
+
+const givenByProvingGround = "a virtual board has it from the proving ground";
+
+const virtualBoard = closed(
+  {
+    ...boardShape,
+    virtual: z
+      .literal(true)
+      .describe("A board of the proving ground, which npm run up starts on this machine."),
+    user: sshUser.default("root").describe("root, builder (sudo without password) or nosudo."),
+    platform: platform("arm64", "riscv64"),
+  },
+  {
+    host: givenByProvingGround,
+    port: givenByProvingGround,
+    hostKey: givenByProvingGround,
+    jump: givenByProvingGround,
+    ssh: givenByProvingGround,
+    endpoint: givenByProvingGround,
+    listen: "a virtual board's port 1234 is the one that is forwarded",
+  },
+);
+
+const boardError = {
+  error: (issue: { input?: unknown; discriminator?: string }) =>
+    typeof issue.input === "object" && issue.input !== null && !Array.isArray(issue.input)
+      ? mismatch((issue.input as { virtual?: unknown }).virtual, "true or false")
+      : mismatch(issue.input, "a board, an object with at least name, host, hostKey and platform"),
+};
+
+const board = z.discriminatedUnion("virtual", [physicalBoard, virtualBoard], boardError);
+
+const boards = listOf(board, "a list of boards")
+  .default([])
+  .describe("The machines that become builders.");
+
+/** Every key of a stack file below `buildhosts:`. */
+export const stackKeys = {
+  releases: releases.prefault({}),
+  certificates: certificates.prefault({}),
+  clients,
+  ssh: ssh.prefault({}),
+  sshPrivateKey,
+  boards,
+};
+
+export type StackKey = keyof typeof stackKeys;
+
+export const boardSchema = board;
+
+export type ReleasesInput = z.output<typeof releases>;
+export type CertificatesInput = z.output<typeof certificates>;
+export type SshInput = z.output<typeof ssh>;
+export type JumpInput = z.output<typeof jump>;
+export type PhysicalBoardInput = z.output<typeof physicalBoard>;
+export type VirtualBoardInput = z.output<typeof virtualBoard>;
+export type BoardInput = PhysicalBoardInput | VirtualBoardInput;
+export type OpenTelemetryInput = z.output<typeof openTelemetry>;
+
+/** The host, without brackets, and the port of `tcp://host:port`. */
+export function parseEndpoint(value: string): { host: string; port: number } | undefined {
+  const match = /^tcp:\/\/(?:\[([0-9a-f:.]+)\]|([^\s:/[\]@]+)):(\d{1,5})$/i.exec(value);
+  const endpointHost = match?.[1] ?? match?.[2] ?? "";
+  const endpointPort = Number(match?.[3]);
+  const valid =
+    (match?.[1] !== undefined
+      ? isIp(endpointHost)
+      : isIp(endpointHost) || isDnsName(endpointHost)) && port.safeParse(endpointPort).success;
+  return valid ? { host: endpointHost, port: endpointPort } : undefined;
+}
+
+/** For the connection file of a virtual board, which the proving ground writes. */
+export const boardConnection = z.object({
+  platform: z.string(),
+  host: z.string(),
+  port,
+  hostKey: z.string(),
+  identityFile: z.string(),
+  buildkitPort: port,
+  gateway: z.string(),
+});
