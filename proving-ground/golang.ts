@@ -1,5 +1,6 @@
-import { readFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { execa } from "execa";
 
 /** Operating system and architecture in Go's words. */
@@ -25,6 +26,8 @@ export interface GoBuild extends GoTarget {
   /** Values set at link time, from `import/path.Variable` to the value. */
   variables?: Record<string, string>;
   tags?: string[];
+  /** Other versions for modules that go.mod names: `module@version`, from the one there to the one to take. */
+  replace?: Record<string, string>;
   /** C compiler for cgo. Without it, cgo is off, and the programs are static. */
   cgo?: { CC: string; CGO_CFLAGS: string; CGO_LDFLAGS: string };
 }
@@ -39,19 +42,47 @@ export async function goBuild(build: GoBuild): Promise<void> {
     ([name, value]) => `-X ${name}=${value}`,
   );
   const linker = build.cgo ? ["-linkmode external", "-extldflags -static"] : [];
-  await go(
-    [
-      "build",
-      "-trimpath",
-      `-p=${availableParallelism()}`,
-      `-tags=${(build.tags ?? []).join(",")}`,
-      `-ldflags=${["-s", "-w", ...linker, ...variables].join(" ")}`,
-      `-o=${build.output}`,
-      ...build.packages,
-    ],
-    build.module,
-    { GOOS: build.goos, GOARCH: build.goarch, CGO_ENABLED: build.cgo ? "1" : "0", ...build.cgo },
+  await withReplacements(build, (modfile) =>
+    go(
+      [
+        "build",
+        "-trimpath",
+        ...modfile,
+        `-tags=${(build.tags ?? []).join(",")}`,
+        `-ldflags=${["-s", "-w", ...linker, ...variables].join(" ")}`,
+        `-o=${build.output}`,
+        ...build.packages,
+      ],
+      build.module,
+      { GOOS: build.goos, GOARCH: build.goarch, CGO_ENABLED: build.cgo ? "1" : "0", ...build.cgo },
+    ),
   );
+}
+
+/** Calls `run` with the flags that put `replace` into effect without writing into the module's folder. */
+async function withReplacements(
+  { module, replace = {} }: GoBuild,
+  run: (flags: string[]) => Promise<unknown>,
+): Promise<void> {
+  const goMod = await readFile(join(module, "go.mod"), "utf8");
+  const edits = Object.entries(replace)
+    .filter(([from]) => goMod.includes(from.replace("@", " ")))
+    .map(([from, to]) => `-replace=${from}=${to}`);
+  if (edits.length === 0) {
+    await run([]);
+    return;
+  }
+  const folder = await mkdtemp(join(tmpdir(), "buildhosts-go-"));
+  try {
+    for (const name of ["go.mod", "go.sum"])
+      await writeFile(join(folder, name), await readFile(join(module, name)));
+    const modfile = join(folder, "go.mod");
+    await go(["mod", "edit", ...edits, modfile]);
+    // `mod` instead of `readonly`: the sums of what takes the place are looked up and added to the copy.
+    await run([`-modfile=${modfile}`, "-mod=mod"]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /**
