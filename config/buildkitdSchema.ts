@@ -22,7 +22,7 @@ function table<Shape extends z.ZodRawShape>(
   shape: Shape,
   refused: Record<string, string> = {},
 ) {
-  return closed(shape, refused).meta({ settingsInterface });
+  return closed(shape, refused).meta({ id: settingsInterface });
 }
 
 const bytes = whole("a whole number of bytes, 0 or more", 0);
@@ -42,7 +42,7 @@ const diskSpace = z.union(
     z.int().min(1),
     z
       .string()
-      .regex(/^(\d+(\.\d+)?([kmgtp](i?b)?|b)|([1-9]\d?|100)%)$/i)
+      .regex(/^(\d+(\.\d+)?([KMGTPkmgtp]([Ii]?[Bb])?|[Bb])|([1-9]\d?|100)%)$/)
       .regex(/[1-9]/),
   ],
   expected(diskSpaceAllowed),
@@ -54,11 +54,12 @@ const duration = z.union(
   expected('a span of time: whole seconds (172800) or a text with units ("48h", "1h30m")'),
 );
 
-const spaces = {
+/** Anew for each table: a schema that two tables share would have one description in both. */
+const spaces = () => ({
   reservedSpace: diskSpace.optional(),
   maxUsedSpace: diskSpace.optional(),
   minFreeSpace: diskSpace.optional(),
-};
+});
 
 const buildPlatform = text(
   "a platform such as linux/riscv64 or linux/arm/v7",
@@ -77,7 +78,7 @@ const gcPolicy = table(
     all: flag.optional(),
     filters: listOf(nonEmpty, "a list of filters").optional(),
     keepDuration: duration.optional(),
-    ...spaces,
+    ...spaces(),
   },
   { keepBytes: "upstream has replaced it; write reservedSpace" },
 );
@@ -157,7 +158,7 @@ const worker = table(
       .optional(),
     snapshotter: nonEmpty.optional(),
     gc: flag.optional(),
-    ...spaces,
+    ...spaces(),
     gcpolicy: listOf(gcPolicy, "a list of policies")
       .min(1, expected("at least one policy; write gc: false to turn garbage collection off"))
       .optional(),
@@ -201,14 +202,14 @@ const worker = table(
 
 const registryHost = text(
   "a registry's host as in image names, with a port where it has one, such as docker.io",
-  /^[a-z0-9.-]+(:\d+)?$/i,
+  /^[A-Za-z0-9.-]+(:\d+)?$/,
 );
 
 const registry = table("RegistrySettings", {
   mirrors: listOf(
     text(
       'a mirror as host[:port][/path] without a scheme; for plain HTTP set http: true under registry["<that host>"]',
-      /^[a-z0-9.-]+(:\d+)?(\/[\w./-]+)?$/i,
+      /^[A-Za-z0-9.-]+(:\d+)?(\/[\w./-]+)?$/,
     ),
     "a list of mirrors",
   ).optional(),
@@ -216,7 +217,10 @@ const registry = table("RegistrySettings", {
   insecure: flag.optional(),
   ca: paths.optional(),
   keypair: listOf(
-    table("RegistryKeyPair", { key: absolutePath, cert: absolutePath }),
+    table("RegistryKeyPair", {
+      key: absolutePath.describe("Absolute path of the private key."),
+      cert: absolutePath.describe("Absolute path of the certificate."),
+    }),
     "a list of objects with key and cert",
   ).optional(),
   tlsconfigdir: paths.optional(),

@@ -30,7 +30,7 @@ const name = text(
 const version = (what: string, example: string) =>
   text(`a release of ${what} such as "${example}", in quotes`, versionPattern)
     .transform((value) => (value.startsWith("v") ? value : `v${value}`))
-    .default(example)
+    .prefault(example)
     .describe(`Version of ${what}, with or without the leading v.`);
 
 const certificateName = checkedText(
@@ -150,7 +150,7 @@ const hostKey = z
     "The host's public key, ed25519 or ecdsa, as a line of known_hosts or of a .pub file. Any other host is refused.",
   );
 
-const sshUser = text("a user's name", /^[a-z_][a-z0-9_-]{0,31}$/i);
+const sshUser = text("a user's name", /^[A-Za-z_][A-Za-z0-9_-]{0,31}$/);
 
 const jump = closed({
   host: host.describe("Name or address of the jump host."),

@@ -236,14 +236,21 @@ export interface StargzSnapshotterSettings {
   prefetch_timeout_sec?: number;
   /** Bytes. Default: 0, which turns it off. */
   prefetch_async_size?: number;
+  /** Turns prefetching off. Default: false. */
   noprefetch?: boolean;
+  /** Leaves the rest of a layer until it is read. Default: false. */
   no_background_fetch?: boolean;
+  /** Debug log of the file system. Default: false. */
   debug?: boolean;
+  /** Mounts layers that carry nothing to verify them by. Default: false. */
   allow_no_verification?: boolean;
+  /** Verifies no layer. Default: false. */
   disable_verification?: boolean;
   /** Background fetches at a time. Default: 2. */
   max_concurrency?: number;
+  /** Collects no metrics. Default: false. */
   no_prometheus?: boolean;
+  /** Logs the first access to each file. Default: false. */
   log_file_access?: boolean;
   blob?: StargzBlobSettings;
   directory_cache?: StargzDirectoryCacheSettings;
@@ -253,11 +260,13 @@ export interface StargzSnapshotterSettings {
 export interface StargzBlobSettings {
   /** Seconds. Default: 60. */
   valid_interval?: number;
+  /** Asks the registry before each use, as if `valid_interval` were 0. Default: false. */
   check_always?: boolean;
   /** Bytes. Default: 50000. */
   chunk_size?: number;
   /** Seconds. Default: 300. */
   fetching_timeout_sec?: number;
+  /** Asks for one larger range instead of several. Default: false. */
   force_single_range_mode?: boolean;
   /** Bytes. Default: 0. */
   prefetch_chunk_size?: number;
@@ -274,9 +283,11 @@ export interface StargzDirectoryCacheSettings {
   max_lru_cache_entry?: number;
   /** Default: 10. */
   max_cache_fds?: number;
+  /** Waits until the cache is on disk. Default: false. */
   sync_add?: boolean;
   /** Default: true. */
   direct?: boolean;
+  /** Drops cached files from the page cache. Default: false. */
   fadv_dontneed?: boolean;
 }
 
@@ -285,6 +296,7 @@ export interface StargzFuseSettings {
   attr_timeout?: number;
   /** Seconds. */
   entry_timeout?: number;
+  /** FUSE passthrough, which reads local files faster. Default: false. */
   passthrough?: boolean;
   /** Bytes. Default: 419430400. */
   merge_buffer_size?: number;
@@ -310,7 +322,9 @@ export interface RegistrySettings {
 
 /** `[[registry."host".keypair]]` */
 export interface RegistryKeyPair {
+  /** Absolute path of the private key. */
   key: string;
+  /** Absolute path of the certificate. */
   cert: string;
 }
 
@@ -366,23 +380,42 @@ export interface GhaCacheVerifySettings {
 
 /** What a signature's certificate must carry; `*` matches anything. */
 export interface GhaCacheVerifyPolicy {
+  /** Signed timestamps that are needed. */
   timestampThreshold?: number;
+  /** Entries in a transparency log that are needed. */
   tlogThreshold?: number;
+  /** Issuer of the certificate itself. */
   certificateIssuer?: string;
+  /** Who has signed: a URI or an address. */
   subjectAlternativeName?: string;
+  /** Issuer of the OIDC token. */
   Issuer?: string;
+  /** Build instructions that have signed. */
   BuildSignerURI?: string;
+  /** Their digest. */
   BuildSignerDigest?: string;
+  /** `github-hosted` or `self-hosted`. */
   RunnerEnvironment?: string;
+  /** Repository that was built. */
   SourceRepositoryURI?: string;
+  /** Commit that was built. */
   SourceRepositoryDigest?: string;
+  /** Ref that was built. */
   SourceRepositoryRef?: string;
+  /** Number of the repository. */
   SourceRepositoryIdentifier?: string;
+  /** Owner of the repository. */
   SourceRepositoryOwnerURI?: string;
+  /** Number of the owner. */
   SourceRepositoryOwnerIdentifier?: string;
+  /** Workflow at the top of the run. */
   BuildConfigURI?: string;
+  /** Its digest. */
   BuildConfigDigest?: string;
+  /** Event that started the run. */
   BuildTrigger?: string;
+  /** The run. */
   RunInvocationURI?: string;
+  /** `public` or `private`. */
   SourceRepositoryVisibilityAtSigning?: string;
 }
