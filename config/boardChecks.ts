@@ -6,6 +6,7 @@ import type {
   GcPolicy,
   WorkerSettings,
 } from "../components/buildkitd/settings.ts";
+import { keysOfOneWorker } from "../components/buildkitd/toml.ts";
 import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
 import { type Findings, type Path, shown } from "./problems.ts";
 import type { BoardInput } from "./schema.ts";
@@ -82,8 +83,6 @@ export function refuseImpossible(board: BoardInput, findings: Findings): void {
   refuseImpossibleSettings(board, findings.at("buildkitd"));
 }
 
-const ociOnly = ["noProcessSandbox", "proxySnapshotterPath", "stargzSnapshotter"] as const;
-const containerdOnly = ["namespace", "runtime"] as const;
 const bridgeOnly = ["cniPoolSize", "bridgeName", "bridgeSubnet"] as const;
 const ociSnapshotters = ["auto", "overlayfs", "fuse-overlayfs", "native", "stargz"];
 const gcAmounts = ["reservedSpace", "maxUsedSpace", "minFreeSpace"] as const;
@@ -94,9 +93,9 @@ function refuseImpossibleSettings(board: BoardInput, findings: Findings): void {
   const worker = settings.worker ?? {};
   const network = networkOf(board);
 
-  for (const key of board.worker === "oci" ? containerdOnly : ociOnly) {
+  const other = board.worker === "oci" ? "containerd" : "oci";
+  for (const key of keysOfOneWorker[other]) {
     if (worker[key] === undefined) continue;
-    const other = board.worker === "oci" ? "containerd" : "oci";
     refuse(
       ["worker", key],
       `only the ${other} worker has it, and this board's worker is ${board.worker}; take it away or set worker: ${other}.`,

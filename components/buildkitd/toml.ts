@@ -37,14 +37,30 @@ export interface BuildkitdTomlArgs {
   metricsAddress?: string;
 }
 
+/** Settings that only one of the workers has; the other would ignore them without a word. */
+export const keysOfOneWorker = {
+  oci: ["noProcessSandbox", "proxySnapshotterPath", "stargzSnapshotter"],
+  containerd: ["namespace", "runtime"],
+} as const satisfies Record<BuildkitdWorker, readonly (keyof WorkerSettings)[]>;
+
 const header = `# Written by buildhosts: what is changed here is overwritten. Change the stack's configuration instead.
 `;
 
 /**
  * The text of a buildkitd.toml. The same arguments give the same bytes, whatever the order of their
  * keys, so that a file changes only when a decision does.
+ *
+ * @throws for a setting of the worker that the board does not run.
  */
 export function renderBuildkitdToml(args: BuildkitdTomlArgs): string {
+  const other = args.worker === "oci" ? "containerd" : "oci";
+  for (const key of keysOfOneWorker[other]) {
+    if (args.settings.worker?.[key] !== undefined) {
+      throw new Error(
+        `buildkitd.worker.${key}: only the ${other} worker has it, and this one is ${args.worker}; take it away or change the worker`,
+      );
+    }
+  }
   const { worker, registry, ...rest } = args.settings;
   const document = {
     ...rest,
@@ -87,13 +103,10 @@ function workerTables(args: BuildkitdTomlArgs): Record<BuildkitdWorker, object> 
 const runcRuntime = "io.containerd.runc.v2";
 
 /** The runtime by name, because buildkitd drops `options` where `name` is missing. */
-function containerdRuntime(
-  worker: WorkerSettings | undefined,
-  runc: string,
-): ContainerdRuntimeSettings {
-  const runtime = { name: runcRuntime, ...worker?.runtime };
+function containerdRuntime(worker: WorkerSettings | undefined, runc: string): object {
+  const runtime: ContainerdRuntimeSettings = { name: runcRuntime, ...worker?.runtime };
   return runtime.name === runcRuntime
-    ? { ...runtime, options: { ...runtime.options, ...{ BinaryName: runc } } }
+    ? { ...runtime, options: { ...runtime.options, BinaryName: runc } }
     : runtime;
 }
 
