@@ -52,7 +52,8 @@ function tryLock(path: string): DatabaseSync | undefined {
   // No timeout: waiting inside SQLite would block the event loop.
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
-    database.exec("BEGIN EXCLUSIVE");
+    // Nothing is ever written, so there is nothing to keep a journal file for.
+    database.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE");
     return database;
   } catch (error) {
     database.close();

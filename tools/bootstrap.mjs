@@ -108,7 +108,9 @@ function handOver(node) {
   env.NODE_COMPILE_CACHE ||= join(cacheDir(), "node-compile");
   // `fetch` looks at HTTPS_PROXY and its like only when told to.
   env.NODE_USE_ENV_PROXY ||= "1";
-  const child = spawn(node, [script, ...rest], { stdio: "inherit", env });
+  // Node.js 22 calls node:sqlite, which our locks are made of, experimental.
+  const args = ["--disable-warning=ExperimentalWarning", script, ...rest];
+  const child = spawn(node, args, { stdio: "inherit", env });
   // Ctrl-C in a terminal reaches the child by itself; a second one from here would make Pulumi stop
   // without waiting for what it has begun.
   process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));

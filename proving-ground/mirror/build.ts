@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type GoTarget, goBuild, goModule } from "../golang.ts";
 import type { Progress } from "../progress.ts";
@@ -79,10 +79,18 @@ export interface AssetBuild {
   log: Progress;
 }
 
-/** Builds one release asset from Go modules: the same programs in the same places as in upstream's. */
+const workPrefix = ".build-";
+
+/**
+ * Builds one release asset from Go modules: the same programs in the same places as in upstream's. One
+ * at a time for each folder: what an earlier, killed build left there is removed.
+ */
 export async function buildAsset(build: AssetBuild): Promise<void> {
+  const folder = dirname(build.output);
+  for (const name of await readdir(folder))
+    if (name.startsWith(workPrefix)) await rm(join(folder, name), { recursive: true });
   // Beside the output, so that the rename at the end stays in one file system.
-  const work = await mkdtemp(join(dirname(build.output), ".build-"));
+  const work = await mkdtemp(join(folder, workPrefix));
   try {
     await rename(await recipes[build.project](build, work), build.output);
   } finally {
