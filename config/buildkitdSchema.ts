@@ -7,6 +7,7 @@ import {
   isDnsName,
   isIp,
   listOf,
+  mapOf,
   oneOf,
   text,
   whole,
@@ -33,25 +34,29 @@ const positive = whole("a whole number, 1 or more", 1);
 const nonEmpty = text("a text that is not empty and has no line break", /^[^\n\r\0]+$/);
 const paths = listOf(absolutePath, "a list of absolute paths");
 
-const diskSpaceAllowed =
-  'an amount of disk: whole bytes (512000000), a text with a unit ("10GB", "512MB") or a share from "1%" to "100%"';
+const space = expected(
+  'an amount of disk: whole bytes (512000000), a text with a unit ("10GB", "512MB") or a share from "1%" to "100%"',
+);
 
 /** What `units.RAMInBytes` and the percentages of `DiskSpace.UnmarshalText` accept, without their oddities. */
 const diskSpace = z.union(
   [
-    z.int().min(1),
+    z.int(space).min(1, space),
     z
-      .string()
-      .regex(/^(\d+(\.\d+)?([KMGTPkmgtp]([Ii]?[Bb])?|[Bb])|([1-9]\d?|100)%)$/)
-      .regex(/[1-9]/),
+      .string(space)
+      .regex(/^(?=.*[1-9])(\d+(\.\d+)?([KMGTPkmgtp]([Ii]?[Bb])?|[Bb])|([1-9]\d?|100)%)$/, space),
   ],
-  expected(diskSpaceAllowed),
+  space,
+);
+
+const time = expected(
+  'a span of time: whole seconds (172800) or a text with units ("48h", "1h30m")',
 );
 
 /** Go's durations, and whole seconds as a number. */
 const duration = z.union(
-  [z.int().min(0), z.string().regex(/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/)],
-  expected('a span of time: whole seconds (172800) or a text with units ("48h", "1h30m")'),
+  [z.int(time).min(0, time), z.string(time).regex(/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/, time)],
+  time,
 );
 
 /** Anew for each table: a schema that two tables share would have one description in both. */
@@ -66,10 +71,10 @@ const buildPlatform = text(
   /^[a-z0-9]+\/[a-z0-9_]+(\/[a-z0-9.]+)?$/,
 );
 
-const labels = z.record(
+const labels = mapOf(
   text("a label's name without blanks", /^[^\s"]+$/),
   z.string(expected("a text")),
-  expected("a map from label to text"),
+  "a map from label to text",
 );
 
 const gcPolicy = table(
@@ -285,9 +290,7 @@ export const buildkitdSettings = table(
       minReclaimPercentFloor: percent.optional(),
     }).optional(),
     worker: worker.optional(),
-    registry: z
-      .record(registryHost, registry, expected("a map from registry host to its settings"))
-      .optional(),
+    registry: mapOf(registryHost, registry, "a map from registry host to its settings").optional(),
     frontend: table("FrontendSettings", {
       "dockerfile.v0": table("DockerfileFrontendSettings", { enabled: flag.optional() }).optional(),
       "gateway.v0": table("GatewayFrontendSettings", {

@@ -11,7 +11,7 @@ const accepted = [
 
 const anyType = /^(sk-)?(ssh|ecdsa)-[\w@.-]+$/;
 
-const obtain = "the host has it in /etc/ssh/ssh_host_ed25519_key.pub";
+const obtain = "the host has one in /etc/ssh/ssh_host_ed25519_key.pub";
 
 /**
  * Reads a line of known_hosts (hashed or not) or of a public-key file. Its names and its comment are

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import * as z from "zod";
-import { expected } from "./problems.ts";
+import { expected, mismatch } from "./problems.ts";
 
 /** Small schemas that several keys share. Each says in one sentence what it allows. */
 
@@ -27,11 +27,22 @@ export function listOf<Item extends z.ZodType>(item: Item, allowed: string) {
   return z.array(item, expected(allowed));
 }
 
+export function mapOf<Key extends z.core.$ZodRecordKey, Value extends z.ZodType>(
+  key: Key,
+  value: Value,
+  allowed: string,
+) {
+  return z.record(key, value, {
+    error: (issue) =>
+      issue.code === "invalid_key" ? issue.issues[0]?.message : mismatch(issue.input, allowed),
+  });
+}
+
 export const port = whole("a port, a whole number from 1 to 65535", 1, 65535);
 
 /** Free of quotes and blanks: these paths end up in units and scripts. */
 export const absolutePath = checkedText(
-  "an absolute path of letters, digits and ._@+-, without ..",
+  "an absolute path in letters, digits and ._@+- (no ..)",
   (value) => /^(\/[\w.@+-]+)+$/.test(value) && !value.split("/").includes(".."),
 );
 
@@ -47,8 +58,9 @@ export function isDnsName(value: string): boolean {
   );
 }
 
+/** Without a zone, which means something on one machine only. */
 export function isIp(value: string): boolean {
-  return isIPv4(value) || isIPv6(value);
+  return isIPv4(value) || (isIPv6(value) && !value.includes("%"));
 }
 
 /** A machine's name or address; IPv6 without brackets. */

@@ -3,10 +3,10 @@ import { refuseImpossible, warnOfRisks } from "./boardChecks.ts";
 import { certificateConfig } from "./certificates.ts";
 import { ConfigError, Findings, nearest, problemLine, read, shown } from "./problems.ts";
 import { stackReleases } from "./releases.ts";
-import { resolveBoard } from "./resolveBoard.ts";
+import { endpointOf, resolveBoard } from "./resolveBoard.ts";
 import { type BoardInput, boardSchema, type SshInput, type StackKey, stackKeys } from "./schema.ts";
 import { findSshKey, type Machine, privateKeyRefusal, secretKey, staleAgent } from "./sshKey.ts";
-import type { BoardConfig, SshKey, StackConfig } from "./stackConfig.ts";
+import type { SshKey, StackConfig } from "./stackConfig.ts";
 
 /**
  * The configuration of the stack that Pulumi runs.
@@ -68,7 +68,6 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     warnOfRisks(board, releases.versions.buildkit, boardFindings);
     return resolveBoard(board, { releases, certificates, stackKey, machine }, boardFindings);
   });
-  refuseSameEndpoints(boards, findings.at("boards"));
   if (boardInputs.length === 0)
     findings.warn(["boards"], "there is none, so the stack has no builder.");
 
@@ -216,6 +215,13 @@ function refuseSameBoards(boards: readonly (BoardInput | undefined)[], findings:
       );
       continue;
     }
+    const sameEndpoint = firstWith(index, endpointOf);
+    if (sameEndpoint !== undefined) {
+      findings.refuse(
+        [index, "endpoint"],
+        `is ${shown(endpointOf(board))}, as that of boards[${sameEndpoint}]; clients could not tell the two apart.`,
+      );
+    }
     const sameKey = firstWith(index, (other) => (other.virtual ? undefined : other.hostKey));
     if (sameKey !== undefined) {
       findings.warn(
@@ -231,18 +237,4 @@ function place(board: BoardInput): string {
   if (board.virtual) return `virtual ${board.platform}`;
   const { host, port, jump } = board;
   return JSON.stringify([host.toLowerCase(), port, jump?.host.toLowerCase(), jump?.port]);
-}
-
-function refuseSameEndpoints(
-  boards: readonly (BoardConfig | undefined)[],
-  findings: Findings,
-): void {
-  for (const [index, board] of boards.entries()) {
-    const first = boards.findIndex((other) => board && other?.endpoint === board.endpoint);
-    if (!board || first === index) continue;
-    findings.refuse(
-      [index, "endpoint"],
-      `is ${shown(board.endpoint)}, as that of boards[${first}]; clients could not tell the two apart.`,
-    );
-  }
 }

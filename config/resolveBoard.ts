@@ -76,11 +76,21 @@ export function resolveBoard(
   };
 }
 
+/** As clients reach a board; of a virtual one, only the proving ground knows. */
+export function endpointOf(board: PhysicalBoardInput): string;
+export function endpointOf(board: BoardInput): string | undefined;
+export function endpointOf(board: BoardInput): string | undefined {
+  if (board.virtual) return undefined;
+  const { endpoint, host, listen } = board;
+  return endpoint ?? `tcp://${socketAddress({ address: host, port: listen.port })}`;
+}
+
 function physicalLocation(
-  { host, port, user, hostKey, jump, ssh, listen, endpoint }: PhysicalBoardInput,
+  board: PhysicalBoardInput,
   { releases, stackKey, machine }: BoardContext,
   findings: Findings,
 ): Location | undefined {
+  const { host, port, user, hostKey, jump, ssh, listen } = board;
   const key = ssh ? findSshKey(ssh, machine, findings.at("ssh")) : stackKey;
   const jumpKey = jump?.ssh ? findSshKey(jump.ssh, machine, findings.at("jump", "ssh")) : key;
   if (!key || !jumpKey) return undefined;
@@ -100,7 +110,7 @@ function physicalLocation(
       },
     },
     listen,
-    endpoint: endpoint ?? `tcp://${socketAddress({ address: host, port: listen.port })}`,
+    endpoint: endpointOf(board),
     source: releases.source ?? { kind: "mirror", mirror: upstreamMirror },
   };
 }

@@ -9,6 +9,7 @@ import {
   isIp,
   isPlainUrl,
   listOf,
+  mapOf,
   oneOf,
   port,
   text,
@@ -61,14 +62,13 @@ const releases = closed({
     .describe(
       "A folder on this machine, relative to the project, whose files under upstream's asset names are pushed to the boards over SSH, for boards without internet. Each file needs its checksum. Not together with mirror.",
     ),
-  checksums: z
-    .record(
-      text("an asset's file name", /^[\w.+-]+$/),
-      text("a sha256, 64 hexadecimal digits", /^[0-9a-fA-F]{64}$/).transform((value) =>
-        value.toLowerCase(),
-      ),
-      expected("a map from asset name to sha256"),
-    )
+  checksums: mapOf(
+    text("an asset's file name", /^[\w.+-]+$/),
+    text("a sha256, 64 hexadecimal digits", /^[0-9a-fA-F]{64}$/).transform((value) =>
+      value.toLowerCase(),
+    ),
+    "a map from asset name to sha256",
+  )
     .default({})
     .describe(
       "The stack's lock: sha256 by upstream's asset name. An asset without one is checked against what upstream publishes.",
@@ -139,7 +139,11 @@ const sshPrivateKey = z
   );
 
 const hostKey = z
-  .string(expected("the host's public key, as a line of known_hosts or of a .pub file"))
+  .string(
+    expected(
+      "the host's public key, as a line of known_hosts or of a .pub file (there: /etc/ssh/ssh_host_ed25519_key.pub)",
+    ),
+  )
   .transform((value, context) => {
     const reading = readHostKey(value);
     if ("hostKey" in reading) return reading.hostKey;
@@ -221,12 +225,11 @@ const openTelemetry = closed({
     .describe("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: takes metrics."),
   protocol: oneOf("grpc", "http/protobuf").default("grpc").describe("OTEL_EXPORTER_OTLP_PROTOCOL."),
   serviceName: attribute.optional().describe("OTEL_SERVICE_NAME. Default: buildkitd."),
-  resourceAttributes: z
-    .record(
-      text("an attribute's name", /^[\w.-]+$/),
-      attribute,
-      expected("a map from name to text"),
-    )
+  resourceAttributes: mapOf(
+    text("an attribute's name", /^[\w.-]+$/),
+    attribute,
+    "a map from name to text",
+  )
     .optional()
     .describe("OTEL_RESOURCE_ATTRIBUTES."),
   ignoreErrors: flag

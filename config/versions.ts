@@ -40,13 +40,13 @@ interface OldVersions {
 export const oldVersions: Readonly<Partial<Record<ReleaseComponent, OldVersions>>> = {
   buildkit: {
     minimum: "v0.13.0",
-    refusal: "older ones have no bridge network of their own and would run steps on the host's",
+    refusal: "older ones know no networkMode bridge",
     warning: (version) =>
       isBelow(version, "v0.31.2") ? "known security holes are open below v0.31.2" : undefined,
   },
   containerd: {
     minimum: "v1.7.0",
-    refusal: "older ones are not tested with this program's units",
+    refusal: "older lines are long past their end",
     warning: (version) => {
       if (!isBelow(version, "v2.3.5")) return undefined;
       const [major, minor] = parseVersion(version);
@@ -57,7 +57,7 @@ export const oldVersions: Readonly<Partial<Record<ReleaseComponent, OldVersions>
   },
   runc: {
     minimum: "v1.1.0",
-    refusal: "older ones have no riscv64 or no cgroup v2 release that BuildKit can rely on",
+    refusal: "older lines are long past their end",
     warning: (version) => {
       const [major, minor] = parseVersion(version);
       const fixed = major === 1 && minor === 5 ? "v1.5.2" : "v1.4.4";
