@@ -1,0 +1,186 @@
+import {
+  chmod,
+  lstat,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { execa } from "execa";
+import { cacheDir } from "../cache.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Progress } from "../progress.ts";
+
+export interface InstalledPlugin {
+  readonly name: string;
+  readonly version: string;
+  /** `official` as Pulumi publishes it, or the `stand-in` that this folder holds. */
+  readonly origin: "official" | "stand-in";
+}
+
+/** The engine asks for the plugins at exactly the versions of their SDKs in package.json. */
+const PLUGINS = [
+  { name: "command", version: "1.2.1" },
+  { name: "tls", version: "5.5.1" },
+] as const;
+
+type PluginName = (typeof PLUGINS)[number];
+
+/** How long the official plugins may take to arrive. */
+const INSTALL_MS = 60_000;
+
+/** How often the official plugins are asked for where stand-ins serve already. */
+const ASK_AGAIN_MS = 24 * 60 * 60 * 1000;
+
+/** What only a launcher of this folder says. */
+const MARK = "offline stand-in for an official Pulumi plugin";
+
+/**
+ * Makes the resource plugins `command` and `tls` ready in `pulumiHome`: the official ones, from there,
+ * from the user's own Pulumi home or from Pulumi; else launchers of the stand-ins. Where the official
+ * ones could not be had, they are asked for again a day later at the earliest.
+ */
+export async function ensurePlugins(
+  engine: Engine,
+  pulumiHome: string,
+  log: Progress,
+): Promise<InstalledPlugin[]> {
+  await mkdir(join(pulumiHome, "plugins"), { recursive: true });
+  const reasons = new Set<string>();
+  const installed = await Promise.all(
+    PLUGINS.map(async (plugin) => ({
+      ...plugin,
+      origin: await ensurePlugin(engine, pulumiHome, plugin, (reason) => reasons.add(reason)),
+    })),
+  );
+  const standIns = installed.filter(({ origin }) => origin === "stand-in");
+  if (standIns.length > 0) {
+    const names = standIns.map(({ name, version }) => `${name} ${version}`).join(", ");
+    const why = reasons.size > 0 ? `: the official ones cannot be had (${[...reasons]})` : "";
+    log.note(`plugins ${names} are the offline stand-ins${why}`);
+  }
+  return installed;
+}
+
+async function ensurePlugin(
+  engine: Engine,
+  pulumiHome: string,
+  plugin: PluginName,
+  notHad: (reason: string) => void,
+): Promise<InstalledPlugin["origin"]> {
+  const executable = executableOf(pulumiHome, plugin);
+  const kind = await kindOf(executable);
+  if (kind === "official" || (await linkUsersOwn(pulumiHome, plugin))) return "official";
+  const ask = kind === "nothing" || (await ageOf(executable)) > ASK_AGAIN_MS;
+  if (ask) {
+    const reason = await installOfficial(engine, pulumiHome, plugin);
+    if (reason === undefined) return "official";
+    notHad(reason);
+  }
+  await writeLauncher(executable, plugin, ask);
+  return "stand-in";
+}
+
+function folderOf(pulumiHome: string, { name, version }: PluginName): string {
+  return join(pulumiHome, "plugins", `resource-${name}-v${version}`);
+}
+
+function executableOf(pulumiHome: string, plugin: PluginName): string {
+  const suffix = process.platform === "win32" ? ".exe" : "";
+  return join(folderOf(pulumiHome, plugin), `pulumi-resource-${plugin.name}${suffix}`);
+}
+
+async function kindOf(executable: string): Promise<"official" | "stand-in" | "nothing"> {
+  const found = await stat(executable).catch(() => undefined);
+  if (found === undefined || !found.isFile()) return "nothing";
+  // An official plugin is a program of many megabytes; a launcher is a page of text.
+  if (found.size > 64 * 1024) return "official";
+  return (await readFile(executable, "utf8")).includes(MARK) ? "stand-in" : "official";
+}
+
+async function ageOf(path: string): Promise<number> {
+  return Date.now() - (await stat(path)).mtimeMs;
+}
+
+/** Lets `pulumiHome` share the plugin that the user has installed, if there is one. */
+async function linkUsersOwn(pulumiHome: string, plugin: PluginName): Promise<boolean> {
+  const own = process.env.PULUMI_HOME || join(homedir(), ".pulumi");
+  if (resolve(own) === resolve(pulumiHome)) return false;
+  if ((await kindOf(executableOf(own, plugin))) !== "official") return false;
+  const folder = folderOf(pulumiHome, plugin);
+  await rm(folder, { recursive: true, force: true });
+  await symlink(folderOf(own, plugin), folder, "dir");
+  return true;
+}
+
+/** Installs what Pulumi publishes. Returns in a few words why that did not work, or nothing. */
+async function installOfficial(
+  engine: Engine,
+  pulumiHome: string,
+  { name, version }: PluginName,
+): Promise<string | undefined> {
+  // --reinstall: the stand-in's folder would count as an installed plugin.
+  const args = ["plugin", "install", "resource", name, version, "--reinstall"];
+  const result = await execa(engine.pulumi, [...args, "--non-interactive", "--color", "never"], {
+    env: { ...engine.env, PULUMI_HOME: pulumiHome, PULUMI_SKIP_UPDATE_CHECK: "true" },
+    timeout: INSTALL_MS,
+    reject: false,
+    all: true,
+  });
+  if (result.exitCode === 0) return undefined;
+  if (result.timedOut) return `not here after ${INSTALL_MS / 1000} s`;
+  const lines = result.all?.split("\n").filter((line) => line.trim() !== "") ?? [];
+  // The retries' warnings say what is the matter; the error at the end only that they were in vain.
+  const warning = lines.find((line) => line.includes("Error downloading plugin"));
+  return (warning?.replace(/^.*: (?=dial tcp|.*$)/, "") ?? lines.at(-1) ?? "no output").trim();
+}
+
+/**
+ * Puts the launcher there in one step, unless the same one is there already. Its time says when the
+ * official plugin was last asked for.
+ */
+async function writeLauncher(
+  executable: string,
+  { name }: PluginName,
+  asked: boolean,
+): Promise<void> {
+  if (process.platform === "win32") {
+    throw new Error(
+      "the plugins' offline stand-ins need a POSIX shell: on Windows, the official plugins must be within reach",
+    );
+  }
+  const template = await readFile(join(import.meta.dirname, "launcher.sh"), "utf8");
+  const paths: { readonly [placeholder: string]: string } = {
+    "@NODE@": process.execPath,
+    "@MAIN@": join(import.meta.dirname, name, "main.ts"),
+    "@COMPILE_CACHE@": cacheDir("node-compile"),
+  };
+  const script = template.replace(/@[A-Z_]+@/g, (placeholder) =>
+    inSingleQuotes(paths[placeholder] ?? placeholder),
+  );
+  const present = await readFile(executable, "utf8").catch(() => undefined);
+  if (present === script) {
+    const now = new Date();
+    if (asked) await utimes(executable, now, now);
+    return;
+  }
+  const folder = join(executable, "..");
+  // A link to a user's plugin that has been uninstalled since is in the way.
+  if ((await lstat(folder).catch(() => undefined))?.isSymbolicLink()) await rm(folder);
+  await mkdir(folder, { recursive: true });
+  const temporary = `${executable}.${process.pid}`;
+  await writeFile(temporary, script);
+  await chmod(temporary, 0o755);
+  await rename(temporary, executable);
+}
+
+/** `text` for a place that stands in single quotes of a shell script. */
+function inSingleQuotes(text: string): string {
+  return text.replaceAll("'", `'\\''`);
+}
