@@ -93,8 +93,14 @@ async function withReplacements(
  * given, is compared as well.
  */
 export async function goModule(module: string, version: string, sum?: string): Promise<string> {
-  const { stdout } = await go(["mod", "download", "-json", `${module}@${version}`]);
-  const { Dir, Sum } = JSON.parse(stdout) as { Dir: string; Sum: string };
+  const { stdout } = await runGo(["mod", "download", "-json", `${module}@${version}`]);
+  // A version that is not to be had is reported in the JSON too, beside the exit code.
+  const { Dir, Sum, Error: reason } = JSON.parse(stdout || "{}") as Record<string, string>;
+  if (!Dir)
+    throw new Error(
+      `${module}@${version}: not to be had from \`go env GOPROXY\`: ${reason?.split("\n", 1)[0] ?? "no answer"}. ` +
+        "Check that this version exists.",
+    );
   if (sum !== undefined && Sum !== sum)
     throw new Error(
       `${module}@${version}: the module proxy served ${Sum}, but ${sum} is pinned. ` +
@@ -103,20 +109,22 @@ export async function goModule(module: string, version: string, sum?: string): P
   return Dir;
 }
 
+/** Runs `go` and returns what it printed. @throws one message with its last lines when it fails. */
+async function go(args: string[], cwd?: string, env?: Record<string, string>): Promise<string> {
+  const { failed, stdout, stderr, shortMessage } = await runGo(args, cwd, env);
+  if (!failed) return stdout;
+  const tail = (stderr || stdout || shortMessage || "").trim().split("\n").slice(-15).join("\n  ");
+  throw new Error(`go ${args[0]} ${args.at(-1)}: failed:\n  ${tail}`);
+}
+
 /** Runs `go`, in `cwd` if given, with settings of ours where the user's would change the result. */
-async function go(args: string[], cwd?: string, env?: Record<string, string>) {
+async function runGo(args: string[], cwd?: string, env?: Record<string, string>) {
   await checkGo();
-  const result = await execa("go", args, {
+  return execa("go", args, {
     reject: false,
     ...(cwd && { cwd }),
     env: { GOWORK: "off", GOFLAGS: "-mod=readonly -buildvcs=false", ...env },
   });
-  if (result.failed) {
-    const output = (result.stderr || result.stdout || result.shortMessage || "").trim();
-    const tail = output.split("\n").slice(-15).join("\n  ");
-    throw new Error(`go ${args[0]} ${args.at(-1)}: failed:\n  ${tail}`);
-  }
-  return result;
 }
 
 /** The message of a machine without a Go toolchain that could build what we need. */

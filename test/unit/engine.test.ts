@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import sdk from "../../node_modules/@pulumi/pulumi/package.json" with { type: "json" };
 import {
   engineVersion,
@@ -7,7 +7,7 @@ import {
   minimumEngineVersion,
   parseVersion,
 } from "../../proving-ground/engine/engine.ts";
-import { thisMachine } from "../../proving-ground/golang.ts";
+import { goModule, thisMachine } from "../../proving-ground/golang.ts";
 
 describe("parseVersion", () => {
   test.each([
@@ -49,6 +49,17 @@ test("the Automation API's installer and go.mod bring the version that we say", 
     "utf8",
   );
   expect(goMod).toContain(`github.com/pulumi/pulumi/pkg/v3 v${engineVersion}`);
+});
+
+test("a machine without Go is told so once, with the choices", async () => {
+  vi.stubEnv("PATH", "/nonexistent");
+  try {
+    await expect(goModule("example.com/module", "v1.0.0")).rejects.toThrow(
+      /^go: not found on PATH, but 1\.21 or newer is needed .* Install Go .* or let this machine reach/,
+    );
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
 
 test("this machine has a name in Go's words", () => {

@@ -1,13 +1,15 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { get, request } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { dockerfileArg } from "../../proving-ground/mirror/build.ts";
 import { formatChecksums, parseChecksums, sha256 } from "../../proving-ground/mirror/checksums.ts";
+import { downloadRelease, OutOfReach } from "../../proving-ground/mirror/download.ts";
 import { type Fault, type Mirror, startMirror } from "../../proving-ground/mirror/mirror.ts";
 import { releaseAssets, releasesOf } from "../../proving-ground/mirror/releases.ts";
 import { packTarball, unpackFromTarball } from "../../proving-ground/mirror/tarball.ts";
+import { linesTo } from "../../proving-ground/progress.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -221,6 +223,71 @@ describe("startMirror", () => {
     await expect(startMirror({ directories: [], port: mirror.port })).rejects.toThrow(
       `mirror: port ${mirror.port} on 127.0.0.1 is taken`,
     );
+  });
+});
+
+describe("downloadRelease", () => {
+  const platform = "linux/riscv64";
+  const { folder: release, asset, checksums } = releaseAssets("runc", "v1.5.2", platform);
+  const faults: Fault[] = [];
+  let upstream: Mirror;
+  let root: string;
+
+  beforeEach(async () => {
+    const published = join(folder, "published", release);
+    mkdirSync(published, { recursive: true });
+    writeFileSync(join(published, asset), "runc");
+    const sums = { [asset]: await sha256(join(published, asset)) };
+    writeFileSync(join(published, checksums), formatChecksums("runc", sums));
+    faults.length = 0;
+    upstream = await startMirror({ directories: [join(folder, "published")], faults });
+    root = join(folder, "root");
+  });
+  afterEach(() => upstream.close());
+
+  const download = (tag = "v1.5.2") =>
+    downloadRelease(
+      root,
+      "runc",
+      tag,
+      platform,
+      linesTo(() => {}),
+      upstream.url,
+    );
+
+  test("leaves the asset and its checksum file, and nothing else", async () => {
+    await download();
+    expect(readdirSync(join(root, release)).sort()).toEqual([asset, checksums].sort());
+  });
+
+  test("refuses an asset with another sha256, and names both sums", async () => {
+    faults.push({ match: /riscv64$/, kind: "corrupt" });
+    await expect(download()).rejects.toThrow(
+      /runc\.riscv64: its sha256 is [0-9a-f]{64}, but the release says [0-9a-f]{64}\./,
+    );
+    await expect(download()).rejects.not.toBeInstanceOf(OutOfReach);
+    expect(readdirSync(join(root, release))).toEqual([]);
+  });
+
+  test.each<[string, Fault]>([
+    ["404", { match: /sha256sum/, kind: "status", status: 404 }],
+    ["500", { match: /riscv64$/, kind: "status", status: 500 }],
+    ["broke off", { match: /riscv64$/, kind: "truncate", afterBytes: 2 }],
+  ])("counts an upstream as out of reach that answers with %s", async (message, fault) => {
+    faults.push(fault);
+    const error = await download().catch((error) => error);
+    expect(error).toBeInstanceOf(OutOfReach);
+    expect(error.message).toContain(message);
+  });
+
+  test("counts an upstream as out of reach that is not there", async () => {
+    await upstream.close();
+    await expect(download()).rejects.toBeInstanceOf(OutOfReach);
+  });
+
+  test("refuses a release whose checksum file does not name the asset", async () => {
+    writeFileSync(join(folder, "published", release, checksums), `${sumA}  runc.amd64\n`);
+    await expect(download()).rejects.toThrow("runc.sha256sum: no sha256 of runc.riscv64 in it");
   });
 });
 
