@@ -15,6 +15,12 @@ export interface Architecture {
   qemuPackages: readonly string[];
   machine: readonly string[];
   console: string;
+  /**
+   * Registers whose write with 0 makes each processor's timer interrupt pending, given where QEMU restores
+   * the timers' registers but does not arm its own timers again, so that a restored board would wait
+   * for ever for a tick (qemu-system-riscv64 7.2).
+   */
+  timerCompareRegisters?: (processors: number) => number[];
 }
 
 export const architectures: Record<Platform, Architecture> = {
@@ -25,8 +31,12 @@ export const architectures: Record<Platform, Architecture> = {
     binfmt: "qemu-riscv64",
     qemu: "qemu-system-riscv64",
     qemuPackages: ["qemu-system-riscv", "qemu-system-misc"],
-    machine: ["-machine", "virt", "-cpu", "rv64"],
+    // Without Sstc the timers are those of the ACLINT, which can be reached from outside.
+    machine: ["-machine", "virt", "-cpu", "rv64,sstc=off"],
     console: "ttyS0",
+    // mtimecmp of each hart, 8 bytes apart, in the address space of the machine `virt`.
+    timerCompareRegisters: (processors) =>
+      Array.from({ length: processors }, (_, hart) => 0x200_4000 + 8 * hart),
   },
   "linux/arm64": {
     platform: "linux/arm64",

@@ -5,34 +5,56 @@ import { exists } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 import type { Architecture } from "./architectures.ts";
 
-/** Something a virtual board needs of this machine, and the Debian packages that may bring it. */
-interface Need {
-  /** A command looked for on PATH and in sbin, or a file when it starts with a slash. */
-  what: string;
-  /** Names over the releases of Debian and Ubuntu; the first that apt knows is installed. */
-  packages: readonly string[];
+/** Something that is needed of this machine, and where Debian and Ubuntu have it. */
+export interface HostProgram {
+  /** A command, looked for on PATH and in sbin, or a file when it starts with a slash. */
+  program: string;
+  /** The package that brings it; of several names over the releases, the first that apt knows. */
+  debian: string | readonly string[];
 }
 
-function needs({ qemu, qemuPackages, binfmt, debian }: Architecture): Need[] {
-  const need = (what: string, ...packages: string[]): Need => ({ what, packages });
+/**
+ * Installs those of `programs` that are missing, with apt. @throws one error that names all that are
+ * missing and their packages, where this process may not install or there is no apt.
+ */
+export async function ensurePrograms(programs: HostProgram[], log: Progress): Promise<void> {
+  const missing = await missingOf(programs);
+  if (missing.length === 0) return;
+  const names = missing.map(({ program }) => program).join(", ");
+  const lacks = `missing: ${missing.map(described).join(", ")}`;
+  if (!(await findCommand("apt-get")))
+    throw new Error(`${lacks}. There is no apt-get here: install them by this system's own means.`);
+  if (process.getuid?.() !== 0)
+    throw new Error(`${lacks}. Install them, or run this as root once.`);
+  await log.step(`install ${names}`, () =>
+    install(missing).catch((error: Error) => {
+      throw new Error(`${lacks}. They could not be installed: ${error.message}`);
+    }),
+  );
+}
+
+function boardPrograms({ qemu, qemuPackages, binfmt, debian }: Architecture): HostProgram[] {
   return [
-    need(qemu, ...qemuPackages),
+    { program: qemu, debian: qemuPackages },
     ...(debian === "riscv64"
-      ? [need("/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin", "opensbi")]
+      ? [{ program: "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin", debian: "opensbi" }]
       : []),
-    need(`/usr/lib/binfmt.d/${binfmt}.conf`, "qemu-user-binfmt", "qemu-user-static"),
-    need("qemu-img", "qemu-utils"),
-    need("mmdebstrap", "mmdebstrap"),
-    need("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
-    need("mke2fs", "e2fsprogs"),
-    need("depmod", "kmod"),
-    need("xz", "xz-utils"),
-    need("unshare", "util-linux"),
+    {
+      program: `/usr/lib/binfmt.d/${binfmt}.conf`,
+      debian: ["qemu-user-binfmt", "qemu-user-static"],
+    },
+    { program: "qemu-img", debian: "qemu-utils" },
+    { program: "mmdebstrap", debian: "mmdebstrap" },
+    {
+      program: "/usr/share/keyrings/debian-archive-keyring.gpg",
+      debian: "debian-archive-keyring",
+    },
+    { program: "mke2fs", debian: "e2fsprogs" },
+    { program: "depmod", debian: "kmod" },
+    { program: "xz", debian: "xz-utils" },
+    { program: "unshare", debian: "util-linux" },
   ];
 }
-
-const wayOn =
-  "A board of your own needs none of this: `npm run up -- --stack <yours>` (see the README).";
 
 /**
  * Sees to it that this machine can make and run boards of `architecture`: installs the packages that are
@@ -40,44 +62,30 @@ const wayOn =
  * that cannot be: on another system than Debian or Ubuntu, or without root.
  */
 export async function ensureHostPackages(architecture: Architecture, log: Progress): Promise<void> {
-  const refuse = (reason: string) =>
-    new Error(`The virtual board ${architecture.platform} cannot run here: ${reason}\n${wayOn}`);
-  if (process.platform !== "linux")
-    throw refuse(`it needs Linux with QEMU, and this is ${process.platform}.`);
-
-  const missing = await missingOf(needs(architecture));
-  const registered = await isRegistered(architecture.binfmt);
-  if (missing.length === 0 && registered) return;
-
-  const lacks = [
-    ...missing.map(({ what, packages }) => `${what} (package ${packages.join(" or ")})`),
-    ...(registered ? [] : [`${architecture.binfmt} in binfmt_misc`]),
-  ].join(", ");
-  if (process.getuid?.() !== 0)
-    throw refuse(`missing: ${lacks}. To install that, run this as root, once.`);
-  if (missing.length > 0) {
-    if (!(await findCommand("apt-get")))
-      throw refuse(`missing: ${lacks}; and without apt-get it cannot be installed from here.`);
-    await log.step(`install ${missing.map(({ what }) => what).join(", ")}`, () =>
-      install(missing).catch((error: Error) => {
-        throw refuse(`missing: ${lacks}. apt-get said: ${error.message}`);
-      }),
+  try {
+    if (process.platform !== "linux")
+      throw new Error(`it needs Linux with QEMU, and this is ${process.platform}.`);
+    await ensurePrograms(boardPrograms(architecture), log);
+    await ensureBinfmt(architecture.binfmt);
+  } catch (error) {
+    throw new Error(
+      `The virtual board ${architecture.platform} cannot run here: ${(error as Error).message}\n` +
+        "A board of your own needs none of this: `npm run up -- --stack <yours>` (see the README).",
     );
   }
-  if (!registered)
-    await register(architecture.binfmt).catch((error: Error) => {
-      throw refuse(
-        `the kernel does not take ${architecture.binfmt} into binfmt_misc (${error.message}). ` +
-          "In a container that needs --privileged.",
-      );
-    });
 }
 
-async function missingOf(list: Need[]): Promise<Need[]> {
+function described({ program, debian }: HostProgram): string {
+  return `${program} (package ${[debian].flat().join(" or ")})`;
+}
+
+async function missingOf(programs: HostProgram[]): Promise<HostProgram[]> {
   const there = await Promise.all(
-    list.map(({ what }) => (what.startsWith("/") ? exists(what) : findCommand(what))),
+    programs.map(({ program }) =>
+      program.startsWith("/") ? exists(program) : findCommand(program),
+    ),
   );
-  return list.filter((_, index) => !there[index]);
+  return programs.filter((_, index) => !there[index]);
 }
 
 async function findCommand(name: string): Promise<boolean> {
@@ -93,32 +101,50 @@ async function findCommand(name: string): Promise<boolean> {
   return found.includes(true);
 }
 
-async function install(missing: Need[]): Promise<void> {
+async function install(missing: HostProgram[]): Promise<void> {
   await apt("apt-get", "update");
-  const names = await Promise.all(missing.map(({ packages }) => firstKnown(packages)));
+  const names = await Promise.all(missing.map(({ debian }) => firstKnown([debian].flat())));
   await apt("apt-get", "install", "--yes", "--no-install-recommends", ...new Set(names));
 }
 
 /** The first of `packages` that this machine's apt could install. */
-async function firstKnown(packages: readonly string[]): Promise<string> {
+async function firstKnown(packages: string[]): Promise<string> {
   for (const name of packages) {
-    const { stdout } = await execa("apt-cache", ["policy", name], { reject: false });
+    const { stdout } = await execa("apt-cache", ["policy", name], {
+      env: { LC_ALL: "C" },
+      reject: false,
+    });
     if (/Candidate: (?!\(none\))/.test(stdout)) return name;
   }
   throw new Error(`no package ${packages.join(" or ")} in this machine's archives`);
 }
 
 async function apt(command: string, ...args: string[]): Promise<void> {
-  const { exitCode, all } = await execa(command, args, {
+  const { failed, all } = await execa(command, args, {
     env: { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" },
     all: true,
+    stdin: "ignore",
     reject: false,
     timeout: 15 * 60_000,
   });
-  if (exitCode !== 0) throw new Error((all ?? "").split("\n").slice(-5).join(" "));
+  if (failed) throw new Error((all ?? "").split("\n").slice(-5).join(" "));
 }
 
 const binfmtMisc = "/proc/sys/fs/binfmt_misc";
+
+async function ensureBinfmt(name: string): Promise<void> {
+  if (await isRegistered(name)) return;
+  try {
+    if (process.getuid?.() !== 0)
+      throw new Error("only root may register it; run this as root once");
+    await register(name);
+  } catch (error) {
+    throw new Error(
+      `the kernel has no ${name} in ${binfmtMisc} (${(error as Error).message}). ` +
+        "In a container that takes --privileged.",
+    );
+  }
+}
 
 async function isRegistered(name: string): Promise<boolean> {
   const text = await readFile(join(binfmtMisc, name), "utf8").catch(() => "");

@@ -14,6 +14,8 @@ export interface QemuPaths {
   consoleLog: string;
   monitorSocket: string;
   clockSocket: string;
+  /** QEMU's own test protocol, which reads and writes device registers. */
+  registerSocket: string;
 }
 
 /** What a board's QEMU is told. */
@@ -47,6 +49,8 @@ export function qemuArguments({ architecture, paths, ...options }: QemuOptions):
     ],
     ...["-chardev", `socket,id=clock,server=on,wait=off,path=${escapeCommas(paths.clockSocket)}`],
     ...["-qmp", `unix:${escapeCommas(paths.monitorSocket)},server=on,wait=off`],
+    ...["-qtest", `unix:${escapeCommas(paths.registerSocket)},server=on,wait=off`],
+    ...["-qtest-log", "/dev/null"],
     ...["-serial", `file:${paths.consoleLog}`, "-monitor", "none", "-display", "none"],
     ...["-pidfile", paths.pidFile, "-daemonize"],
     ...(options.snapshot ? ["-loadvm", options.snapshot] : []),

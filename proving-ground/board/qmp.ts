@@ -50,3 +50,21 @@ export async function monitor(path: string, commandLine: string): Promise<void> 
   if (typeof said === "string" && said.trim())
     throw new Error(`QEMU: ${commandLine}: ${said.trim()}`);
 }
+
+/** Writes 0 to 64-bit device registers, over QEMU's test protocol on the unix socket at `path`. */
+export async function clearRegisters(path: string, addresses: number[]): Promise<void> {
+  const socket = connect(path);
+  socket.setTimeout(10_000, () => socket.destroy(new Error(`${path}: QEMU did not answer`)));
+  try {
+    for (const address of addresses) socket.write(`writeq 0x${address.toString(16)} 0x0\n`);
+    let done = 0;
+    for await (const line of createInterface({ input: socket })) {
+      if (!line.startsWith("OK")) throw new Error(`${path}: QEMU: ${line}`);
+      done++;
+      if (done === addresses.length) return;
+    }
+    throw new Error(`${path}: QEMU ended`);
+  } finally {
+    socket.destroy();
+  }
+}

@@ -11,7 +11,7 @@ import { type Architecture, architectures, type Platform } from "./architectures
 import { ensureHostPackages } from "./hostPackages.ts";
 import { type BoardImage, ensureBoardImage } from "./image.ts";
 import { machineKey, memoryMB, processors, type QemuPaths, qemuArguments } from "./qemu.ts";
-import { monitor, qmp } from "./qmp.ts";
+import { clearRegisters, monitor, qmp } from "./qmp.ts";
 import { type CommandResult, type SshSession, sshSession } from "./sshSession.ts";
 
 /** How a board is reached from this machine. */
@@ -219,6 +219,11 @@ function virtualBoard(
     await launchQemu(architecture, paths, connection, snapshot);
     pid = (await readPid(paths.pidFile)) ?? 0;
   };
+  const resume = async () => {
+    const registers = architecture.timerCompareRegisters?.(processors);
+    if (registers) await clearRegisters(paths.registerSocket, registers);
+    await ready(restoreSeconds);
+  };
   const ready = async (seconds: number) => {
     await setClock(paths.clockSocket, seconds, running).catch(async (error: Error) => {
       throw new Error(`${error.message}\n${await tail(paths.consoleLog)}`);
@@ -244,7 +249,7 @@ function virtualBoard(
         const fresh = join(folder, "fresh");
         const isFresh = await exists(fresh);
         await launch(isFresh ? bootedSnapshot : undefined);
-        await ready(isFresh ? restoreSeconds : bootSeconds);
+        await (isFresh ? resume() : ready(bootSeconds));
         await rm(fresh, { force: true });
       });
     },
@@ -257,15 +262,15 @@ function virtualBoard(
       session.close();
       if (await running()) await monitor(paths.monitorSocket, `loadvm ${name}`);
       else await launch(name);
-      await ready(restoreSeconds);
+      await resume();
     },
     async powerOff() {
       session.close();
-      if (await running()) await kill(pid, running);
+      if (await running()) await kill(pid);
     },
     async stop() {
       session.close();
-      if (await running()) await kill(pid, running);
+      if (await running()) await kill(pid);
       if (state.projectDir)
         await rm(connectionFile(state.projectDir, connection.platform), { force: true });
       await rm(folder, { recursive: true, force: true });
@@ -286,11 +291,12 @@ function qemuPaths(folder: string, { kernel, initrd }: Pick<InstanceState, "kern
     consoleLog: join(folder, "console.log"),
     monitorSocket: join(folder, "monitor.sock"),
     clockSocket: join(folder, "clock.sock"),
+    registerSocket: join(folder, "registers.sock"),
   };
   // The kernel's limit for the address of a unix socket.
-  if (Buffer.byteLength(paths.monitorSocket) > 107)
+  if (Buffer.byteLength(paths.registerSocket) > 107)
     throw new Error(
-      `${paths.monitorSocket} is too long for a socket (107 bytes): set BUILDHOSTS_CACHE to a shorter path`,
+      `${paths.registerSocket} is too long for a socket (107 bytes): set BUILDHOSTS_CACHE to a shorter path`,
     );
   return paths;
 }
@@ -321,9 +327,14 @@ async function launchQemu(
   if (exitCode !== 0) throw new Error(`${architecture.qemu} did not start: ${stderr}`);
 }
 
-async function kill(pid: number, running: () => Promise<boolean>): Promise<void> {
+/** Ends QEMU at once, and returns when it has let go of its files. */
+async function kill(pid: number): Promise<void> {
   process.kill(pid, "SIGKILL");
-  await until(10, `QEMU (process ${pid}) to end`, async () => !(await running()));
+  await until(30, `QEMU (process ${pid}) to end`, async () => {
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+    // Where nobody waits for it, it stays in the process table as a zombie.
+    return stat === "" || /\) [ZX] /.test(stat);
+  });
 }
 
 /**
