@@ -257,6 +257,7 @@ export interface StargzSnapshotterSettings {
   fuse?: StargzFuseSettings;
 }
 
+/** How layers are fetched. */
 export interface StargzBlobSettings {
   /** Seconds. Default: 60. */
   valid_interval?: number;
@@ -278,6 +279,7 @@ export interface StargzBlobSettings {
   max_wait_msec?: number;
 }
 
+/** The cache on disk. */
 export interface StargzDirectoryCacheSettings {
   /** Default: 10. */
   max_lru_cache_entry?: number;
@@ -291,6 +293,7 @@ export interface StargzDirectoryCacheSettings {
   fadv_dontneed?: boolean;
 }
 
+/** The FUSE file system. */
 export interface StargzFuseSettings {
   /** Seconds. */
   attr_timeout?: number;
@@ -334,11 +337,13 @@ export interface FrontendSettings {
   "gateway.v0"?: GatewayFrontendSettings;
 }
 
+/** `[frontend."dockerfile.v0"]`: the Dockerfile frontend that buildkitd brings along. */
 export interface DockerfileFrontendSettings {
   /** Default: true. */
   enabled?: boolean;
 }
 
+/** `[frontend."gateway.v0"]`: frontends from images, as `# syntax=` names them. */
 export interface GatewayFrontendSettings {
   /** Default: true. */
   enabled?: boolean;
@@ -367,11 +372,13 @@ export interface GhaCacheSettings {
   verify?: GhaCacheVerifySettings;
 }
 
+/** Signs what is exported. */
 export interface GhaCacheSignSettings {
   /** A command, word by word, that reads the payload and writes its signature. */
   command: string[];
 }
 
+/** Verifies what is imported. */
 export interface GhaCacheVerifySettings {
   /** Default: false. */
   required?: boolean;

@@ -1,0 +1,118 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Ajv, type ValidateFunction } from "ajv";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { stackFileSchema, stackSchemaPath } from "../../config/jsonSchema.ts";
+import { everySetting } from "./everySetting.ts";
+
+const project = join(import.meta.dirname, "../..");
+const text = (path: string) => readFileSync(join(project, path), "utf8");
+
+const schema = stackFileSchema();
+const validate: ValidateFunction = new Ajv({ strict: false }).compile(schema);
+
+/** Where the schema finds fault with a stack file that has these keys. */
+function faults(config: Record<string, unknown>): string[] {
+  validate({ config });
+  return (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
+}
+
+const board = {
+  name: "a",
+  host: "a.example.com",
+  hostKey: "ssh-ed25519 AAAA",
+  platform: "linux/riscv64",
+};
+
+test(`${stackSchemaPath} is what config/generateSchema.ts writes`, () => {
+  expect(text(stackSchemaPath)).toBe(`${JSON.stringify(schema, null, 2)}\n`);
+});
+
+test.each(["Pulumi.dev.yaml", "Pulumi.example.yaml"])(
+  "%s names the schema and is valid",
+  (file) => {
+    expect(text(file)).toMatch(
+      /^# yaml-language-server: \$schema=\.\/schema\/stack\.schema\.json\n/,
+    );
+    validate(parse(text(file)));
+    expect(validate.errors).toBeNull();
+  },
+);
+
+test("Pulumi.yaml describes each key as the schema does, and asks for none", () => {
+  const declared: Record<string, { description?: string; default?: unknown }> = parse(
+    text("Pulumi.yaml"),
+  ).config;
+  const config = schema.properties?.config as {
+    properties: Record<string, { description: string }>;
+  };
+  expect(Object.keys(declared).map((key) => `buildhosts:${key}`)).toEqual(
+    Object.keys(config.properties),
+  );
+  for (const [key, { description, default: value }] of Object.entries(declared)) {
+    expect.soft(description, key).toBe(config.properties[`buildhosts:${key}`]?.description);
+    expect.soft(value, key).toBeDefined();
+  }
+});
+
+describe("the schema", () => {
+  test("accepts every setting of buildkitd, a secret key, and what Pulumi keeps in a stack file", () => {
+    const config = {
+      "buildhosts:boards": [
+        { ...board, buildkitd: everySetting },
+        { name: "v", virtual: true, platform: "arm64" },
+      ],
+      "buildhosts:sshPrivateKey": { secure: "v1:abc" },
+      "pulumi:tags": { team: "lab" },
+    };
+    validate({ config, encryptionsalt: "v1:abc", secretsprovider: "passphrase" });
+    expect(validate.errors).toBeNull();
+  });
+
+  test.each<[string, Record<string, unknown>]>([
+    ["an unknown key of the stack", { "buildhosts:board": [] }],
+    ["an unknown key of a section", { "buildhosts:releases": { buildkitt: "v0.34.2" } }],
+    ["a board without a host key", { "buildhosts:boards": [{ ...board, hostKey: undefined }] }],
+    [
+      "an unknown key of buildkitd",
+      { "buildhosts:boards": [{ ...board, buildkitd: { gc: true } }] },
+    ],
+    [
+      "an amount that is none",
+      { "buildhosts:boards": [{ ...board, buildkitd: { worker: { maxUsedSpace: "lots" } } }] },
+    ],
+    ["a virtual board with a host", { "buildhosts:boards": [{ ...board, virtual: true }] }],
+    ["a key in plain text", { "buildhosts:sshPrivateKey": "-----BEGIN" }],
+  ])("refuses %s", (_, config) => {
+    expect(faults(config)).not.toEqual([]);
+  });
+
+  test("describes every key", () => {
+    const { config } = schema.properties as { config: object };
+    expect(undescribed(config, "config")).toEqual([]);
+    for (const [name, definition] of Object.entries(schema.definitions ?? {})) {
+      expect.soft(definition, name).toHaveProperty("description");
+      expect.soft(undescribed(definition, name)).toEqual([]);
+    }
+  });
+});
+
+/** Whose description stands where it is defined. */
+function isReference(property: object): boolean {
+  return "$ref" in property || "allOf" in property;
+}
+
+/** The properties without a description, in all of a schema. */
+function undescribed(node: unknown, path: string): string[] {
+  if (typeof node !== "object" || node === null) return [];
+  const { properties, ...rest } = node as { properties?: Record<string, object> };
+  const own = Object.entries(properties ?? {}).flatMap(([key, property]) => [
+    ...("description" in property || isReference(property) ? [] : [`${path}.${key}`]),
+    ...undescribed(property, `${path}.${key}`),
+  ]);
+  return [
+    ...own,
+    ...Object.entries(rest).flatMap(([key, child]) => undescribed(child, `${path}/${key}`)),
+  ];
+}
