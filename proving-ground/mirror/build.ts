@@ -131,11 +131,15 @@ async function buildContainerd({ tag, target }: AssetBuild, work: string): Promi
 /** libseccomp makes this the one program that needs a C compiler; without it, BuildKit's `RUN` fails. */
 async function buildRunc({ tag, target, log }: AssetBuild, work: string): Promise<string> {
   const output = join(work, "runc");
+  const module = await source("runc", tag);
+  const main = await readFile(join(module, "main.go"), "utf8");
   await goBuild({
     ...target,
-    module: await source("runc", tag),
+    module,
     packages: ["."],
     output,
+    // Since 1.3 the version is embedded from a file.
+    variables: main.includes("//go:embed VERSION") ? {} : { "main.version": tag.slice(1) },
     tags: ["seccomp", "urfave_cli_no_docs", "netgo", "osusergo"],
     cgo: await ensureCrossCompiler(target.goarch, log),
   });
