@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { freemem } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -35,7 +35,11 @@ const packages = [
   ...["curl", "git", "xz-utils", "iproute2", "iptables", "kmod", "procps", "uidmap"],
   "busybox-static",
 ];
-const initrdModules = ["virtio_blk", "virtio_net", "virtio_rng", "ext4", "crc32c_generic"];
+/** With what they depend on; names of what the kernel holds already do no harm. */
+const initrdModules = [
+  ...["virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "virtio_console"],
+  ...["ext4", "crc32c_generic"],
+];
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -121,6 +125,7 @@ async function makeImage(architecture: Architecture, out: string, log: Progress)
   );
   for await (const line of createInterface({ input: make.stdout })) log.note(line);
   const { failed, stderr } = await make;
+  await rm(scratch, { recursive: true, force: true });
   if (failed)
     throw new Error(
       `No Debian ${suite} for ${architecture.debian} could be made` +

@@ -99,15 +99,21 @@ export async function startVirtualBoard(options: VirtualBoardOptions): Promise<V
   const folder = instanceFolder(instance, platform);
   const state = await withLock(`${folder}.lock`, async () => {
     const known = await readState(folder);
-    if (known) return known;
+    if (known && (await exists(known.kernel))) return known;
+    if (known)
+      log.note(`the image of the board ${instance} is gone from the cache: making it anew`);
     const image = await ensureBoardImage(architecture, log);
     const booted = await ensureBootedDisk(architecture, image, log);
     return createInstance(folder, instance, architecture, image, booted);
   });
-  const board = virtualBoard(folder, { ...state, projectDir: projectDir ?? state.projectDir });
+  const board = await virtualBoard(folder, {
+    ...state,
+    projectDir: projectDir ?? state.projectDir,
+  });
   if (projectDir) await writeFile(join(folder, "state.json"), JSON.stringify(board.state, null, 2));
-  if (!(await board.running()))
-    await log.step(`start the virtual board ${platform} (${instance})`, () => board.start());
+  const title = `start the virtual board ${platform} (${instance})`;
+  // In a running board this only makes sure that it answers.
+  await ((await board.running()) ? board.start() : log.step(title, () => board.start()));
   if (projectDir) {
     const path = connectionFile(projectDir, platform);
     await mkdir(dirname(path), { recursive: true });
@@ -194,18 +200,15 @@ async function createInstance(
 // fs.constants.COPYFILE_FICLONE: copy on write where the file system can.
 const FICLONE = 2;
 
-function virtualBoard(
+async function virtualBoard(
   folder: string,
   state: InstanceState,
-): VirtualBoard & { state: InstanceState } {
+): Promise<VirtualBoard & { state: InstanceState }> {
   const { connection } = state;
   const architecture = architectures[connection.platform];
   const paths = qemuPaths(folder, state);
   const session: SshSession = sshSession(connection);
-  let pid = 0;
-  void readPid(paths.pidFile).then((found) => {
-    pid = found ?? 0;
-  });
+  let pid = (await readPid(paths.pidFile)) ?? 0;
 
   const running = async () => {
     const found = await readPid(paths.pidFile);
@@ -245,11 +248,14 @@ function virtualBoard(
     disconnect: () => session.close(),
     async start() {
       await withLock(`${folder}.lock`, async () => {
-        if (await running()) return;
+        // Until it has answered once; a process that was killed before may have left it half started.
         const fresh = join(folder, "fresh");
         const isFresh = await exists(fresh);
-        await launch(isFresh ? bootedSnapshot : undefined);
-        await (isFresh ? resume() : ready(bootSeconds));
+        const isOn = await running();
+        if (!isOn) await launch(isFresh ? bootedSnapshot : undefined);
+        if (isFresh) await resume();
+        else if (isOn) await sshBanner(connection, bootSeconds);
+        else await ready(bootSeconds);
         await rm(fresh, { force: true });
       });
     },
@@ -331,9 +337,11 @@ async function launchQemu(
 async function kill(pid: number): Promise<void> {
   process.kill(pid, "SIGKILL");
   await until(30, `QEMU (process ${pid}) to end`, async () => {
+    // Where nobody waits for it, it stays in the process table as a zombie; and its other threads may
+    // hold the disk for a moment longer than that.
     const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-    // Where nobody waits for it, it stays in the process table as a zombie.
-    return stat === "" || /\) [ZX] /.test(stat);
+    const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+    return stat === "" || (/\) [ZX] /.test(stat) && threads.length <= 1);
   });
 }
 
@@ -435,7 +443,7 @@ async function ensureBootedDisk(
     async (temporary) => {
       const disk = join(temporary, "disk.qcow2");
       await execa("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", image.disk, disk]);
-      const board = virtualBoard(temporary, {
+      const board = await virtualBoard(temporary, {
         instance: "first-boot",
         connection: {
           platform: architecture.platform,
