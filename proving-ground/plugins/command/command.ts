@@ -62,7 +62,7 @@ export function commandResource(fields: Fields, run: Run): Resource {
       await run(command, asPlain(old.state), printed(old.state), request);
     },
 
-    read: (old) => old.state,
+    read: ({ inputs, state }) => ({ inputs, state }),
   };
 }
 

@@ -59,8 +59,8 @@ export interface Resource {
   create(inputs: PropertyMap, request: Request): Promise<{ id: string; state: PropertyMap }>;
   update(old: Existing, news: PropertyMap, request: Request): Promise<PropertyMap>;
   delete(old: Existing, request: Request): Promise<void>;
-  /** The state as it is now. */
-  read(old: Existing): PropertyMap;
+  /** Inputs and state as they are now. */
+  read(old: Existing): Omit<Existing, "id">;
 }
 
 export interface PluginFunction {

@@ -143,8 +143,9 @@ function handlers(plugin: Plugin, address: string | undefined): grpc.UntypedServ
       const old = existing(request.getId(), request.getInputs(), request.getProperties());
       const response = new messages.ReadResponse();
       response.setId(old.id);
-      response.setInputs(structOf(old.inputs));
-      response.setProperties(structOf(resource(request.getUrn()).read(old)));
+      const { inputs, state } = resource(request.getUrn()).read(old);
+      response.setInputs(structOf(inputs));
+      response.setProperties(structOf(state));
       return response;
     }),
 

@@ -80,6 +80,11 @@ export function locallySignedCert(clock: Clock): Resource {
       const { holderOf, issuerOf } = await import("./x509.ts");
       const holder = parsing("certificate request PEM", () => holderOf(inputs.certRequestPem));
       const issuer = parsing("CA certificate PEM", () => issuerOf(inputs.caCertPem, key));
+      if (Buffer.compare(issuer.publicKey, publicKeyInfo(key)) !== 0) {
+        throw new Error(
+          "Failed to create certificate: the private key in caPrivateKeyPem is not that of caCertPem",
+        );
+      }
       if (!issuer.isCa) warnOfIssuer(log);
       const { id, outputs } = await certificate(clock(), holder, issuer, inputs);
       return { id, outputs: { ...outputs, caKeyAlgorithm: algorithm } };

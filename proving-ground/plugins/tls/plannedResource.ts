@@ -94,8 +94,10 @@ export function plannedResource<Inputs>(options: PlannedResourceOptions<Inputs>)
     // There is nothing but the state, and the engine removes that.
     async delete() {},
 
-    read: ({ state }) =>
-      withSecrets({ ...state, ...options.refreshed?.(reveal(state) as PropertyMap) }),
+    read: ({ inputs, state }) => ({
+      inputs: withSecrets(inputs),
+      state: withSecrets({ ...state, ...options.refreshed?.(reveal(state) as PropertyMap) }),
+    }),
   };
 }
 

@@ -19,7 +19,7 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from "@peculiar/x509";
-import { pemBlock, publicKeyInfo, toPem } from "./keys.ts";
+import { pemBlock, toPem } from "./keys.ts";
 import { EXTENDED_KEY_USAGES, KEY_USAGES } from "./uses.ts";
 
 export interface Subject {
@@ -55,6 +55,12 @@ export interface Issuer {
   readonly key: KeyObject;
   /** In hexadecimal digits; nothing when the issuer's certificate names none. */
   readonly keyId?: string;
+}
+
+export interface CertificateAuthority extends Issuer {
+  readonly publicKey: Uint8Array<ArrayBuffer>;
+  /** Whether the certificate says that it is a CA's. */
+  readonly isCa: boolean;
 }
 
 export interface Terms {
@@ -151,16 +157,14 @@ export function holderOf(requestPem: string): Holder {
   };
 }
 
-/** The issuer that a CA's certificate and key make, and whether the certificate says that it is one. */
-export function issuerOf(certificatePem: string, key: KeyObject): Issuer & { isCa: boolean } {
+/** What a CA's certificate says of it, as one that signs with `key`. */
+export function issuerOf(certificatePem: string, key: KeyObject): CertificateAuthority {
   const parsed = new X509Certificate(new Uint8Array(pemBlock(certificatePem, "CERTIFICATE")));
-  if (Buffer.compare(publicKeyInfo(key), new Uint8Array(parsed.publicKey.rawData)) !== 0) {
-    throw new Error("Failed to create certificate: the CA's private key is not its certificate's");
-  }
   const keyId = parsed.getExtension(SubjectKeyIdentifierExtension)?.keyId;
   return {
     name: parsed.subjectName,
     key,
+    publicKey: new Uint8Array(parsed.publicKey.rawData),
     isCa: parsed.getExtension(BasicConstraintsExtension)?.ca === true,
     ...(keyId !== undefined && { keyId }),
   };
@@ -181,7 +185,7 @@ export function nameOf(subject: Subject): Name {
   ];
   const json: JsonNameParams = [];
   for (const [type, values] of parts) {
-    const set = values.filter((value) => value !== undefined && value !== "");
+    const set = values.filter((value): value is string => !!value);
     if (set.length > 0) json.push({ [type]: set.map(directoryString) });
   }
   if (subject.emailAddress !== undefined) {
