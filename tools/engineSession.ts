@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { access, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa, type Options } from "execa";
@@ -31,6 +31,8 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
   env.PATH = [join(projectDir, "node_modules", ".bin"), env.PATH ?? process.env.PATH].join(
     delimiter,
   );
+  // The engine offers its event log to programs only: the Automation API asks for it the same way.
+  env.PULUMI_DEBUG_COMMANDS = "true";
   env.NODE_COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? cacheDir("node-compile");
 
   const home = cacheDir("pulumi-home");
@@ -47,16 +49,18 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
     env.PULUMI_BACKEND_URL = `file://${join(localDir, "state")}`;
   }
   const configFile: string[] = [];
+  let stackHome = projectDir;
   if (stack === DEV) {
     Object.assign(env, await devPassphrase());
-    configFile.push("--config-file", await devConfigFile());
+    stackHome = await devFolder();
+    configFile.push("--config-file", join(stackHome, `Pulumi.${DEV}.yaml`));
   }
 
   const options = { cwd: projectDir, env, reject: false } satisfies Options;
   const selected = await execa(
     engine.pulumi,
-    ["stack", "select", "--create", "--stack", stack, "--non-interactive", ...configFile],
-    options,
+    ["stack", "select", "--create", "--stack", stack, "--non-interactive"],
+    { ...options, cwd: stackHome },
   );
   if (selected.exitCode !== 0) {
     throw new Error(
@@ -123,22 +127,18 @@ async function devPassphrase(): Promise<Record<string, string>> {
 }
 
 /**
- * A copy of Pulumi.dev.yaml, into which pulumi writes the salt of the passphrase: the committed file
- * stays as it is, in every clone.
+ * A folder with copies of Pulumi.yaml and Pulumi.dev.yaml, in which the stack is made: pulumi writes the
+ * salt of the passphrase into the stack file there, and the committed one stays as it is in every clone.
  */
-async function devConfigFile(): Promise<string> {
-  const copy = join(localDir, "Pulumi.dev.yaml");
-  await mkdir(localDir, { recursive: true });
-  try {
-    await access(copy);
-  } catch {
-    await copyFile(stackFile(DEV), copy);
-    return copy;
-  }
-  const { encryptionsalt } = parse(await readFile(copy, "utf8")) ?? {};
+async function devFolder(): Promise<string> {
+  const folder = join(localDir, DEV);
+  await mkdir(folder, { recursive: true });
+  await copyFile(join(projectDir, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
+  const copy = join(folder, `Pulumi.${DEV}.yaml`);
+  const { encryptionsalt } = parse(await readFile(copy, "utf8").catch(() => "")) ?? {};
   const committed = parse(await readFile(stackFile(DEV), "utf8"));
   await writeFile(copy, stringify({ ...committed, ...(encryptionsalt && { encryptionsalt }) }));
-  return copy;
+  return folder;
 }
 
 function lastLine(text: string): string {

@@ -2,7 +2,6 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import {
-  connectionFile,
   instanceOf,
   startVirtualBoard,
   type VirtualBoard,
@@ -39,7 +38,6 @@ export async function startProvingGround(
     directories.push(await ensureReleaseAssets(platform, await releasesOf(stack), log));
   }
   const mirror = await startMirror({ directories, port: await mirrorPort() });
-  for (const board of await boards) await nameMirror(board, mirror.port);
   return {
     boards: await boards,
     async close() {
@@ -47,13 +45,6 @@ export async function startProvingGround(
       await mirror.close();
     },
   };
-}
-
-/** The program reads where the board finds the mirror from the same file as the board's connection. */
-async function nameMirror({ connection }: VirtualBoard, port: number): Promise<void> {
-  const file = connectionFile(projectDir, connection.platform);
-  const mirror = `http://${connection.gateway}:${port}`;
-  await writeFile(file, `${JSON.stringify({ ...connection, mirror }, null, 2)}\n`);
 }
 
 /** A port of loopback that stays the same, because the boards' commands name it. */

@@ -36,7 +36,10 @@ for (const project of only ? [only] : ["unit", "integration"]) {
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 
-async function vitest(project: string, args: string[]): Promise<{ passed: number; failed: number }> {
+async function vitest(
+  project: string,
+  args: string[],
+): Promise<{ passed: number; failed: number }> {
   const folder = await mkdtemp(join(tmpdir(), "buildhosts-test-"));
   const report = join(folder, "report.json");
   try {

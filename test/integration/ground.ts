@@ -1,0 +1,221 @@
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { execa } from "execa";
+import { stringify } from "yaml";
+import { defaultVersions } from "../../config/versions.ts";
+import { startVirtualBoard, type VirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
+import { cacheDir } from "../../proving-ground/cache.ts";
+import { type Engine, ensureEngine } from "../../proving-ground/engine/engine.ts";
+import { ensureBuildctl, ensureReleaseAssets } from "../../proving-ground/mirror/assets.ts";
+import { type Mirror, startMirror } from "../../proving-ground/mirror/mirror.ts";
+import { ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
+import { toStderr as log } from "../../proving-ground/progress.ts";
+
+const projectDir = join(import.meta.dirname, "..", "..");
+
+/** What every integration test stands on: a real engine, a real board, a mirror of releases. */
+export interface Ground {
+  engine: Engine;
+  /** Of every pulumi process. */
+  env: Record<string, string>;
+  board: VirtualBoard;
+  mirror: Mirror;
+  /** The folder that the mirror serves. */
+  releases: string[];
+  buildctl: string;
+}
+
+/** The version of BuildKit beside the default one that tests change to and back from. */
+export const otherBuildkit = "v0.34.1";
+
+/** The set of the documents that the project came from. */
+export const seedVersions = { containerd: "v2.1.1", runc: "v1.3.0", buildkit: "v0.22.0" };
+
+/** The same for the whole run: made by the first test that asks. */
+export async function ground(): Promise<Ground> {
+  const engine = await ensureEngine(log);
+  const home = process.env.BUILDHOSTS_TEST_PULUMI_HOME ?? cacheDir("pulumi-home");
+  if (!process.env.BUILDHOSTS_TEST_PULUMI_HOME) await ensurePlugins(engine, home, log);
+  const board = startVirtualBoard({ platform: "linux/riscv64", instance: "integration", log });
+  board.catch(() => {});
+  const releases = [
+    await ensureReleaseAssets("linux/riscv64", defaultVersions, log),
+    await ensureReleaseAssets(
+      "linux/riscv64",
+      { ...defaultVersions, buildkit: otherBuildkit },
+      log,
+    ),
+    await ensureReleaseAssets("linux/riscv64", seedVersions, log),
+  ];
+  const buildctl = await ensureBuildctl(log);
+  return {
+    engine,
+    env: {
+      ...engine.env,
+      PATH: [
+        join(projectDir, "node_modules", ".bin"),
+        engine.env.PATH ?? process.env.PATH ?? "",
+      ].join(delimiter),
+      PULUMI_HOME: home,
+      PULUMI_DEBUG_COMMANDS: "true",
+      PULUMI_CONFIG_PASSPHRASE: "integration tests",
+      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+      NODE_COMPILE_CACHE: cacheDir("node-compile"),
+      // An agent of the developer's must not let a test in, or break it.
+      SSH_AUTH_SOCK: "",
+    },
+    board: await board,
+    mirror: await startMirror({ directories: releases }),
+    releases,
+    buildctl,
+  };
+}
+
+/** What a run of pulumi came to. */
+export interface Run {
+  code: number;
+  /** Everything that it printed, without colours. */
+  output: string;
+  /** Resources by what was done to them, in the engine's words: create, update, same … */
+  changes: Record<string, string[]>;
+  seconds: number;
+}
+
+export type BoardSettings = Record<string, unknown>;
+
+/** A stack of its own, in a folder of its own, with a file backend there. */
+export class TestStack {
+  readonly ground: Ground;
+  readonly folder: string;
+  readonly name: string;
+
+  private constructor(ground: Ground, folder: string, name: string) {
+    this.ground = ground;
+    this.folder = folder;
+    this.name = name;
+  }
+
+  static async make(ground: Ground, name = "test"): Promise<TestStack> {
+    const folder = await mkdtemp(join(tmpdir(), "buildhosts-stack-"));
+    await mkdir(join(folder, "state"));
+    await cp(join(projectDir, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
+    const stack = new TestStack(ground, folder, name);
+    await stack.configure();
+    const { code, output } = await stack.pulumi(["stack", "init", name]);
+    if (code !== 0) throw new Error(`stack init failed: ${output}`);
+    return stack;
+  }
+
+  /** Another stack in the state that this one is in now. */
+  async copy(): Promise<TestStack> {
+    const folder = await mkdtemp(join(tmpdir(), "buildhosts-stack-"));
+    await cp(this.folder, folder, { recursive: true });
+    return new TestStack(this.ground, folder, this.name);
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  get configFile(): string {
+    return join(this.folder, `Pulumi.${this.name}.yaml`);
+  }
+
+  /** The board as every test has it, with what it says differently; and keys of the stack beside it. */
+  async configure(board: BoardSettings = {}, keys: Record<string, unknown> = {}): Promise<void> {
+    const { connection } = this.ground.board;
+    const salt = /^encryptionsalt: .*$/m.exec(
+      await readFile(this.configFile, "utf8").catch(() => ""),
+    )?.[0];
+    const config = {
+      "buildhosts:releases": { mirror: this.mirrorUrl() },
+      "buildhosts:ssh": { privateKeyFile: connection.identityFile },
+      "buildhosts:boards": [
+        {
+          name: "board",
+          host: connection.host,
+          port: connection.port,
+          user: connection.user,
+          hostKey: connection.hostKey,
+          platform: connection.platform,
+          endpoint: `tcp://${connection.host}:${connection.buildkitPort}`,
+          ...board,
+        },
+      ],
+      ...keys,
+    };
+    await writeFile(this.configFile, `${salt ? `${salt}\n` : ""}${stringify({ config })}`);
+  }
+
+  /** The mirror at the address that the board sees it at. */
+  mirrorUrl(mirror: Mirror = this.ground.mirror): string {
+    return `http://${this.ground.board.connection.gateway}:${mirror.port}`;
+  }
+
+  up(...args: string[]): Promise<Run> {
+    return this.operation(["up", "--yes", "--skip-preview", ...args]);
+  }
+
+  preview(...args: string[]): Promise<Run> {
+    return this.operation(["preview", "--diff", ...args]);
+  }
+
+  destroy(...args: string[]): Promise<Run> {
+    return this.operation(["destroy", "--yes", "--skip-preview", ...args]);
+  }
+
+  async operation(args: string[]): Promise<Run> {
+    const events = join(this.folder, "events.jsonl");
+    await writeFile(events, "");
+    const started = performance.now();
+    const { code, output } = await this.pulumi([...args, "--event-log", events]);
+    const seconds = (performance.now() - started) / 1000;
+    return { code, output, seconds, changes: changes(await readFile(events, "utf8")) };
+  }
+
+  async outputs(): Promise<Record<string, unknown>> {
+    const { output, code } = await this.pulumi(["stack", "output", "--json", "--show-secrets"]);
+    if (code !== 0) throw new Error(output);
+    return JSON.parse(output);
+  }
+
+  /** Any command of pulumi on this stack. */
+  async pulumi(args: string[]): Promise<{ code: number; output: string }> {
+    const { env, engine } = this.ground;
+    const isInit = args[0] === "stack" && args[1] === "init";
+    const hasNoConfig = ["stack", "cancel", "state"].includes(String(args[0]));
+    const { exitCode, all } = await execa(
+      engine.pulumi,
+      [
+        ...args,
+        ...(isInit ? [] : ["--stack", this.name]),
+        ...(hasNoConfig ? [] : ["--config-file", this.configFile]),
+        // The stack's file, with the salt of its passphrase, is made in the stack's own folder.
+        ...["--non-interactive", "--color", "never", "--cwd", isInit ? this.folder : projectDir],
+      ],
+      {
+        env: { ...env, PULUMI_BACKEND_URL: `file://${join(this.folder, "state")}` },
+        all: true,
+        reject: false,
+        timeout: 280_000,
+      },
+    );
+    return { code: exitCode ?? 1, output: String(all ?? "") };
+  }
+}
+
+function changes(eventLog: string): Record<string, string[]> {
+  const found: Record<string, string[]> = {};
+  for (const line of eventLog.split("\n").filter(Boolean)) {
+    const { resOutputsEvent, resourcePreEvent } = JSON.parse(line);
+    const metadata = resOutputsEvent?.metadata ?? resourcePreEvent?.metadata;
+    if (!metadata) continue;
+    const name = metadata.urn.split("::").at(-1);
+    const list = found[metadata.op] ?? [];
+    found[metadata.op] = list;
+    if (!list.includes(name)) list.push(name);
+  }
+  for (const list of Object.values(found)) list.sort();
+  return found;
+}
