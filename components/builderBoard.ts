@@ -16,11 +16,15 @@ import { architecture, type ReleaseComponent, release } from "./board/releases.t
 import { byteLimit } from "./buildkitd/diskSpace.ts";
 import type { BuildkitdSettings } from "./buildkitd/settings.ts";
 
+// Pulumi's schema of a package has no unions; it knows an enumeration by an object of constants.
+
 /** What executes build steps: BuildKit's own use of runc, or containerd. */
-export type BoardWorker = "oci" | "containerd";
+export const BoardWorker = { oci: "oci", containerd: "containerd" } as const;
+export type BoardWorker = (typeof BoardWorker)[keyof typeof BoardWorker];
 
 /** The network of `RUN` steps: a bridge of their own, or the board's. */
-export type BoardNetwork = "bridge" | "host";
+export const BoardNetwork = { bridge: "bridge", host: "host" } as const;
+export type BoardNetwork = (typeof BoardNetwork)[keyof typeof BoardNetwork];
 
 /** How to reach a host over SSH. */
 export interface BoardConnectionArgs {
@@ -112,7 +116,8 @@ export interface BuilderBoardArgs {
   metricsAddress?: string;
   /** Of buildkitd: HTTP_PROXY and the like, OTEL_*. Default: none. */
   environment?: Record<string, string>;
-  buildkitd?: BuildkitdSettings;
+  /** buildkitd.toml under upstream's names. Default: upstream's defaults. */
+  buildkitd?: PackagedSettings;
   /** How long a restart waits for running builds, in seconds. Default: 600. */
   drainSeconds?: number;
   /** Whether deletion takes the build cache along. Default: false. */
@@ -120,6 +125,13 @@ export interface BuilderBoardArgs {
   /** Deletion leaves the board alone: the way out for one that is gone. Default: false. */
   abandon?: boolean;
 }
+
+/**
+ * The settings, as a map to Pulumi's schema: upstream's names with a hyphen or a dot are no names in most
+ * languages that an SDK is generated for. TypeScript still checks them.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: the analyzer of that schema knows no `unknown`.
+export type PackagedSettings = BuildkitdSettings & Record<string, any>;
 
 /** Seconds since 1970 of an RFC 3339 time. */
 const epoch = (time: string) => Math.floor(Date.parse(time) / 1000);

@@ -1,7 +1,8 @@
 import type { Input } from "@pulumi/pulumi";
 
 /** ECDSA means the curve P-256. */
-export type KeyAlgorithm = "ECDSA" | "ED25519";
+export const KeyAlgorithm = { ECDSA: "ECDSA", ED25519: "ED25519" } as const;
+export type KeyAlgorithm = (typeof KeyAlgorithm)[keyof typeof KeyAlgorithm];
 
 /** The arguments of a key pair in the provider's words. */
 export function keyArgs(algorithm: Input<string> | undefined) {

@@ -2,27 +2,41 @@
 # activate: the selected releases, configuration and certificates are in use, and a client with a
 # certificate of the CA was answered. When that fails, what ran before runs again and the exit is not 0.
 
-# Where each file of a generation is seen on the board.
-each_link() { # each_link GENERATION: lines "PATH TARGET"
-  for part in containerd buildkit rootlesskit; do
-    for file in "$1/$part/bin"/*; do
-      [ -e "$file" ] && printf '%s %s\n' "/usr/local/bin/${file##*/}" "$HOME_DIR/current/$part/bin/${file##*/}"
+# The folders of a generation that have files for a folder of the board: "FOLDER PART/SUBFOLDER" each.
+LINKED_FOLDERS="/usr/local/bin containerd/bin
+/usr/local/bin buildkit/bin
+/usr/local/bin rootlesskit/bin
+/usr/local/sbin runc/bin
+$ETC_DIR config
+$ETC_DIR certificates"
+
+# place_links GENERATION: each file of it is seen where the board expects it, through `current`. Every
+# process counts on a slow board, so what is there is tested in the shell, and one `ln` makes what is not.
+place_links() {
+  generation_to_link=$1
+  mkdir -p "$ETC_DIR"
+  there=" $(our_links | tr '\n' ' ')"
+  printf '%s\n' "$LINKED_FOLDERS" | while read -r folder part; do
+    set --
+    for file in "$generation_to_link/$part"/*; do
+      name=${file##*/}
+      case $part/$name in
+        config/buildkitd.toml | config/buildkitd.env) ;;
+        config/* | certificates/validity) continue ;;
+        *) ;;
+      esac
+      [ -e "$file" ] || continue
+      case $there in *" $folder/$name "*) continue ;; *) ;; esac
+      displace "$folder/$name"
+      set -- "$@" "$HOME_DIR/current/$part/$name"
     done
-  done
-  printf '%s %s\n' /usr/local/sbin/runc "$HOME_DIR/current/runc/bin/runc"
-  for file in buildkitd.toml buildkitd.env; do
-    [ -e "$1/config/$file" ] && printf '%s %s\n' "$ETC_DIR/$file" "$HOME_DIR/current/config/$file"
-  done
-  for file in ca.pem cert.pem key.pem; do
-    printf '%s %s\n' "$ETC_DIR/$file" "$HOME_DIR/current/certificates/$file"
+    [ $# -eq 0 ] || ln -sfn -t "$folder" "$@"
   done
 }
 
 # Our links, found by where they point to.
 our_links() {
-  find /usr/local/bin /usr/local/sbin "$ETC_DIR" -maxdepth 1 -type l 2>/dev/null | while read -r path; do
-    case $(readlink "$path") in "$HOME_DIR"/current/*) printf '%s\n' "$path" ;; *) ;; esac
-  done
+  find /usr/local/bin /usr/local/sbin "$ETC_DIR" -maxdepth 1 -type l -lname "$HOME_DIR/current/*" 2>/dev/null
 }
 
 # displace PATH: a file that is not ours makes room, and comes back on removal.
@@ -67,16 +81,31 @@ place_units() { # place_units CONFIG
     units_changed=true
   done <"$HOME_DIR/units"
   unit_files "$1" >"$HOME_DIR/units.new" && mv -f "$HOME_DIR/units.new" "$HOME_DIR/units"
+  enable_units "$1"
   [ "$units_changed" = false ] || systemctl daemon-reload
+}
+
+# What starts at boot: containerd, and the unit that lets clients in.
+enable_units() { # enable_units CONFIG
+  set -- "$1" containerd.service buildkitd.service multi-user.target
+  if [ -e "$1/buildkitd.socket" ]; then set -- "$1" containerd.service buildkitd.socket sockets.target; fi
+  if [ ! -L "/etc/systemd/system/multi-user.target.wants/$2" ] || [ ! -L "/etc/systemd/system/$4.wants/$3" ]; then
+    systemctl enable --quiet --no-reload "$2" "$3"
+    units_changed=true
+  fi
+  if [ "$3" = buildkitd.socket ] && [ -L /etc/systemd/system/multi-user.target.wants/buildkitd.service ]; then
+    systemctl disable --quiet --no-reload buildkitd.service
+    units_changed=true
+  fi
 }
 
 # switch_to GENERATION: after this one rename, everything on the board is that generation's.
 switch_to() {
-  mkdir -p "$ETC_DIR"
-  each_link "$1" | while read -r path target; do displace "$path"; link "$target" "$path"; done
+  place_links "$1"
   place_units "$1/config"
   sync
   link "$1" "$HOME_DIR/current"
+  # Links to what only the generation before had.
   our_links | while read -r path; do [ -e "$path" ] || rm -f "$path"; done
   # A rename reaches the disk before the service is told: power may go at any time.
   sync
@@ -130,20 +159,20 @@ running_builds() {
   timeout 20 /usr/local/bin/buildctl debug histories 2>/dev/null | awk '$1 == "STARTED" && $4 !~ /^[0-9]/ { n++ } END { print n + 0 }'
 }
 
+# One call for both: systemd starts them at the same time, where the worker does not need containerd.
 start_services() { # start_services GENERATION
   entry=$(entry_unit "$1")
-  systemctl enable --quiet containerd.service "$entry"
-  if [ "$restart_containerd" = true ]; then
-    say "$BOARD: starting containerd"
-    systemctl restart containerd.service || { failed_unit=containerd.service; return 1; }
+  set --
+  if [ "$restart_containerd" = true ]; then set -- containerd.service; fi
+  if [ "$restart_buildkitd" = true ]; then
+    if [ "$entry" = buildkitd.socket ]; then systemctl stop buildkitd.service buildkitd.socket; fi
+    set -- "$@" "$entry"
   fi
-  [ "$restart_buildkitd" = true ] || return 0
-  say "$BOARD: starting buildkitd"
-  if [ "$entry" = buildkitd.socket ]; then
-    systemctl disable --quiet buildkitd.service
-    systemctl stop buildkitd.service buildkitd.socket
-  fi
-  systemctl restart "$entry" || { failed_unit=$entry; return 1; }
+  [ $# -gt 0 ] || return 0
+  say "$BOARD: starting $*"
+  systemctl restart "$@" && return 0
+  for failed_unit in "$@"; do unit_active "$failed_unit" || return 1; done
+  return 1
 }
 
 # A client's own way in: TCP, the server's name verified, the client's certificate shown.

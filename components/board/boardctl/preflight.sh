@@ -154,18 +154,25 @@ check_port() {
 }
 
 check_other_installations() {
-  for unit in containerd.service buildkitd.service buildkitd.socket; do
+  units='containerd.service buildkitd.service buildkitd.socket'
+  for unit in $units; do
     override=/etc/systemd/system/$unit
     if [ -e "$override" ] && [ ! -L "$override" ]; then
       problem "$override would hide the unit that is installed here" "move it away: mv $override $override.old"
     fi
-    unit_active "$unit" || continue
-    fragment=$(systemctl show -p FragmentPath --value "$unit")
+  done
+  # One call for all of them: on a slow board each costs a tenth of a second.
+  # shellcheck disable=SC2086
+  systemctl show --property=Id,ActiveState,FragmentPath $units 2>/dev/null |
+    awk -F = '/^Id=/ { id = $2 } /^ActiveState=/ { state = $2 } /^FragmentPath=/ { path = $2 }
+      /^$/ { print id, state, path } END { print id, state, path }' | sort -u >"$scratch"
+  while read -r unit state fragment; do
+    [ "$state" = active ] || continue
     case $fragment in
       "$UNIT_DIR"/* | /etc/systemd/system/* | '') ;;
       *) problem "$unit of another installation is running ($fragment)" "remove that package, or use another board" ;;
     esac
-  done
+  done <"$scratch"
 }
 
 preflight() {
@@ -189,6 +196,8 @@ preflight() {
     shift 2
   done
   BOARD=$board
+  scratch=$(mktemp) || fail "/tmp: cannot make a temporary file: is the disk full?"
+  trap 'rm -f "$scratch"' EXIT
   say "$BOARD: checking"
   check_machine "$machine" "$platform"
   check_user
@@ -198,6 +207,8 @@ preflight() {
   check_disk "$cache_bytes" "$cache_root"
   check_port "$port"
   check_other_installations
+  rm -f "$scratch"
+  trap - EXIT
   if [ "$problems" -gt 0 ]; then
     say "$BOARD: preflight found $problems problem(s), listed above; nothing was changed on this board"
     exit 1
