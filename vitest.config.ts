@@ -8,6 +8,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
+          globalSetup: ["test/integration/globalSetup.ts"],
           // One board, one engine at a time: the machine has two cores, and the board takes both.
           fileParallelism: false,
           maxWorkers: 1,

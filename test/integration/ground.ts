@@ -1,29 +1,56 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { cp, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { execa } from "execa";
+import { inject } from "vitest";
 import { stringify } from "yaml";
-import { defaultVersions } from "../../config/versions.ts";
 import { startVirtualBoard, type VirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
-import { cacheDir } from "../../proving-ground/cache.ts";
-import { type Engine, ensureEngine } from "../../proving-ground/engine/engine.ts";
-import { ensureBuildctl, ensureReleaseAssets } from "../../proving-ground/mirror/assets.ts";
-import { type Mirror, startMirror } from "../../proving-ground/mirror/mirror.ts";
-import { ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
+import type { Engine } from "../../proving-ground/engine/engine.ts";
+import type { Mirror } from "../../proving-ground/mirror/mirror.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 
-const projectDir = join(import.meta.dirname, "..", "..");
+export const projectDir: string = join(import.meta.dirname, "..", "..");
 
-/** What every integration test stands on: a real engine, a real board, a mirror of releases. */
-export interface Ground {
+/** What globalSetup.ts makes once for the whole run, in a form that reaches every test file. */
+export interface SharedGround {
   engine: Engine;
   /** Of every pulumi process. */
   env: Record<string, string>;
-  board: VirtualBoard;
-  mirror: Mirror;
-  /** The folder that the mirror serves. */
+  /** Name of the board's instance. */
+  instance: string;
+  /** Where stacks and other files of tests are made; removed after the run. */
+  folder: string;
+  /** A mirror of the releases, which serves for the whole run. */
+  mirror: Pick<Mirror, "url" | "port">;
+  /** The folders that the mirror serves. */
   releases: string[];
   buildctl: string;
+  baseline: Baseline;
+}
+
+/** A stack that was brought up from nothing once, beside the board's snapshot of that moment. */
+export interface Baseline {
+  folder: string;
+  /** How bringing it up went. */
+  up: Run;
+  /** What `filesOf` saw on the board before. */
+  filesBefore: string;
+}
+
+declare module "vitest" {
+  interface ProvidedContext {
+    ground: SharedGround;
+  }
+}
+
+/** What every integration test stands on: a real engine, a real board, a mirror of releases. */
+export interface Ground extends SharedGround {
+  board: VirtualBoard;
+}
+
+/** A board and a stack that know of each other. */
+export interface Scene {
+  board: VirtualBoard;
+  stack: TestStack;
 }
 
 /** The version of BuildKit beside the default one that tests change to and back from. */
@@ -32,44 +59,42 @@ export const otherBuildkit = "v0.34.1";
 /** The set of the documents that the project came from. */
 export const seedVersions = { containerd: "v2.1.1", runc: "v1.3.0", buildkit: "v0.22.0" };
 
-/** The same for the whole run: made by the first test that asks. */
-export async function ground(): Promise<Ground> {
-  const engine = await ensureEngine(log);
-  const home = process.env.BUILDHOSTS_TEST_PULUMI_HOME ?? cacheDir("pulumi-home");
-  if (!process.env.BUILDHOSTS_TEST_PULUMI_HOME) await ensurePlugins(engine, home, log);
-  const board = startVirtualBoard({ platform: "linux/riscv64", instance: "integration", log });
-  board.catch(() => {});
-  const releases = [
-    await ensureReleaseAssets("linux/riscv64", defaultVersions, log),
-    await ensureReleaseAssets(
-      "linux/riscv64",
-      { ...defaultVersions, buildkit: otherBuildkit },
-      log,
-    ),
-    await ensureReleaseAssets("linux/riscv64", seedVersions, log),
-  ];
-  const buildctl = await ensureBuildctl(log);
+/** The board's snapshot in which the baseline stack was just brought up. */
+export const provisionedSnapshot = "provisioned";
+
+let attached: Promise<Ground> | undefined;
+
+/** The run's engine, mirror and board; the board as the test before left it. */
+export function ground(): Promise<Ground> {
+  attached ??= attach(inject("ground"));
+  return attached;
+}
+
+export async function attach(shared: SharedGround): Promise<Ground> {
+  const { instance } = shared;
   return {
-    engine,
-    env: {
-      ...engine.env,
-      PATH: [
-        join(projectDir, "node_modules", ".bin"),
-        engine.env.PATH ?? process.env.PATH ?? "",
-      ].join(delimiter),
-      PULUMI_HOME: home,
-      PULUMI_DEBUG_COMMANDS: "true",
-      PULUMI_CONFIG_PASSPHRASE: "integration tests",
-      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-      NODE_COMPILE_CACHE: cacheDir("node-compile"),
-      // An agent of the developer's must not let a test in, or break it.
-      SSH_AUTH_SOCK: "",
-    },
-    board: await board,
-    mirror: await startMirror({ directories: releases }),
-    releases,
-    buildctl,
+    ...shared,
+    board: await startVirtualBoard({ platform: "linux/riscv64", instance, log }),
   };
+}
+
+/** The default stack, up on its board: as after the first `up`, but within seconds. */
+export async function provisioned(): Promise<Scene> {
+  const shared = await ground();
+  await shared.board.restore(provisionedSnapshot);
+  return { board: shared.board, stack: await TestStack.at(shared, shared.baseline.folder).copy() };
+}
+
+/** A board on which nothing was ever installed, and a stack that was never up. */
+export async function clean(
+  board: BoardSettings = {},
+  keys: Record<string, unknown> = {},
+): Promise<Scene> {
+  const shared = await ground();
+  await shared.board.restore("booted");
+  const stack = await TestStack.make(shared);
+  await stack.configure(board, keys);
+  return { board: shared.board, stack };
 }
 
 /** What a run of pulumi came to. */
@@ -97,7 +122,7 @@ export class TestStack {
   }
 
   static async make(ground: Ground, name = "test"): Promise<TestStack> {
-    const folder = await mkdtemp(join(tmpdir(), "buildhosts-stack-"));
+    const folder = await mkdtemp(join(ground.folder, "stack-"));
     await mkdir(join(folder, "state"));
     await cp(join(projectDir, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
     const stack = new TestStack(ground, folder, name);
@@ -107,15 +132,16 @@ export class TestStack {
     return stack;
   }
 
-  /** Another stack in the state that this one is in now. */
-  async copy(): Promise<TestStack> {
-    const folder = await mkdtemp(join(tmpdir(), "buildhosts-stack-"));
-    await cp(this.folder, folder, { recursive: true });
-    return new TestStack(this.ground, folder, this.name);
+  /** The stack that was made in `folder` before. */
+  static at(ground: Ground, folder: string, name = "test"): TestStack {
+    return new TestStack(ground, folder, name);
   }
 
-  async remove(): Promise<void> {
-    await rm(this.folder, { recursive: true, force: true });
+  /** Another stack in the state that this one is in now. */
+  async copy(): Promise<TestStack> {
+    const folder = await mkdtemp(join(this.ground.folder, "stack-"));
+    await cp(this.folder, folder, { recursive: true });
+    return new TestStack(this.ground, folder, this.name);
   }
 
   get configFile(): string {
@@ -149,7 +175,7 @@ export class TestStack {
   }
 
   /** The mirror at the address that the board sees it at. */
-  mirrorUrl(mirror: Mirror = this.ground.mirror): string {
+  mirrorUrl(mirror: Pick<Mirror, "port"> = this.ground.mirror): string {
     return `http://${this.ground.board.connection.gateway}:${mirror.port}`;
   }
 

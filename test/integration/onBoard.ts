@@ -1,0 +1,42 @@
+import type { VirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
+
+/** What a command says on the board, without the last line's end. @throws when it fails. */
+export async function on(board: VirtualBoard, command: string): Promise<string> {
+  const { code, stdout, stderr } = await board.ssh(command);
+  if (code !== 0) throw new Error(`on the board: ${command}: exit ${code}: ${stderr}${stdout}`);
+  return stdout.trimEnd();
+}
+
+/** Type, mode, owner, path and target of everything where an installation could leave something. */
+export function filesOf(board: VirtualBoard): Promise<string> {
+  return on(
+    board,
+    // /etc/resolv.conf and the like change by themselves only in their times, which are not listed.
+    "find /usr/local /etc /opt /run/buildkit /run/containerd -printf '%y %m %U:%G %p %l\\n' 2>/dev/null | sort -k 4",
+  );
+}
+
+/** The main process of each of our services; 0 for one that does not run. */
+export async function pidsOf(
+  board: VirtualBoard,
+): Promise<{ containerd: number; buildkitd: number }> {
+  const pid = async (unit: string) =>
+    Number(await on(board, `systemctl show --property MainPID --value ${unit}`));
+  return {
+    containerd: await pid("containerd.service"),
+    buildkitd: await pid("buildkitd.service"),
+  };
+}
+
+/** Asks until the answer is right, for at most `seconds`. */
+export async function eventually(
+  what: string,
+  seconds: number,
+  holds: () => Promise<boolean>,
+): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`waited ${seconds} s for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
