@@ -12,7 +12,7 @@ export default defineConfig({
           // One board, one engine at a time: the machine has two cores, and the board takes both.
           fileParallelism: false,
           maxWorkers: 1,
-          testTimeout: 300_000,
+          testTimeout: 600_000,
           hookTimeout: 2_400_000,
         },
       },

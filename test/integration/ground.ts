@@ -224,7 +224,7 @@ export class TestStack {
         env: { ...env, PULUMI_BACKEND_URL: `file://${join(this.folder, "state")}` },
         all: true,
         reject: false,
-        timeout: 280_000,
+        timeout: 600_000,
       },
     );
     return { code: exitCode ?? 1, output: String(all ?? "") };
