@@ -43,6 +43,26 @@ export const keysOfOneWorker = {
   containerd: ["namespace", "runtime"],
 } as const satisfies Record<BuildkitdWorker, readonly (keyof WorkerSettings)[]>;
 
+/** Every section, because buildkitd ignores an unknown one without a word. */
+const sections: Record<keyof BuildkitdSettings, true> = {
+  root: true,
+  "insecure-entitlements": true,
+  proxyNetwork: true,
+  provenanceEnvDir: true,
+  log: true,
+  dns: true,
+  grpc: true,
+  otel: true,
+  cdi: true,
+  history: true,
+  compaction: true,
+  worker: true,
+  registry: true,
+  frontend: true,
+  system: true,
+  cache: true,
+};
+
 const header = `# Written by buildhosts: what is changed here is overwritten. Change the stack's configuration instead.
 `;
 
@@ -50,9 +70,13 @@ const header = `# Written by buildhosts: what is changed here is overwritten. Ch
  * The text of a buildkitd.toml. The same arguments give the same bytes, whatever the order of their
  * keys, so that a file changes only when a decision does.
  *
- * @throws for a setting of the worker that the board does not run.
+ * @throws for an unknown section, and for a setting of the worker that the board does not run.
  */
 export function renderBuildkitdToml(args: BuildkitdTomlArgs): string {
+  for (const key of Object.keys(args.settings)) {
+    if (key in sections) continue;
+    throw new Error(`buildkitd.${key}: unknown key; known are ${Object.keys(sections).join(", ")}`);
+  }
   const other = args.worker === "oci" ? "containerd" : "oci";
   for (const key of keysOfOneWorker[other]) {
     if (args.settings.worker?.[key] !== undefined) {
