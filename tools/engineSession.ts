@@ -76,9 +76,15 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
       await mkdir(join(localDir, "events"), { recursive: true });
       const events = join(localDir, "events", `${stack}.jsonl`);
       await writeFile(events, "");
+      const takes = flagsOf(args[0]);
       const { exitCode } = await execa(
         engine.pulumi,
-        [...args, "--stack", stack, ...configFile, "--event-log", events],
+        [
+          ...args,
+          ...(takes.stack ? ["--stack", stack] : []),
+          ...(takes.configFile ? configFile : []),
+          ...(takes.eventLog ? ["--event-log", events] : []),
+        ],
         { ...options, stdio: "inherit" },
       );
       return { code: exitCode ?? 1, explanations: explain(await readFile(events, "utf8")) };
@@ -92,6 +98,18 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
       if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
       return JSON.parse(String(stdout));
     },
+  };
+}
+
+/** Which of our flags a command of pulumi has; it refuses the others. */
+function flagsOf(command: string | undefined) {
+  const has = (...commands: string[]) => command !== undefined && commands.includes(command);
+  const eventLog = has("up", "update", "preview", "destroy", "refresh");
+  const configFile = eventLog || has("config", "import", "watch");
+  return {
+    eventLog,
+    configFile,
+    stack: configFile || has("stack", "state", "cancel", "about", "console"),
   };
 }
 

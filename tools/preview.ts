@@ -4,10 +4,10 @@ import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
 import { startProvingGround } from "./provingGround.ts";
 
-const { stack, pulumiArgs } = toolOptions({
+const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run preview --",
-  summary: "Shows what `up` would change on which host, and changes nothing.",
-  options: { diff: "shows each change line by line" },
+  summary: "Shows what `npm run up` would change on which host, and changes nothing there.",
+  options: { diff: "show each change line by line" },
   passes: true,
 });
 
@@ -17,7 +17,7 @@ await runTool(async () => {
     engineSession(stack, log),
   ]);
   await ground?.close();
-  const diff = process.argv.includes("--diff") ? ["--diff"] : [];
+  const diff = values.diff ? ["--diff"] : [];
   const { code, explanations } = await session.run(["preview", ...diff, ...pulumiArgs]);
   if (code !== 0) return ended.failed(`preview failed on stack '${stack}'`, explanations);
   return ended.well(`previewed stack '${stack}'; nothing was changed`);

@@ -1,17 +1,18 @@
 import { toStderr as log } from "../proving-ground/progress.ts";
-import { runTool } from "./ending.ts";
+import { ended, runTool } from "./ending.ts";
 import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
 
 const { stack, pulumiArgs } = toolOptions({
   usage: "npm run pulumi --",
   summary:
-    "Runs any pulumi command on a stack, with the engine, plugins and backend of `npm run up`:\nnpm run pulumi -- --stack dev -- stack output builders",
+    "Runs any pulumi command on a stack, with the engine, plugins and backend of `npm run up`:\n  npm run pulumi -- --stack NAME -- stack output builders\n  npm run pulumi -- --stack NAME -- config set --secret buildhosts:sshPrivateKey < path",
   passes: true,
 });
 
 await runTool(async () => {
   const session = await engineSession(stack, log);
-  const { code } = await session.run(pulumiArgs.length > 0 ? pulumiArgs : ["about"]);
+  const { code, explanations } = await session.run(pulumiArgs.length > 0 ? pulumiArgs : ["about"]);
+  if (explanations.length > 0) ended.failed(`pulumi failed on stack '${stack}'`, explanations);
   return code;
 });
