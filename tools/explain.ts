@@ -11,23 +11,32 @@ interface Rule {
   line: string;
 }
 
-/** Words of the SSH client that say what happened, but not what to do. */
-const RULES: Rule[] = [
+/** Words of the SSH client that say what happened, but not what to do; the first that fits counts. */
+const CONNECTING: Rule[] = [
   {
     pattern:
-      /host key mismatch|host key.*(denied|verification)|no common algorithm for host key|key_type.*host key/i,
-    line: "the host showed another key than the stack's hostKey, so nothing was sent to it. If the board was installed anew, take its key from its console (ssh-keygen -y or /etc/ssh/ssh_host_ed25519_key.pub) and correct hostKey; otherwise somebody else answers at that address",
+      /host key mismatch|no common algorithm for host key|host denied \(verification failed\)/i,
+    line: "the host showed another key than the stack's hostKey, so nothing was sent to it. If the board was installed anew, take its key from its console (cat /etc/ssh/ssh_host_ed25519_key.pub) and correct hostKey; otherwise somebody else answers at that address",
   },
   {
-    pattern: /unable to authenticate|authentication methods failed|permission denied/i,
+    pattern: /failed to parse host key/i,
+    line: "the stack's hostKey cannot be read. Give the line of the host's /etc/ssh/ssh_host_ed25519_key.pub",
+  },
+  {
+    pattern: /unable to authenticate|authentication methods failed/i,
     line: "the host refused the SSH key or the user. Check ssh and user in the stack, and that the public key stands in that user's authorized_keys",
   },
   {
-    pattern: /connection refused|ECONNREFUSED/i,
-    line: "the host answers, but no SSH server does at that port. Check host and port in the stack, and that sshd runs",
+    pattern: /SSH_AUTH_SOCK|agent refused|dial unix/i,
+    line: "the SSH agent does not answer. Start it and add the key (ssh-add), or name a key file in ssh.privateKeyFile; a stale SSH_AUTH_SOCK must be unset",
   },
   {
-    pattern: /no route to host|i\/o timeout|timed out|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/i,
+    pattern: /connection refused|ECONNREFUSED/i,
+    line: "nothing listens at that address and port. Check that the host is on and runs sshd, and host and port in the stack",
+  },
+  {
+    pattern:
+      /no route to host|network is unreachable|i\/o timeout|timed out|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/i,
     line: "the host does not answer. Check that it is on and in reach, and host and port in the stack",
   },
   {
@@ -35,10 +44,24 @@ const RULES: Rule[] = [
     line: "the host's name is not known. Check host in the stack",
   },
   {
-    pattern: /SSH_AUTH_SOCK|agent refused|dial unix/i,
-    line: "the SSH agent does not answer. Start it and add the key (ssh-add), or name a key file in ssh.privateKeyFile; a stale SSH_AUTH_SOCK must be unset",
+    pattern: /passphrase protected|private ?key|no key found/i,
+    line: "the SSH key cannot be used. Name a private key without a passphrase in ssh.privateKeyFile, or load it into the agent (ssh-add)",
+  },
+  {
+    // The provider tries again on the connection that the jump host has closed, and reports that attempt.
+    pattern: /proxy: .*handshake failed: EOF/i,
+    line: "the jump host was reached, but the host behind it was not accepted: its key is another than the stack's hostKey, or it ended the connection. Compare hostKey with the host's /etc/ssh/ssh_host_ed25519_key.pub",
+  },
+  {
+    pattern: /handshake failed|connection reset/i,
+    line: "something answers at that address, but it ended the SSH handshake. Check host and port in the stack, and the host's sshd (journalctl -u ssh)",
   },
 ];
+
+const CONNECTION_LOST: Rule = {
+  pattern: /exited without exit status or exit signal/,
+  line: "the connection broke off while the host was at work; it finishes that step by itself. Run the update again: it goes on from there",
+};
 
 const DEAD_BOARD =
   "a board that is gone for good: set abandon: true for it and run the update once; then it can leave the stack, and nothing is asked of the host";
@@ -54,12 +77,35 @@ export function explain(eventLog: string): Explanation[] {
       found.set(`${resource}+delete`, { resource, line: DEAD_BOARD });
     }
     if (diagnosticEvent?.severity !== "error" || !diagnosticEvent.urn) continue;
-    const rule = RULES.find(({ pattern }) => pattern.test(diagnosticEvent.message));
-    if (!rule) continue;
+    const line = lineFor(diagnosticEvent.message);
+    if (!line) continue;
     const resource = resourceName(diagnosticEvent.urn);
-    found.set(resource, { resource, line: rule.line });
+    found.set(resource, { resource, line });
   }
   return [...found.values()];
+}
+
+/** `<reason>: running "<command>":` and what it printed, where the host was reached and the command ran. */
+const RAN = /^(?<reason>.*): running "(?:[^"\\]|\\.)*":\n(?<output>[\s\S]*)$/m;
+
+function lineFor(message: string): string | undefined {
+  const { reason, output } = RAN.exec(message)?.groups ?? {};
+  if (reason === undefined || output === undefined) {
+    return CONNECTING.find(({ pattern }) => pattern.test(message))?.line;
+  }
+  // What a command printed may speak of refused connections too, but of others than ours to the host.
+  if (CONNECTION_LOST.pattern.test(reason)) return CONNECTION_LOST.line;
+  return lastLine(output);
+}
+
+/** boardctl says in its last line what came of it all. */
+function lastLine(output: string): string | undefined {
+  return output
+    .replace(/<\{%[a-z]+%\}>/g, "")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .at(-1);
 }
 
 function resourceName(urn: string): string {
