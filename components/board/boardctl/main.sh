@@ -10,6 +10,8 @@ status() {
 
 # How long one command may take, in seconds; after that it is ended, and the update can be run again.
 BOUND=2400
+# How long it waits for the end of another one, in seconds.
+LOCK_WAIT=600
 
 main() {
   command=${1-}
@@ -28,10 +30,19 @@ main() {
   if [ -z "${BUILDHOSTS_LOCKED-}" ]; then
     # One command at a time on a board, whoever starts it, and an end to each.
     export BUILDHOSTS_LOCKED=1
-    exec timeout --kill-after=10 "$BOUND" flock --wait 600 --conflict-exit-code 75 "$LOCK_FILE" sh "$0" "$command" "$@"
+    trap '' HUP PIPE
+    timeout --kill-after=10 "$BOUND" flock --wait "$LOCK_WAIT" --conflict-exit-code 75 "$LOCK_FILE" sh "$0" "$command" "$@"
+    code=$?
+    case $code in
+      75) fail "$command: another boardctl has been at work here for $LOCK_WAIT s; wait for its end (pgrep -af boardctl), then run the update again" ;;
+      124 | 137) fail "$command took longer than $BOUND s and was ended; run the update again, it goes on from there" ;;
+      *) exit "$code" ;;
+    esac
   fi
   # The connection may drop; half an activation is worse than one that nobody watches.
   trap '' HUP PIPE
+  # What a command that was killed left; there is no other one that could need it.
+  for left in "$HOME_DIR/spool"/*; do [ ! -e "$left" ] || rm -rf "$left"; done
   case $command in
     preflight) BOARD=$2; place_boardctl ;;
     install) install_releases "$@" ;;
