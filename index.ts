@@ -1,3 +1,4 @@
+import "./stack/stackTraces.ts";
 import { loadConfig } from "./config/load.ts";
 import { compose } from "./stack/compose.ts";
 

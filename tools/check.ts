@@ -73,6 +73,7 @@ if (import.meta.main) {
   toolOptions({
     usage: "npm run check --",
     summary: "Checks types, lint, format and shell scripts; runs nothing of the project.",
+    onStack: false,
   });
   await runTool(async () => {
     const { passed, failed } = await check();

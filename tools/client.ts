@@ -1,22 +1,25 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { toStderr as log } from "../proving-ground/progress.ts";
 import { writeClientFiles } from "./clientFiles.ts";
 import { ended, runTool } from "./ending.ts";
 import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
+import { localDir } from "./stackFile.ts";
 
 const { stack, values } = toolOptions({
   usage: "npm run client --",
   summary: "Writes the certificate files of a client, ready for buildx and buildctl.",
   options: {
     "name=CLIENT": "which client of the stack (default: default)",
-    "out=FOLDER": "where ca.pem, cert.pem and key.pem go (default: ./CLIENT)",
+    "out=FOLDER":
+      "where ca.pem, cert.pem and key.pem go (default: .buildhosts/clients/NAME/CLIENT)",
   },
 });
 
 await runTool(async () => {
   const name = String(values.name ?? "default");
-  const folder = resolve(String(values.out ?? name));
+  // Not beside the sources, where a commit could take the key along.
+  const folder = resolve(String(values.out ?? join(localDir, "clients", stack, name)));
   const session = await engineSession(stack, log);
   await writeClientFiles(await session.outputs(), name, folder);
   return ended.well(`ca.pem, cert.pem and key.pem of client '${name}' are in ${folder}`);

@@ -17,6 +17,8 @@ export interface ToolHelp {
   options?: Record<string, string>;
   /** Whether what follows `--` goes to pulumi. */
   passes?: boolean;
+  /** Whether there is a --stack to choose. Default: true. */
+  onStack?: boolean;
 }
 
 /**
@@ -30,7 +32,9 @@ export function toolOptions(help: ToolHelp, argv: string[] = process.argv.slice(
       args: argv,
       allowPositionals: true,
       options: {
-        stack: { type: "string", short: "s", default: "dev" },
+        ...(help.onStack !== false && {
+          stack: { type: "string", short: "s", default: "dev" } as const,
+        }),
         help: { type: "boolean", short: "h" },
         ...Object.fromEntries(
           named.map(([name = "", value]) => [
@@ -59,16 +63,20 @@ export function toolOptions(help: ToolHelp, argv: string[] = process.argv.slice(
   }
 }
 
-export function helpText({ usage, summary, options, passes }: ToolHelp): string {
+export function helpText({ usage, summary, options, passes, onStack }: ToolHelp): string {
+  const stackRow: [string, string] = [
+    "--stack NAME",
+    "the stack to work on; its file is Pulumi.NAME.yaml (default: dev)",
+  ];
   const rows: [string, string][] = [
-    ["--stack NAME", "the stack to work on; its file is Pulumi.NAME.yaml (default: dev)"],
+    ...(onStack === false ? [] : [stackRow]),
     ...Object.entries(options ?? {}).map(([name, what]): [string, string] => [
       `--${name.replace("=", " ")}`,
       what,
     ]),
     ["--help", "this text"],
   ];
-  if (passes) rows.push(["-- …", "everything after a second -- goes to pulumi"]);
+  if (passes) rows.push(["-- …", "what comes after a second -- goes to pulumi as it is"]);
   const width = Math.max(...rows.map(([name]) => name.length));
   return `${usage} [options]\n\n${summary}\n\n${rows.map(([name, what]) => `  ${name.padEnd(width)}  ${what}\n`).join("")}`;
 }

@@ -16,17 +16,12 @@ export async function showBuilders(stack: string, outputs: Record<string, unknow
   const client = Object.keys((outputs.clientCertificates ?? {}) as object)[0];
   lines.unshift("", "Builders:");
   if (client) {
-    if (stack === DEV) {
-      const folder = join(localDir, "clients", stack, client);
-      await writeClientFiles(outputs, client, folder);
-      lines.push("", "Use them:", `  cd ${relative(projectDir, folder)}`);
-    } else {
-      lines.push(
-        "",
-        "Use them:",
-        `  npm run client -- --stack ${stack} --name ${client} && cd ${client}`,
-      );
-    }
+    const folder = join(localDir, "clients", stack, client);
+    lines.push("", "Use them:");
+    // Whose key goes where is the user's to say, but for the stack that is this machine's own.
+    if (stack === DEV) await writeClientFiles(outputs, client, folder);
+    else lines.push(`  npm run client -- --stack ${stack} --name ${client}`);
+    lines.push(`  cd ${relative(projectDir, folder)}`);
     for (const line of [...(outputs.buildctl as string[]), ...(outputs.buildx as string[])]) {
       lines.push(`  ${line}`);
     }

@@ -1,0 +1,46 @@
+/** The value in the middle; of two, the mean. */
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low = Number.NaN, high = Number.NaN] = [
+    sorted[Math.ceil(sorted.length / 2) - 1],
+    sorted[middle],
+  ];
+  return (low + high) / 2;
+}
+
+/** Two things measured in turn, round by round, so that a machine whose speed drifts treats both alike. */
+export interface Comparison {
+  /** Seconds, or megabytes, of each round. */
+  ours: number[];
+  theirs: number[];
+}
+
+/** The median of the rounds' ratios, not the ratio of the medians: each round is its own comparison. */
+export function ratio({ ours, theirs }: Comparison): number {
+  return median(ours.map((value, i) => value / (theirs[i] ?? Number.NaN)));
+}
+
+export interface Row {
+  what: string;
+  ours: number;
+  theirs: number;
+  ratio: number;
+  /** What the ratio is to stay below. */
+  limit: number;
+}
+
+/** A table in Markdown, so that it can stand in the README as it is printed. */
+export function table(rows: Row[]): string {
+  const cells = rows.map(({ what, ours, theirs, ratio: r, limit }) => [
+    what,
+    `${ours.toFixed(1)} s`,
+    `${theirs.toFixed(1)} s`,
+    `${r.toFixed(2)}×`,
+    `${limit}×`,
+    r <= limit ? "yes" : "no",
+  ]);
+  const lines = [["", "ours", "compared with", "ratio", "at most", "held"], ...cells];
+  const [head, ...body] = lines.map((line) => `| ${line.join(" | ")} |`);
+  return [head, "| --- | ---: | ---: | ---: | ---: | --- |", ...body].join("\n");
+}

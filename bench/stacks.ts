@@ -1,0 +1,112 @@
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { execa } from "execa";
+import { stringify } from "yaml";
+import { projectDir } from "../tools/stackFile.ts";
+
+/** A Pulumi project in a folder, with a stack and a state of its own. */
+export interface BenchStack {
+  /** Runs pulumi and returns the seconds that it took; a failure is thrown with its output. */
+  run(...args: string[]): Promise<number>;
+}
+
+export interface BenchStackArgs {
+  pulumi: string;
+  env: Record<string, string>;
+  /** Where the program is. */
+  program: string;
+  /** For state and configuration. */
+  folder: string;
+  config: Record<string, unknown>;
+}
+
+const STACK = "bench";
+
+export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
+  const { pulumi, env, program, folder, config } = args;
+  await mkdir(join(folder, "state"), { recursive: true });
+  await cp(join(program, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
+  const configFile = join(folder, `Pulumi.${STACK}.yaml`);
+  const run = async (cwd: string, words: string[]) => {
+    const started = performance.now();
+    const { exitCode, all } = await execa(
+      pulumi,
+      [...words, "--non-interactive", "--color", "never", "--cwd", cwd],
+      {
+        env: {
+          ...env,
+          PULUMI_BACKEND_URL: `file://${join(folder, "state")}`,
+          PULUMI_CONFIG_PASSPHRASE: "bench",
+        },
+        all: true,
+        reject: false,
+        timeout: 300_000,
+      },
+    );
+    if (exitCode !== 0) throw new Error(`pulumi ${words.join(" ")} failed:\n${all}`);
+    return (performance.now() - started) / 1000;
+  };
+  await run(folder, ["stack", "init", STACK]);
+  const salt = await readFile(configFile, "utf8");
+  await writeFile(configFile, `${salt}${stringify({ config })}`);
+  return {
+    run: (...words) => run(program, [...words, "--stack", STACK, "--config-file", configFile]),
+  };
+}
+
+/** A program that registers nothing, loaded the way that ours is. */
+export async function emptyProgram(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "Pulumi.yaml"), await readFile(join(projectDir, "Pulumi.yaml")));
+  await writeFile(join(folder, "package.json"), '{ "type": "module", "main": "index.ts" }\n');
+  await writeFile(join(folder, "index.ts"), 'import "@pulumi/pulumi";\n');
+  await linkModules(folder);
+  return folder;
+}
+
+/**
+ * Our program as Pulumi's default loader takes it: CommonJS through ts-node. Only what differs between
+ * the two module systems is rewritten: the endings of imports, and the name of the folder.
+ */
+export async function defaultLoaderProgram(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  for (const part of ["index.ts", "components", "config", "stack"]) {
+    await cp(join(projectDir, part), join(folder, part), { recursive: true });
+  }
+  await rm(join(folder, "components", "package.json"));
+  const { stdout } = await execa("find", [folder, "-name", "*.ts"]);
+  for (const file of stdout.split("\n")) {
+    const text = await readFile(file, "utf8");
+    await writeFile(
+      file,
+      text
+        .replace(/((?:from|import) "\.{1,2}\/[^"]+)\.ts"/g, '$1"')
+        .replaceAll("import.meta.dirname", "__dirname"),
+    );
+  }
+  const project = await readFile(join(projectDir, "Pulumi.yaml"), "utf8");
+  await writeFile(
+    join(folder, "Pulumi.yaml"),
+    project.replace("typescript: false", "typescript: true"),
+  );
+  await writeFile(join(folder, "package.json"), '{ "main": "index.ts" }\n');
+  await writeFile(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        target: "es2022",
+        module: "commonjs",
+        moduleResolution: "node",
+        strict: true,
+        skipLibCheck: true,
+      },
+    }),
+  );
+  await linkModules(folder);
+  return folder;
+}
+
+async function linkModules(folder: string): Promise<void> {
+  const { symlink } = await import("node:fs/promises");
+  await symlink(join(projectDir, "node_modules"), join(folder, "node_modules"));
+}
