@@ -176,7 +176,7 @@ async function reachAgent(path: string): Promise<void> {
       resolve();
     });
     socket.on("error", (error: NodeJS.ErrnoException) =>
-      reject(new Error(`dial unix ${path}: connect: ${reasonOf(error)}`)),
+      reject(new Error(`dial unix ${path}: ${reasonOf(error)}`)),
     );
   });
 }
@@ -275,7 +275,7 @@ function reasonOf(error: NodeJS.ErrnoException): string {
     case "ENOTFOUND":
       return "lookup: no such host";
     case "ENOENT":
-      return "no such file or directory";
+      return "connect: no such file or directory";
     default:
       return error.message;
   }

@@ -54,7 +54,8 @@ export const copyToRemote: Resource = {
 function sourceOf(source: PropertyMap): Source | undefined {
   const { path, text } = source;
   if (typeof path === "string" && path !== "") return { path };
-  return isAsset(source) && typeof text === "string" && !source.uri ? { text } : undefined;
+  // To the official plugin, an empty text is no text.
+  return isAsset(source) && typeof text === "string" && text !== "" ? { text } : undefined;
 }
 
 async function copy(

@@ -51,9 +51,14 @@ export async function runOver(
           end = endOf(status, signal, why);
         },
       );
+      // What a command does not read is an error to the official plugin, once it is more than the
+      // channel's window (2 MB) holds.
+      let unread = true;
+      channel.on("finish", () => {
+        unread = false;
+      });
       // Closed comes after the last output; "exit" need not.
-      channel.on("close", () => resolve(end));
-      // A command need not read what it is given.
+      channel.on("close", () => resolve(end ?? (unread ? "EOF" : undefined)));
       channel.on("error", () => {});
       channel.end(run.stdin);
     });

@@ -50,7 +50,9 @@ async function copyText(sftp: SFTPWrapper, text: string, remotePath: string): Pr
 type Write = (path: string, text: string, done: (error?: Error | null) => void) => void;
 
 async function copyPath(sftp: SFTPWrapper, path: string, remotePath: string): Promise<void> {
-  const isFolder = (await stat(path)).isDirectory();
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) throw new Error(`open ${path}: no such file or directory`);
+  const isFolder = found.isDirectory();
   const kind = await kindOf(sftp, remotePath);
   if (!isFolder) {
     if (kind === "nothing") await makeFolders(sftp, posix.dirname(remotePath));

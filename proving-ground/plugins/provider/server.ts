@@ -39,6 +39,16 @@ export async function serve(plugin: Plugin, args: readonly string[]): Promise<vo
     );
   });
   process.stdout.write(`${port}\n`);
+  endWithParent();
+}
+
+/** An engine that is killed ends no plugin; one that serves nobody would stay for ever. */
+function endWithParent(): void {
+  const parent = process.ppid;
+  const watch = () => {
+    if (process.ppid !== parent) process.exit(1);
+  };
+  setInterval(watch, 2000).unref();
 }
 
 /** The first argument that is no flag. `--tracing` is the one flag with an argument of its own. */
