@@ -14,20 +14,9 @@ type JsonSchema = z.core.JSONSchema.BaseSchema;
  * It is as strict as a JSON schema can be; what depends on two keys at once is left to the program.
  */
 export function stackFileSchema(): JsonSchema {
-  const interfaces = settingsDocs();
-  const { $schema, definitions, properties } = z.toJSONSchema(z.strictObject(stackKeys), {
-    target: "draft-7",
-    io: "input",
-    override({ zodSchema, jsonSchema }) {
-      const docs = interfaces.get(z.globalRegistry.get(zodSchema)?.id ?? "");
-      if (!docs) return;
-      if (docs.doc) jsonSchema.description ??= docs.doc;
-      for (const [key, property] of Object.entries(jsonSchema.properties ?? {})) {
-        const doc = docs.properties.get(key);
-        if (typeof property === "object" && doc) property.description ??= doc;
-      }
-    },
-  });
+  const { $schema, definitions, properties } = describe(
+    z.toJSONSchema(z.strictObject(stackKeys), { target: "draft-7", io: "input" }),
+  );
   const config = Object.fromEntries(
     Object.entries(properties ?? {}).map(([key, schema]) => [
       `buildhosts:${key}`,
@@ -51,6 +40,25 @@ export function stackFileSchema(): JsonSchema {
     additionalProperties: false,
     definitions,
   };
+}
+
+/** A copy in which buildkitd's settings carry the docstrings of their interfaces. */
+function describe(schema: JsonSchema): JsonSchema {
+  // As text and back: keys of one kind share their schema, and would share its description.
+  const copy: JsonSchema = JSON.parse(JSON.stringify(schema));
+  const interfaces = settingsDocs();
+  for (const [name, definition] of Object.entries(copy.definitions ?? {}) as [
+    string,
+    JsonSchema,
+  ][]) {
+    const docs = interfaces.get(name);
+    if (docs?.doc) definition.description ??= docs.doc;
+    for (const [key, property] of Object.entries(definition.properties ?? {})) {
+      const doc = docs?.properties.get(key);
+      if (typeof property === "object" && doc) property.description ??= doc;
+    }
+  }
+  return copy;
 }
 
 /** What Pulumi itself keeps in a stack file (`ProjectStack` in its source). */

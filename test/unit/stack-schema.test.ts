@@ -4,6 +4,7 @@ import { Ajv, type ValidateFunction } from "ajv";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { stackFileSchema, stackSchemaPath } from "../../config/jsonSchema.ts";
+import { configurationReference, referencePath } from "../../config/reference.ts";
 import { everySetting } from "./everySetting.ts";
 
 const project = join(import.meta.dirname, "../..");
@@ -27,6 +28,21 @@ const board = {
 
 test(`${stackSchemaPath} is what config/generateSchema.ts writes`, () => {
   expect(text(stackSchemaPath)).toBe(`${JSON.stringify(schema, null, 2)}\n`);
+});
+
+test(`${referencePath} is what config/generateReference.ts writes`, () => {
+  expect(text(referencePath)).toBe(configurationReference());
+});
+
+test("keys of one kind have descriptions of their own", () => {
+  const definitions = schema.definitions as Record<
+    string,
+    { properties: Record<string, { description: string }> }
+  >;
+  const descriptions = Object.values(definitions.GhaCacheVerifyPolicy?.properties ?? {}).map(
+    ({ description }) => description,
+  );
+  expect(new Set(descriptions).size).toBe(descriptions.length);
 });
 
 test.each(["Pulumi.dev.yaml", "Pulumi.example.yaml"])(
