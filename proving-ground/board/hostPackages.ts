@@ -52,7 +52,7 @@ function boardPrograms({ qemu, qemuPackages, binfmt, debian }: Architecture): Ho
     { program: "mke2fs", debian: "e2fsprogs" },
     { program: "depmod", debian: "kmod" },
     { program: "xz", debian: "xz-utils" },
-    { program: "unshare", debian: "util-linux" },
+    { program: "setpriv", debian: "util-linux" },
   ];
 }
 

@@ -102,12 +102,17 @@ async function makeImage(architecture: Architecture, out: string, log: Progress)
   await mkdir(scratch);
   const mirror = debianMirror(await aptSources());
   const make = execa(
-    // Its mounts end with it, however it ends.
-    "unshare",
-    ["--mount", "--propagation", "private", join(here, "image/make.sh"), architecture.debian, out],
+    // Everything in there ends with this process, and its mounts with it, however either ends.
+    "setpriv",
+    [
+      ...["--pdeathsig", "KILL"],
+      ...["unshare", "--mount", "--propagation", "private", "--pid", "--mount-proc"],
+      ...["--kill-child", "--", join(here, "image/make.sh"), architecture.debian, out],
+    ],
     {
       env: {
         PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
+        ...(architecture.userCpu && { QEMU_CPU: architecture.userCpu }),
         SUITE: suite,
         MIRROR: mirror ?? "",
         PACKAGES: packages.join(","),

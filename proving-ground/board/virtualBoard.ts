@@ -1,4 +1,4 @@
-import { copyFile, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -110,7 +110,7 @@ export async function startVirtualBoard(options: VirtualBoardOptions): Promise<V
     ...state,
     projectDir: projectDir ?? state.projectDir,
   });
-  if (projectDir) await writeFile(join(folder, "state.json"), JSON.stringify(board.state, null, 2));
+  if (projectDir) await writeState(folder, board.state);
   const title = `start the virtual board ${platform} (${instance})`;
   // In a running board this only makes sure that it answers.
   await ((await board.running()) ? board.start() : log.step(title, () => board.start()));
@@ -165,6 +165,30 @@ async function readState(folder: string): Promise<InstanceState | undefined> {
   return text === undefined ? undefined : JSON.parse(text);
 }
 
+async function writeState(folder: string, state: InstanceState): Promise<void> {
+  const path = join(folder, "state.json");
+  await writeFile(`${path}.new`, JSON.stringify(state, null, 2));
+  await rename(`${path}.new`, path);
+}
+
+async function newState(
+  instance: string,
+  { platform }: Architecture,
+  { hostKey, identityFile, kernel, initrd, busybox }: BoardImage,
+): Promise<InstanceState> {
+  const connection: BoardConnection = {
+    platform,
+    host: "127.0.0.1",
+    port: await freePort(),
+    user: "root",
+    hostKey,
+    identityFile,
+    buildkitPort: await freePort(),
+    gateway: "10.0.2.2",
+  };
+  return { instance, connection, kernel, initrd, busybox };
+}
+
 async function createInstance(
   folder: string,
   instance: string,
@@ -175,25 +199,10 @@ async function createInstance(
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await copyFile(bootedDisk, join(folder, "disk.qcow2"), FICLONE);
-  const state: InstanceState = {
-    instance,
-    connection: {
-      platform: architecture.platform,
-      host: "127.0.0.1",
-      port: await freePort(),
-      user: "root",
-      hostKey: image.hostKey,
-      identityFile: image.identityFile,
-      buildkitPort: await freePort(),
-      gateway: "10.0.2.2",
-    },
-    kernel: image.kernel,
-    initrd: image.initrd,
-    busybox: image.busybox,
-  };
+  const state = await newState(instance, architecture, image);
   // The next start is to go on from the snapshot; later ones boot.
   await writeFile(join(folder, "fresh"), "");
-  await writeFile(join(folder, "state.json"), JSON.stringify(state, null, 2));
+  await writeState(folder, state);
   return state;
 }
 
@@ -441,24 +450,16 @@ async function ensureBootedDisk(
   await makeOnce(
     folder,
     async (temporary) => {
-      const disk = join(temporary, "disk.qcow2");
+      // An instance like any other, so that one whose maker was killed can be found and switched off.
+      const instance = `first-boot-${key}`;
+      await (await findVirtualBoard(instance, architecture.platform))?.stop();
+      const boardFolder = instanceFolder(instance, architecture.platform);
+      await mkdir(boardFolder, { recursive: true, mode: 0o700 });
+      const disk = join(boardFolder, "disk.qcow2");
       await execa("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", image.disk, disk]);
-      const board = await virtualBoard(temporary, {
-        instance: "first-boot",
-        connection: {
-          platform: architecture.platform,
-          host: "127.0.0.1",
-          port: await freePort(),
-          user: "root",
-          hostKey: image.hostKey,
-          identityFile: image.identityFile,
-          buildkitPort: await freePort(),
-          gateway: "10.0.2.2",
-        },
-        kernel: image.kernel,
-        initrd: image.initrd,
-        busybox: image.busybox,
-      });
+      const state = await newState(instance, architecture, image);
+      await writeState(boardFolder, state);
+      const board = await virtualBoard(boardFolder, state);
       try {
         const size = `${processors} processors, ${memoryMB} MB`;
         await log.step(`boot it for the first time (${architecture.qemu}, ${size})`, () =>
@@ -472,16 +473,13 @@ async function ensureBootedDisk(
           await board.ssh("sync; echo 3 > /proc/sys/vm/drop_caches");
           board.disconnect();
           await board.snapshot(bootedSnapshot);
-          await qmp(join(temporary, "monitor.sock"), "quit");
+          await qmp(join(boardFolder, "monitor.sock"), "quit");
+          await until(60, "QEMU to end", async () => !(await board.running()));
         });
+        await rename(disk, join(temporary, "disk.qcow2"));
       } finally {
-        await board.powerOff();
+        await board.stop();
       }
-      for (const name of await readdir(temporary))
-        if (name !== "disk.qcow2") await rm(join(temporary, name));
-      const file = await open(disk);
-      await file.sync();
-      await file.close();
     },
     log,
   );
