@@ -50,6 +50,13 @@ export function boardFiles(b: BoardFilesInputs): Files {
   if (Object.keys(b.environment).length > 0) {
     files["buildkitd.env"] = renderEnvironment(b.environment);
   }
+  if (b.network === "bridge" && !b.settings.proxyNetwork) {
+    const subnet = b.settings.worker?.bridgeSubnet ?? "10.10.0.0/16";
+    files["buildkitd.service__run-steps.conf"] = refuseRunSteps("Service", subnet);
+    if (b.socketActivation) {
+      files["buildkitd.socket__run-steps.conf"] = refuseRunSteps("Socket", subnet);
+    }
+  }
   if (b.worker === "containerd") {
     files["buildkitd.service__containerd-worker.conf"] = unit("containerd-worker.conf");
   }
@@ -59,6 +66,15 @@ export function boardFiles(b: BoardFilesInputs): Files {
     files["buildkitd.service__socket-activation.conf"] = unit("socket-activation.conf");
   }
   return files;
+}
+
+/**
+ * RUN steps reach the board through their bridge's gateway, and so the daemon's port: a certificate that
+ * leaked into a build would open it. The steps' own traffic is left alone, because runc puts them into
+ * cgroups outside of the service's.
+ */
+function refuseRunSteps(section: "Service" | "Socket", subnet: string): string {
+  return `# What RUN steps send to the daemon's port is dropped.\n[${section}]\nIPAddressDeny=${subnet}\n`;
 }
 
 /** An EnvironmentFile of systemd (systemd.exec(5)): each value quoted, in the order of the names. */
