@@ -114,7 +114,7 @@ export interface BuilderBoardArgs {
   socketActivation?: boolean;
   /** Where metrics are served without authentication, so on loopback: `127.0.0.1:6060`. Default: nowhere. */
   metricsAddress?: string;
-  /** Of buildkitd: HTTP_PROXY and the like, OTEL_*. Default: none. */
+  /** Of buildkitd: OTEL_*; HTTP_PROXY, HTTPS_PROXY and NO_PROXY, by which the board downloads releases too. Default: none. */
   environment?: Record<string, string>;
   /** buildkitd.toml under upstream's names. Default: upstream's defaults. */
   buildkitd?: PackagedSettings;
@@ -275,6 +275,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
               checksum: sha256 ? `sha256:${sha256}` : `${mirror}/${one.checksumPath}`,
             };
           }),
+          args.environment,
         ),
       },
       [preflight, ...pushed],

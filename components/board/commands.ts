@@ -47,16 +47,24 @@ export interface ReleaseSource {
   checksum: string;
 }
 
-export function installCommand(sources: ReleaseSource[]): string {
-  return commandLines(
-    commandLine(BOARDCTL, "install"),
-    sources.map(({ release, url, checksum }) => [
+/** `environment` is the daemon's: its proxies are those of the downloads, too. */
+export function installCommand(
+  sources: ReleaseSource[],
+  environment: Record<string, string> = {},
+): string {
+  return commandLines(commandLine(BOARDCTL, "install"), [
+    ...["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].flatMap((name) => {
+      const value = environment[name];
+      // curl reads http_proxy in lower case only.
+      return value === undefined ? [] : [["--proxy", `${name.toLowerCase()}=${value}`]];
+    }),
+    ...sources.map(({ release, url, checksum }) => [
       release.component,
       release.version,
       url,
       checksum,
     ]),
-  );
+  ]);
 }
 
 export function stageConfigCommand(id: string): string {

@@ -246,9 +246,9 @@ make_rootless_user() {
   done
 }
 
-# missing WHAT STEP: the stack says that an earlier step put it here, and it is gone.
+# missing WHAT: the stack's state says that an earlier step put it here, and it is gone.
 missing() {
-  fail "$1 is not on the board any more, though the stack's state says so (was the board reset?): run pulumi up --replace '**$BOARD-$2', or see README, 'A board was reset'"
+  fail "$1 is not on the board any more, though the stack's state says so (was the board reset?): make its steps run again with pulumi up --replace '**:remote:*::$BOARD-*' (README, 'A board was reset')"
 }
 
 activate() {
@@ -276,11 +276,11 @@ activate() {
     component=${release%%=*} selected=${release#*=}
     version=${selected%@*} sha256=''
     case $selected in *@*) sha256=${selected#*@} ;; *) ;; esac
-    dir=$(find_release "$component" "$version" "$sha256") || missing "$component $version" install
+    dir=$(find_release "$component" "$version" "$sha256") || missing "$component $version"
     parts="$parts $component=$dir"
   done
-  [ -d "$HOME_DIR/store/config-$config" ] || missing "configuration $config" config
-  [ -d "$HOME_DIR/store/certificates-$certificates" ] || missing "certificate $certificates" certificates
+  [ -d "$HOME_DIR/store/config-$config" ] || missing "configuration $config"
+  [ -d "$HOME_DIR/store/certificates-$certificates" ] || missing "certificate $certificates"
   parts="$parts config=$HOME_DIR/store/config-$config certificates=$HOME_DIR/store/certificates-$certificates"
   read -r first last <"$HOME_DIR/store/certificates-$certificates/validity"
   require_clock_within "$first" "$last"

@@ -81,7 +81,7 @@ install_release() {
   fi
   mkdir -p "$work/release/bin"
   case $asset in
-    *.tar.gz) unpack "$work/$asset" "$work/release" || fail "$component $version: unpacking failed: $(tail -n 1 "$work/error" | cut -c 1-200); is the disk full? ($(($(free_kb "$HOME_DIR") / 1024)) MB free)" ;;
+    *.tar.gz) unpack "$work/$asset" "$work/release" || fail "$component $version: unpacking failed: $(printf '%s\n' "$unpack_error" | head -n 1 | cut -c 1-200); is the disk full? ($(($(free_kb "$work") / 1024)) MB free)" ;;
     *) mv "$work/$asset" "$work/release/bin/$component" && chmod 755 "$work/release/bin/$component" ;;
   esac
   [ -n "$(ls -A "$work/release/bin")" ] || fail "$component $version: $asset holds no bin folder"
@@ -92,16 +92,22 @@ install_release() {
   say "$BOARD: $component $version is installed (sha256 verified)"
 }
 
-# rootlesskit's archive has no bin folder; the others have nothing else.
+# rootlesskit's archive has no bin folder; the others have nothing else. What tar says is kept in memory:
+# on a full disk a file would not take it.
 unpack() {
   case $component in
-    rootlesskit) tar -xozf "$1" -C "$2/bin" 2>"$work/error" ;;
-    *) tar -xozf "$1" -C "$2" 2>"$work/error" ;;
+    rootlesskit) unpack_error=$(tar -xozf "$1" -C "$2/bin" 2>&1) ;;
+    *) unpack_error=$(tar -xozf "$1" -C "$2" 2>&1) ;;
   esac
 }
 
-# install COMPONENT VERSION URL CHECKSUM [COMPONENT …]: all at once; the slowest decides how long it takes.
+# install [--proxy NAME=VALUE …] COMPONENT VERSION URL CHECKSUM [COMPONENT …]: all at once; the slowest
+# decides how long it takes. NAME is a variable that curl and wget read: http_proxy, https_proxy, no_proxy.
 install_releases() {
+  while [ "${1-}" = --proxy ]; do
+    export "${2?}"
+    shift 2
+  done
   pids=''
   while [ $# -ge 4 ]; do
     (install_release "$1" "$2" "$3" "$4") &

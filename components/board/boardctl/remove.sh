@@ -38,8 +38,10 @@ uninstall() {
   remove_bridge
   remove_rootless_user
   rm -rf /run/buildkit /run/containerd
+  # containerd makes these folders; where they are not empty, somebody else uses them too.
+  rmdir /opt/containerd/bin /opt/containerd/lib /opt/containerd /etc/cni/net.d /etc/cni 2>/dev/null
   if [ "${1-}" = --remove-cache ]; then
-    rm -rf /var/lib/buildkit /var/lib/containerd /opt/containerd
+    rm -rf /var/lib/buildkit /var/lib/buildkit-rootless /var/lib/containerd
     say "$BOARD: the build cache is removed"
   fi
   rm -rf "$HOME_DIR"
