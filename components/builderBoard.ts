@@ -15,6 +15,7 @@ import { boardFiles } from "./board/files.ts";
 import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
 import { byteLimit } from "./buildkitd/diskSpace.ts";
 import type { BuildkitdSettings } from "./buildkitd/settings.ts";
+import { defaultRoot, defaultRootlessRoot } from "./buildkitd/toml.ts";
 
 // Pulumi's schema of a package has no unions; it knows an enumeration by an object of constants.
 
@@ -214,7 +215,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
               rootless,
               clockAfter: epoch(start),
               cacheBytes: byteLimit(settings.worker?.maxUsedSpace),
-              cacheRoot: settings.root ?? "/var/lib/buildkit",
+              cacheRoot: settings.root ?? (rootless ? defaultRootlessRoot : defaultRoot),
               port: listen.port,
               scriptId: boardctlId,
             }),

@@ -4,6 +4,12 @@ import type { BuildkitdSettings, ContainerdRuntimeSettings, WorkerSettings } fro
 /** Where BuildKit keeps its state when the settings name no `root`. */
 export const defaultRoot = "/var/lib/buildkit";
 
+/**
+ * The same for a rootless daemon. A folder of its own: the files of one cache belong to users that the
+ * other kind of daemon does not have.
+ */
+export const defaultRootlessRoot = "/var/lib/buildkit-rootless";
+
 /** The socket of the containerd that a board's units start. */
 export const containerdSocket = "/run/containerd/containerd.sock";
 
@@ -88,7 +94,7 @@ export function renderBuildkitdToml(args: BuildkitdTomlArgs): string {
   const { worker, registry, ...rest } = args.settings;
   const document = {
     ...rest,
-    root: rest.root ?? defaultRoot,
+    root: rest.root ?? (args.rootless ? defaultRootlessRoot : defaultRoot),
     grpc: {
       ...rest.grpc,
       address: args.addresses,

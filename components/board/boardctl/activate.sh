@@ -235,7 +235,7 @@ prune() { # prune CURRENT PREVIOUS
 # The user that a rootless daemon runs as, with 65536 ids of its own for the users inside its builds.
 make_rootless_user() {
   if ! id buildkit >/dev/null 2>&1; then
-    useradd --system --user-group --no-create-home --home-dir /var/lib/buildkit --shell /usr/sbin/nologin buildkit ||
+    useradd --system --user-group --no-create-home --home-dir /var/lib/buildkit-rootless --shell /usr/sbin/nologin buildkit ||
       fail "cannot make the user 'buildkit', which rootless needs"
     : >"$HOME_DIR/made-user"
   fi
