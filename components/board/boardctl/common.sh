@@ -47,7 +47,7 @@ place_file() {
 
 utc() { date -u -d "@$1" '+%Y-%m-%d %H:%M:%S UTC' 2>/dev/null || printf '@%s' "$1"; }
 
-unit_active() { systemctl is-active --quiet "$1"; }
+unit_active() { systemctl is-active --quiet "$1" 2>/dev/null; }
 
 # The sections of standard input, as `==> NAME <==` lines divide it, become files in folder $1.
 # The last line must be `==> end <==`: without it the input was cut off.
