@@ -184,7 +184,8 @@ async function reachAgent(path: string): Promise<void> {
 async function tcp(host: Host): Promise<Socket> {
   const address = addressOf(host);
   return await new Promise((resolve, reject) => {
-    const socket = connectTcp({ host: host.host, port: host.port });
+    // SSH is many small packets that are answered one by one: none of them must wait for the next.
+    const socket = connectTcp({ host: host.host, port: host.port, noDelay: true });
     const timeout = setTimeout(
       () => socket.destroy(new Error("i/o timeout")),
       host.perDialTimeout * 1000,
