@@ -200,8 +200,9 @@ return_to_good() {
   good=$(readlink "$HOME_DIR/good" 2>/dev/null)
   if [ -n "$good" ] && [ -d "$good" ] && [ "$good" != "$generation" ]; then
     say "$BOARD: returning to what ran before"
-    interrupted=true
+    # What runs now is of this generation, in whatever condition: only what differs is started again.
     plan_restarts "$generation" "$good"
+    restart_buildkitd=true
     switch_to "$good"
     if start_services "$good" && healthy "$good"; then
       rm -f "$HOME_DIR/pending"
@@ -265,7 +266,9 @@ activate() {
     shift 2
   done
 
-  # The client's key of the health check stays in memory (/run), for as long as this command runs.
+  # The client's key of the health check stays in memory (/run), for as long as this command runs; one
+  # that was killed had no time to take it away.
+  rm -rf /run/buildhosts-health.*
   health=$(mktemp -d /run/buildhosts-health.XXXXXX) || fail "/run: cannot make a temporary folder"
   trap 'rm -rf "$health"' EXIT
   (umask 077 && unbundle "$health") || fail "activate: the input was cut off; nothing was changed"
