@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { TestProject } from "vitest/node";
+import { boardctlId } from "../../components/board/boardctl.ts";
 import { defaultVersions } from "../../config/versions.ts";
 import { cacheDir } from "../../proving-ground/cache.ts";
 import { ensureEngine } from "../../proving-ground/engine/engine.ts";
@@ -34,9 +35,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const instance = process.env.BUILDHOSTS_TEST_INSTANCE ?? "integration";
   const keep = process.env.BUILDHOSTS_TEST_KEEP === "1";
   const kept = cacheDir("integration", instance);
-  const known: Kept | undefined = keep
+  const found: Kept | undefined = keep
     ? await readFile(join(kept, "kept.json"), "utf8").then(JSON.parse, () => undefined)
     : undefined;
+  const known = found?.boardctlId === boardctlId ? found : undefined;
 
   const engine = await ensureEngine(log);
   const home = process.env.BUILDHOSTS_TEST_PULUMI_HOME ?? cacheDir("pulumi-home");
@@ -79,7 +81,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       await mkdir(kept, { recursive: true });
       await writeFile(
         join(kept, "kept.json"),
-        JSON.stringify({ port: mirror.port, folder: shared.folder, baseline }),
+        JSON.stringify({ boardctlId, port: mirror.port, folder: shared.folder, baseline }),
       );
     }
     project.provide("ground", { ...shared, baseline });
@@ -100,6 +102,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 /** What BUILDHOSTS_TEST_KEEP=1 keeps beside the board. */
 interface Kept {
+  /** Of the script on the board: another one makes the next update do something. */
+  boardctlId: string;
   /** The mirror's, which stands in the stack's state. */
   port: number;
   folder: string;
