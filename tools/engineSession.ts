@@ -9,7 +9,7 @@ import { type Engine, ensureEngine } from "../proving-ground/engine/engine.ts";
 import { ensurePlugins } from "../proving-ground/plugins/plugins.ts";
 import type { Progress } from "../proving-ground/progress.ts";
 import { type Explanation, explain } from "./explain.ts";
-import { localDir, projectDir, stackFile } from "./stackFile.ts";
+import { localDir, projectDir, requireStackFile, stackFile } from "./stackFile.ts";
 
 /** The stack of the virtual board, for which everything that a user would choose is chosen. */
 export const DEV = "dev";
@@ -26,6 +26,8 @@ export interface EngineSession {
 }
 
 export async function engineSession(stack: string, log: Progress): Promise<EngineSession> {
+  // A misspelt name would become a stack.
+  await requireStackFile(stack);
   const engine = await ensureEngine(log);
   const env: Record<string, string> = { ...engine.env };
   env.PATH = [join(projectDir, "node_modules", ".bin"), env.PATH ?? process.env.PATH].join(

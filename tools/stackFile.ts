@@ -43,14 +43,18 @@ export async function releasesOf(stack: string): Promise<typeof defaultVersions>
   return versions;
 }
 
-async function stackConfig(stack: string): Promise<Record<string, unknown>> {
-  const file = stackFile(stack);
+/** @throws one line, when the stack has no file. */
+export async function requireStackFile(stack: string): Promise<void> {
   try {
-    await access(file);
+    await access(stackFile(stack));
   } catch {
     throw new Error(
       `stack '${stack}': there is no Pulumi.${stack}.yaml; make one after Pulumi.example.yaml, or name another stack with --stack`,
     );
   }
-  return parse(await readFile(file, "utf8"))?.config ?? {};
+}
+
+async function stackConfig(stack: string): Promise<Record<string, unknown>> {
+  await requireStackFile(stack);
+  return parse(await readFile(stackFile(stack), "utf8"))?.config ?? {};
 }
