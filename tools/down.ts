@@ -17,6 +17,13 @@ const { stack, pulumiArgs, values } = toolOptions({
 
 await runTool(async () => {
   const requests = await virtualBoards(stack);
+  for (const { platform } of requests) {
+    const board = await findVirtualBoard(instanceOf(projectDir), platform);
+    // After a restart of this machine: what is to be removed from the board needs it to answer.
+    if (!board || (await board.running())) continue;
+    await log.step(`start the virtual board (${platform})`, () => board.start());
+    board.disconnect();
+  }
   const session = await engineSession(stack, log);
   const unasked = stack === DEV ? ["--yes", "--skip-preview"] : values.yes ? ["--yes"] : [];
   const { code, explanations } = await session.run(["destroy", ...unasked, ...pulumiArgs]);

@@ -22,8 +22,12 @@ export async function buildSample(
   const buildctl = await ensureBuildctl(log);
   const client = Object.keys((outputs.clientCertificates ?? {}) as object)[0];
   if (!client) return log.note("no sample image: the stack has no client");
-  for (const [i, builder] of (outputs.builders as Builder[]).entries()) {
-    const board = boards[i];
+  for (const builder of outputs.builders as Builder[]) {
+    // A stack may have boards of other kinds beside the virtual ones.
+    const board = boards.find(
+      ({ connection: { host, buildkitPort } }) =>
+        builder.endpoint === `tcp://${host}:${buildkitPort}`,
+    );
     if (!board) continue;
     const work = await mkdtemp(join(tmpdir(), "buildhosts-sample-"));
     try {
