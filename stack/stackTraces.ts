@@ -3,4 +3,4 @@
  * maps into each of them, and takes one or more for every resource: half of the time of a preview with
  * many boards. Node.js strips types in place, so positions are true without a source map.
  */
-Error.prepareStackTrace = undefined;
+Object.assign(Error, { prepareStackTrace: undefined });
