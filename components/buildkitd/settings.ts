@@ -14,7 +14,7 @@
 export interface BuildkitdSettings {
   /**
    * Absolute path of the directory that keeps the build cache and all other state.
-   * Default: `/var/lib/buildkit`.
+   * Default: `/var/lib/buildkit`; `/var/lib/buildkit-rootless` where rootless.
    */
   root?: string;
   /** What a build may ask for beyond the sandbox. Default: none (`device` alone is on while CDI is). */
