@@ -1,6 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { boardctl, boardctlId } from "./board/boardctl.ts";
+import { boardctlId, boardctlPacked } from "./board/boardctl.ts";
 import { bundle, bundleId } from "./board/bundle.ts";
 import {
   activateCommand,
@@ -220,7 +220,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
               scriptId: boardctlId,
             }),
           ),
-        stdin: boardctl,
+        stdin: boardctlPacked,
         delete: uninstallCommand(args.removeCacheOnDelete ?? false),
       },
       [],

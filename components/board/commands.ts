@@ -36,7 +36,7 @@ export function preflightCommand(p: Preflight): string {
     ["--port", String(p.port)],
     ["--script", p.scriptId],
   ]);
-  return `f=$(mktemp) && cat >"$f" && ${check}; s=$?; rm -f "$f"; exit $s`;
+  return `f=$(mktemp) && base64 -d | gzip -d >"$f" && ${check}; s=$?; rm -f "$f"; exit $s`;
 }
 
 /** A release and where its file and its checksum come from. */

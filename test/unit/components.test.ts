@@ -67,9 +67,7 @@ describe("CertificateAuthority", () => {
     [100, 1.5],
   ])("refuses %i hours of validity with renewal %i hours ahead", async (validityHours, early) => {
     await expect(
-      underMocks(
-        () => new CertificateAuthority("ca", { validityHours, earlyRenewalHours: early }),
-      ),
+      underMocks(() => new CertificateAuthority("ca", { validityHours, earlyRenewalHours: early })),
     ).rejects.toThrow(
       `ca: earlyRenewalHours is ${early}; it must be from 0 to below validityHours (${validityHours}), or every update would renew the certificate`,
     );
@@ -220,5 +218,8 @@ function changed(
   const text = (all: typeof before) =>
     new Map(all.map(({ name, inputs }) => [name, JSON.stringify(inputs)]));
   const [old, now] = [text(before), text(after)];
-  return [...now].filter(([name, inputs]) => old.get(name) !== inputs).map(([name]) => name).sort();
+  return [...now]
+    .filter(([name, inputs]) => old.get(name) !== inputs)
+    .map(([name]) => name)
+    .sort();
 }
