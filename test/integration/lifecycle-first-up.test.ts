@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { defaultVersions } from "../../config/versions.ts";
 import { clientOf, dockerfile } from "./building.ts";
 import { provisioned, type Scene } from "./ground.ts";
-import { filesOf, on, pidsOf } from "./onBoard.ts";
+import { buildkitVersion, filesOf, on, pidsOf } from "./onBoard.ts";
 
 /** Each test begins where the one before it ended. */
 describe("a board that was brought up from nothing", () => {
@@ -54,11 +54,11 @@ describe("a board that was brought up from nothing", () => {
 
   test("runs the versions that the stack names", async () => {
     const { buildkit, containerd, runc } = defaultVersions;
-    const versions = "buildkitd --version; containerd --version; /usr/local/sbin/runc --version";
-    const found = await on(board, versions);
-    expect(found).toContain(` ${buildkit} `);
-    expect(found).toContain(` ${containerd} `);
-    expect(found).toContain(`runc version ${runc.slice(1)}\n`);
+    expect(await buildkitVersion(board)).toBe(buildkit);
+    expect(await on(board, "containerd --version | cut -d ' ' -f 3")).toBe(containerd);
+    expect(await on(board, "/usr/local/sbin/runc --version | head -n 1")).toBe(
+      `runc version ${runc.slice(1)}`,
+    );
   });
 
   test("has the files where the seeds have them, each a link into the generation in use", async () => {

@@ -28,6 +28,11 @@ export async function pidsOf(
   };
 }
 
+/** Of the buildkitd that is found on the board's PATH: `v0.34.2`. */
+export function buildkitVersion(board: VirtualBoard): Promise<string> {
+  return on(board, "buildkitd --version | cut -d ' ' -f 3");
+}
+
 /** Asks until the answer is right, for at most `seconds`. */
 export async function eventually(
   what: string,
