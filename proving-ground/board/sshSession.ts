@@ -71,6 +71,8 @@ async function dial({ host, port, user, hostKey, identityFile }: SshTarget): Pro
       readyTimeout: 60_000,
       keepaliveInterval: 10_000,
     });
+    // The handshake is many small packets; ssh2 leaves it to Nagle's algorithm to hold them back.
+    client.setNoDelay(true);
   });
 }
 
