@@ -1,0 +1,49 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { execa } from "execa";
+import type { Scene } from "./ground.ts";
+import type { State } from "./state.ts";
+
+/** What a client shows and what it believes; PEM. */
+export interface Client {
+  ca: string;
+  cert: string;
+  key: string;
+  /** What the server's certificate must be for. Default: the board's address. */
+  serverName?: string;
+}
+
+/** The client that every stack has. */
+export function defaultClient(state: State): Client {
+  const { certPem: cert = "" } = state.resource("client-default-certificate");
+  const { privateKeyPem: key = "" } = state.resource("client-default-key");
+  const { certPem: ca = "" } = state.resource("ca-certificate");
+  return { ca, cert, key };
+}
+
+/** Asks the board's buildkitd for its workers over mutual TLS, from this machine; empty when it answered. */
+export async function handshake({ board, stack }: Scene, client: Client): Promise<string> {
+  const { connection } = board;
+  const folder = join(stack.folder, `client-${Math.random().toString(36).slice(2)}`);
+  await mkdir(folder);
+  const flags: string[] = [];
+  for (const [flag, text] of [
+    ["--tlscacert", client.ca],
+    ["--tlscert", client.cert],
+    ["--tlskey", client.key],
+  ] as const) {
+    if (!text) continue;
+    await writeFile(join(folder, flag), text, { mode: 0o600 });
+    flags.push(flag, join(folder, flag));
+  }
+  const { exitCode, stderr } = await execa(
+    stack.ground.buildctl,
+    [
+      ...["--addr", `tcp://${connection.host}:${connection.buildkitPort}`],
+      ...["--tlsservername", client.serverName ?? connection.host],
+      ...["--timeout", "20", ...flags, "debug", "workers"],
+    ],
+    { reject: false, timeout: 60_000 },
+  );
+  return exitCode === 0 ? "" : String(stderr).trim() || `exit ${exitCode}`;
+}
