@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { createServer, type Server } from "node:net";
 import { beforeAll, describe, expect, test } from "vitest";
 import { defaultVersions } from "../../config/versions.ts";
 import { clientOf, dockerfile } from "./building.ts";
 import { provisioned, type Scene } from "./ground.ts";
+import { listen } from "./listener.ts";
 import { buildkitVersion, filesOf, on, pidsOf } from "./onBoard.ts";
 
 /** Each test begins where the one before it ended. */
@@ -154,7 +154,7 @@ describe("a board that was brought up from nothing", () => {
   });
 
   test("gives RUN steps a network of their own, which leads outside but not to the daemon", async () => {
-    const outside = await listening();
+    const outside = await listen();
     try {
       const client = await clientOf(stack);
       const build = await client.build({
@@ -234,15 +234,3 @@ describe("a board that was brought up from nothing", () => {
     );
   });
 });
-
-/** A port of this machine's loopback that accepts connections. */
-function listening(): Promise<{ port: number; close(): void }> {
-  return new Promise((resolve) => {
-    const server: Server = createServer((socket) => socket.end());
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address ? address.port : 0;
-      resolve({ port, close: () => server.close() });
-    });
-  });
-}
