@@ -8,10 +8,11 @@ status() {
   for unit in containerd.service buildkitd.service; do say "$unit: $(systemctl is-active "$unit")"; done
 }
 
-# How long one command may take, in seconds; after that it is ended, and the update can be run again.
-BOUND=2400
-# How long it waits for the end of another one, in seconds.
-LOCK_WAIT=600
+# How long one command may take, its wait for another one included, in seconds; after that it is ended, and
+# the update can be run again. The engine gives up after an hour.
+BOUND=3300
+# How long it waits for the end of another one, in seconds: a download over a slow line takes that long.
+LOCK_WAIT=1800
 
 main() {
   command=${1-}
