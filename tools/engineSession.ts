@@ -6,7 +6,7 @@ import { execa, type Options } from "execa";
 import { parse, stringify } from "yaml";
 import { cacheDir } from "../proving-ground/cache.ts";
 import { type Engine, ensureEngine } from "../proving-ground/engine/engine.ts";
-import { ensurePlugins } from "../proving-ground/plugins/plugins.ts";
+import { ensurePlugins, pulumiHomeOf } from "../proving-ground/plugins/plugins.ts";
 import type { Progress } from "../proving-ground/progress.ts";
 import { type Explanation, explain } from "./explain.ts";
 import { localDir, projectDir, requireStackFile, stackFile } from "./stackFile.ts";
@@ -37,7 +37,7 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
   env.PULUMI_DEBUG_COMMANDS = "true";
   env.NODE_COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? cacheDir("node-compile");
 
-  const home = cacheDir("pulumi-home");
+  const home = pulumiHomeOf(projectDir);
   const plugins = await ensurePlugins(engine, home, log);
   if (plugins.some((plugin) => plugin.origin === "stand-in")) {
     env.PULUMI_HOME = home;

@@ -15,6 +15,7 @@ import { join, resolve } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
 import type { Engine } from "../engine/engine.ts";
+import { contentKey } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 
 export interface InstalledPlugin {
@@ -37,6 +38,14 @@ const INSTALL_MS = 60_000;
 
 /** How often the official plugins are asked for where stand-ins serve already. */
 const ASK_AGAIN_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * The Pulumi home of a clone whose plugins may be stand-ins: a launcher names the clone that it starts
+ * from, so two clones that ran at the same time would take each other's away.
+ */
+export function pulumiHomeOf(projectDir: string): string {
+  return cacheDir("pulumi-home", contentKey(resolve(projectDir)));
+}
 
 /** What only a launcher of this folder says. */
 const MARK = "offline stand-in for an official Pulumi plugin";

@@ -8,7 +8,7 @@ import { cacheDir } from "../../proving-ground/cache.ts";
 import { ensureEngine } from "../../proving-ground/engine/engine.ts";
 import { ensureBuildctl, ensureReleaseAssets } from "../../proving-ground/mirror/assets.ts";
 import { startMirror } from "../../proving-ground/mirror/mirror.ts";
-import { ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
+import { ensurePlugins, pulumiHomeOf } from "../../proving-ground/plugins/plugins.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 import {
   attach,
@@ -41,7 +41,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const known = found?.boardctlId === boardctlId ? found : undefined;
 
   const engine = await ensureEngine(log);
-  const home = process.env.BUILDHOSTS_TEST_PULUMI_HOME ?? cacheDir("pulumi-home");
+  const home = process.env.BUILDHOSTS_TEST_PULUMI_HOME ?? pulumiHomeOf(projectDir);
   if (!process.env.BUILDHOSTS_TEST_PULUMI_HOME) await ensurePlugins(engine, home, log);
   const releases = new Set<string>();
   for (const set of [
