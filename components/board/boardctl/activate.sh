@@ -193,7 +193,10 @@ healthy() { # healthy GENERATION
 show_failure() {
   say "$BOARD: $failed_unit is not healthy: $(tail -n 1 "$health/error" 2>/dev/null | cut -c 1-300)"
   say "$BOARD: the last lines of its log:"
-  journalctl -u "$failed_unit" -n 15 --no-pager -o cat 2>/dev/null | sed 's/^/    /' >&2 || :
+  # Without Go's stack traces, in which a function's name stands before each line with a tab: they would
+  # push the reason out of sight.
+  journalctl -u "$failed_unit" -n 60 --no-pager -o cat 2>/dev/null |
+    awk '/^\t/ { held = ""; next } held { print held } { held = "    " $0 } END { if (held) print held }' | tail -n 15 >&2 || :
 }
 
 return_to_good() {
