@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa, type Options } from "execa";
 import { parse, stringify } from "yaml";
@@ -75,21 +75,27 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
     engine,
     env,
     async run(args) {
-      await mkdir(join(localDir, "events"), { recursive: true });
-      const events = join(localDir, "events", `${stack}.jsonl`);
-      await writeFile(events, "");
-      const takes = flagsOf(args[0]);
-      const { exitCode } = await execa(
-        engine.pulumi,
-        [
-          ...args,
-          ...(takes.stack ? ["--stack", stack] : []),
-          ...(takes.configFile ? configFile : []),
-          ...(takes.eventLog ? ["--event-log", events] : []),
-        ],
-        { ...options, stdio: "inherit" },
-      );
-      return { code: exitCode ?? 1, explanations: explain(await readFile(events, "utf8")) };
+      // The log's debug lines hold every secret in the clear: for this user alone, and for no longer than
+      // it takes to read what failed.
+      const folder = await mkdtemp(join(tmpdir(), "buildhosts-events-"));
+      try {
+        const events = join(folder, "events.jsonl");
+        await writeFile(events, "", { mode: 0o600 });
+        const takes = flagsOf(args[0]);
+        const { exitCode } = await execa(
+          engine.pulumi,
+          [
+            ...args,
+            ...(takes.stack ? ["--stack", stack] : []),
+            ...(takes.configFile ? configFile : []),
+            ...(takes.eventLog ? ["--event-log", events] : []),
+          ],
+          { ...options, stdio: "inherit" },
+        );
+        return { code: exitCode ?? 1, explanations: explain(await readFile(events, "utf8")) };
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
     },
     async outputs() {
       const { stdout, exitCode, stderr } = await execa(
