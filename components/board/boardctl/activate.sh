@@ -155,8 +155,9 @@ drain() {
     waited=$((waited + 2))
   done
 }
+# A line is TYPE REF CREATED COMPLETED GENERATION, and COMPLETED is a time or nothing.
 running_builds() {
-  timeout 20 /usr/local/bin/buildctl debug histories 2>/dev/null | awk '$1 == "STARTED" && $4 !~ /^[0-9]/ { n++ } END { print n + 0 }'
+  timeout 20 /usr/local/bin/buildctl debug histories 2>/dev/null | awk '$1 == "STARTED" && $4 !~ /T/ { n++ } END { print n + 0 }'
 }
 
 # One call for both: systemd starts them at the same time, where the worker does not need containerd.
