@@ -126,7 +126,10 @@ describe("an unhealthy change goes back to what ran before, by itself:", () => {
     [
       "a buildkitd.toml that buildkitd refuses",
       () => changes.toml('debug = "perhaps"'),
-      ["buildkitd.service is not healthy", /^ {4}buildkitd: .+/m],
+      [
+        "buildkitd.service is not healthy",
+        /^ {4}buildkitd: .*\n {4}buildkitd\.service: Main process exited/m,
+      ],
     ],
     [
       "a certificate that clients do not accept",
