@@ -97,6 +97,7 @@ export async function defaultLoaderProgram(folder: string): Promise<string> {
         target: "es2022",
         module: "commonjs",
         moduleResolution: "node",
+        ignoreDeprecations: "6.0",
         strict: true,
         skipLibCheck: true,
       },
