@@ -16,6 +16,7 @@ import { architecture, type ReleaseComponent, release } from "./board/releases.t
 import { byteLimit } from "./buildkitd/diskSpace.ts";
 import type { BuildkitdSettings } from "./buildkitd/settings.ts";
 import { defaultRoot, defaultRootlessRoot } from "./buildkitd/toml.ts";
+import { hostInUrl } from "./socketAddress.ts";
 
 // Pulumi's schema of a package has no unions; it knows an enumeration by an object of constants.
 
@@ -393,10 +394,6 @@ function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
   return pulumi
     .all([c.user ?? "root", c.host, c.port ?? 22])
     .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
-}
-
-function hostInUrl(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 /** The address at which the board reaches a daemon of its own that listens on `address`. */

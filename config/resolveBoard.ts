@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { socketAddress } from "../components/socketAddress.ts";
 import { networkOf } from "./boardChecks.ts";
 import { certificateNames } from "./certificates.ts";
 import type { Findings } from "./problems.ts";
@@ -158,10 +159,6 @@ function provingGroundMirror(folder: string, gateway: string): ReleaseSource {
 
 function isWildcard({ address }: ListenAddress): boolean {
   return address === "0.0.0.0" || address === "::";
-}
-
-function socketAddress({ address, port }: ListenAddress): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function environment(

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BuildkitdSettings } from "../buildkitd/settings.ts";
 import { renderBuildkitdToml } from "../buildkitd/toml.ts";
+import { socketAddress } from "../socketAddress.ts";
 import type { Files } from "./bundle.ts";
 
 export interface BoardFilesInputs {
@@ -22,8 +23,7 @@ const unit = (name: string) => readFileSync(join(import.meta.dirname, "units", n
  * drop-in is named after its unit, `UNIT__NAME.conf` for `UNIT.d/NAME.conf`.
  */
 export function boardFiles(b: BoardFilesInputs): Files {
-  const host = b.listen.address.includes(":") ? `[${b.listen.address}]` : b.listen.address;
-  const tcp = `${host}:${b.listen.port}`;
+  const tcp = socketAddress(b.listen);
   const files: Files = {
     "buildkitd.toml": renderBuildkitdToml({
       settings: b.settings,

@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { defaultVersions } from "../../config/versions.ts";
 import { cacheDir } from "../cache.ts";
 import { type GoTarget, thisMachine } from "../golang.ts";
 import { withLock } from "../lock.ts";
@@ -18,21 +19,6 @@ import {
 import { unpackFromTarball } from "./tarball.ts";
 
 export type { Platform, ReleaseSet } from "./releases.ts";
-
-/** The releases that are newest as this is written. */
-export const newestReleases: Required<ReleaseSet> = {
-  containerd: "v2.4.2",
-  runc: "v1.5.2",
-  buildkit: "v0.34.2",
-  rootlesskit: "v2.3.6",
-};
-
-/** The releases of the shell script that boards were set up with before. */
-export const earlierReleases: ReleaseSet = {
-  containerd: "v2.1.1",
-  runc: "v1.3.0",
-  buildkit: "v0.22.0",
-};
 
 /** Two mirrors in the cache: what upstream published, and what was built here. */
 const mirrors = {
@@ -74,7 +60,7 @@ export async function ensureReleaseAssets(
  */
 export async function ensureBuildctl(
   log: Progress,
-  tag: string = newestReleases.buildkit,
+  tag: string = defaultVersions.buildkit,
   target: GoTarget = thisMachine,
 ): Promise<string> {
   const platform = `${target.goos}/${target.goarch}`;

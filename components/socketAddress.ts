@@ -1,0 +1,9 @@
+/** A name or address as it stands in a URL: an IPv6 address in brackets. */
+export function hostInUrl(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** `host:port`, as URLs, systemd and buildkitd write it. */
+export function socketAddress({ address, port }: { address: string; port: number }): string {
+  return `${hostInUrl(address)}:${port}`;
+}
