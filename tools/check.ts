@@ -1,12 +1,15 @@
-import { readFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { boardctl } from "../components/board/boardctl.ts";
 import { ensurePrograms } from "../proving-ground/board/hostPackages.ts";
+import { ensureWorkflowLinters } from "../proving-ground/linters/linters.ts";
 import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
 import { toolOptions } from "./options.ts";
 import { projectDir } from "./stackFile.ts";
+import { workflowVariants } from "./workflowVariants.ts";
 
 /** A check, and what it printed where it found something. */
 interface Check {
@@ -16,9 +19,9 @@ interface Check {
 
 const bin = (name: string) => join(projectDir, "node_modules", ".bin", name);
 
-async function command(program: string, args: string[], input?: string) {
+async function command(program: string, args: string[], input?: string, cwd = projectDir) {
   const { exitCode, all } = await execa(program, args, {
-    cwd: projectDir,
+    cwd,
     all: true,
     reject: false,
     ...(input !== undefined && { input }),
@@ -54,7 +57,38 @@ const checks: Check[] = [
       return { ok: whole.ok && others.ok, output: `${whole.output}${others.output}` };
     },
   },
+  { title: "workflows", run: lintWorkflows },
 ];
+
+/** What actionlint, with shellcheck on every step's script, and zizmor say of every workflow as it is written. */
+async function lintWorkflows(): Promise<{ ok: boolean; output: string }> {
+  const { actionlint, zizmor } = await ensureWorkflowLinters(log);
+  const folder = await mkdtemp(join(tmpdir(), "buildhosts-workflows-"));
+  try {
+    const workflows = join(folder, ".github", "workflows");
+    await mkdir(workflows, { recursive: true });
+    for (const [file, text] of Object.entries(workflowVariants()))
+      await writeFile(join(workflows, file), text);
+    const files = Object.keys(workflowVariants()).map((file) => join(workflows, file));
+    const findings = await Promise.all([
+      command(actionlint, ["-no-color", ...files], undefined, folder),
+      command(zizmor, [
+        "--offline",
+        "--pedantic",
+        "--no-progress",
+        "--quiet",
+        "--color=never",
+        workflows,
+      ]),
+    ]);
+    return {
+      ok: findings.every(({ ok }) => ok),
+      output: findings.map(({ output }) => output).join(""),
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
 
 /** Runs every check, prints what they found, and tells how many held. */
 export async function check(): Promise<{ passed: number; failed: number }> {

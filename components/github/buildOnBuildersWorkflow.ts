@@ -1,0 +1,40 @@
+import { renderWorkflow, setInStep, setRunner } from "./workflow.ts";
+
+export interface BuildOnBuildersArgs {
+  /** How many builders a build can be given. Default: 10. */
+  maxBuilders?: number;
+  /** Where its jobs run, labels of a runner that reaches the builders. Default: `ubuntu-latest`. */
+  runsOn?: string[];
+}
+
+/**
+ * A reusable workflow that builds an image on the builders of a stack, one node for each that answers.
+ * It takes a client's certificate as secrets, and the builders from the variable BUILDER_NODES.
+ */
+export function buildOnBuildersWorkflow({
+  maxBuilders = 10,
+  runsOn = ["ubuntu-latest"],
+}: BuildOnBuildersArgs = {}): string {
+  return renderWorkflow("build-on-builders.yml", (workflow) => {
+    for (const job of ["builders", "build"]) setRunner(workflow, job, runsOn);
+    setInStep(workflow, "builders", "Ask every builder", ["env", "MAX_NODES"], String(maxBuilders));
+    setInStep(
+      workflow,
+      "build",
+      "Connect to the builders",
+      ["env"],
+      clientOfEveryNode(maxBuilders),
+    );
+  });
+}
+
+/** What docker/setup-buildx-action reads the client's PEM texts from: a name for each node's number. */
+function clientOfEveryNode(nodes: number): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (let node = 0; node < nodes; node++) {
+    for (const part of ["CACERT", "CERT", "KEY"]) {
+      env[`BUILDER_NODE_${node}_AUTH_TLS_${part}`] = `\${{ secrets.BUILDER_AUTH_TLS_${part} }}`;
+    }
+  }
+  return env;
+}
