@@ -33,14 +33,17 @@ async function packageSchema() {
   return JSON.parse(stdout);
 }
 
-test("components/ is a Pulumi package: four components, their arguments typed", async () => {
+test("components/ is a Pulumi package: seven components, their arguments typed", async () => {
   const schema = await packageSchema();
 
   expect(schema.name).toBe("buildhosts");
   expect(Object.keys(schema.resources)).toEqual([
     "buildhosts:index:BuilderBoard",
+    "buildhosts:index:BuilderRepository",
+    "buildhosts:index:BuilderSecrets",
     "buildhosts:index:CertificateAuthority",
     "buildhosts:index:ClientCertificate",
+    "buildhosts:index:RepositoryWorkflows",
     "buildhosts:index:ServerCertificate",
   ]);
   const board = schema.resources["buildhosts:index:BuilderBoard"];

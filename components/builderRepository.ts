@@ -1,0 +1,212 @@
+import * as github from "@pulumi/github";
+import * as pulumi from "@pulumi/pulumi";
+
+/** Who sees a repository; `internal` is for organizations of an enterprise. */
+export const RepositoryVisibility = {
+  public: "public",
+  private: "private",
+  internal: "internal",
+} as const;
+export type RepositoryVisibility = (typeof RepositoryVisibility)[keyof typeof RepositoryVisibility];
+
+/** An environment of a repository, which can hold secrets. */
+export interface RepositoryEnvironmentArgs {
+  name: string;
+  /** Patterns of the branches whose workflows may use it. Default: every branch. */
+  branches?: string[];
+  /** Ids of users who must approve each job that uses it. Default: nobody. */
+  reviewerUserIds?: number[];
+}
+
+export interface BuilderRepositoryArgs {
+  /** The repository's name, without its owner, who is the provider's. Default: the resource's name. */
+  repository?: string;
+  /**
+   * Uses a repository that is there already and belongs to somebody else: none of its settings are touched
+   * but those that the arguments below ask for, and delete takes back only these. Default: false.
+   */
+  existing?: boolean;
+  /** Default: none. */
+  description?: string;
+  /** Default: none. */
+  topics?: string[];
+  /** Default: `private`. */
+  visibility?: RepositoryVisibility;
+  /** Whether delete really deletes the repository and all its history; it is archived otherwise. Default: false. */
+  deleteOnDestroy?: boolean;
+  /** Whether actions must be pinned by their commit's full hash. Default: true, but false where `existing`. */
+  requireShaPins?: boolean;
+  /**
+   * Patterns such as `docker/*` of the actions that may be used, beside GitHub's own and those of this
+   * repository. Default: all may.
+   */
+  allowedActions?: string[];
+  /**
+   * Whether the default branch can be neither deleted nor rewritten, and changes by pull request only; the
+   * repository's admins excepted. Default: false.
+   */
+  protectDefaultBranch?: boolean;
+  /** Default: none. */
+  environment?: RepositoryEnvironmentArgs;
+}
+
+/** GitHub's number of the role "repository admin". */
+const REPOSITORY_ADMIN = 5;
+
+/**
+ * A repository is ready for workflows that use builders: it demands pinned actions, gives workflows a
+ * token that can only read unless they ask for more, and has an environment for secrets if one is named.
+ *
+ * On GitHub it makes `-repository` with its `-alerts`, or touches none of an `existing` one; `-actions` and
+ * `-token` (what workflows may do), `-ruleset` and `-environment`. Delete archives a repository that it
+ * made, unless `deleteOnDestroy`.
+ *
+ * ```ts
+ * new BuilderRepository("images", {
+ *   description: "Images for riscv64",
+ *   environment: { name: "builders", branches: ["main"] },
+ * }, { provider: new github.Provider("example", { owner: "example" }) });
+ * ```
+ */
+export class BuilderRepository extends pulumi.ComponentResource {
+  /**
+   * Its name, without the owner. What is put into it should depend on the whole component: secrets should
+   * wait until only the environment's branches can read them.
+   */
+  readonly repositoryName: pulumi.Output<string>;
+  /** The environment's name. Empty if there is none. */
+  readonly environmentName: pulumi.Output<string>;
+
+  constructor(
+    name: string,
+    args: BuilderRepositoryArgs = {},
+    opts: pulumi.ComponentResourceOptions = {},
+  ) {
+    // What is to happen before a repository is made concerns the repository, not this group of resources.
+    const { hooks, ...ownOpts } = opts;
+    super("buildhosts:index:BuilderRepository", name, {}, ownOpts);
+    const existing = args.existing ?? false;
+    const child = { parent: this };
+    const repositoryName = args.repository ?? name;
+
+    let repository = pulumi.output(repositoryName);
+    if (!existing) {
+      const made = new github.Repository(
+        `${name}-repository`,
+        {
+          name: repositoryName,
+          description: args.description,
+          topics: args.topics,
+          visibility: args.visibility ?? "private",
+          // Without a first commit there is no default branch to write workflows to.
+          autoInit: true,
+          hasIssues: true,
+          hasProjects: false,
+          hasWiki: false,
+          allowMergeCommit: false,
+          allowRebaseMerge: false,
+          allowSquashMerge: true,
+          deleteBranchOnMerge: true,
+          archiveOnDestroy: !args.deleteOnDestroy,
+        },
+        // GitHub makes the first commit once: a repository that has one would be replaced for it.
+        { ...child, hooks, ignoreChanges: ["autoInit"] },
+      );
+      repository = made.name;
+      new github.RepositoryVulnerabilityAlerts(
+        `${name}-alerts`,
+        { repository, enabled: true },
+        child,
+      );
+    }
+
+    const requireShaPins = args.requireShaPins ?? !existing;
+    if (requireShaPins || args.allowedActions) {
+      new github.ActionsRepositoryPermissions(
+        `${name}-actions`,
+        {
+          repository,
+          enabled: true,
+          shaPinningRequired: requireShaPins,
+          ...(args.allowedActions
+            ? {
+                allowedActions: "selected",
+                allowedActionsConfig: {
+                  githubOwnedAllowed: true,
+                  verifiedAllowed: false,
+                  patternsAlloweds: args.allowedActions,
+                },
+              }
+            : { allowedActions: "all" }),
+        },
+        child,
+      );
+    }
+    if (!existing) {
+      new github.WorkflowRepositoryPermissions(
+        `${name}-token`,
+        {
+          repository,
+          defaultWorkflowPermissions: "read",
+          // What proposes new versions opens pull requests; GitHub has one switch for both.
+          canApprovePullRequestReviews: true,
+        },
+        child,
+      );
+    }
+    if (args.protectDefaultBranch) {
+      new github.RepositoryRuleset(
+        `${name}-ruleset`,
+        {
+          name: "buildhosts default branch",
+          repository,
+          target: "branch",
+          enforcement: "active",
+          conditions: { refName: { includes: ["~DEFAULT_BRANCH"], excludes: [] } },
+          // Workflows are written to the default branch by this stack's token.
+          bypassActors: [
+            { actorId: REPOSITORY_ADMIN, actorType: "RepositoryRole", bypassMode: "always" },
+          ],
+          rules: {
+            deletion: true,
+            nonFastForward: true,
+            pullRequest: { requiredApprovingReviewCount: 0, dismissStaleReviewsOnPush: true },
+          },
+        },
+        child,
+      );
+    }
+
+    let environmentName = pulumi.output("");
+    if (args.environment) {
+      const { branches, reviewerUserIds } = args.environment;
+      const environment = new github.RepositoryEnvironment(
+        `${name}-environment`,
+        {
+          repository,
+          environment: args.environment.name,
+          ...(branches && {
+            deploymentBranchPolicy: { customBranchPolicies: true, protectedBranches: false },
+          }),
+          ...(reviewerUserIds && { reviewers: [{ users: reviewerUserIds }] }),
+        },
+        child,
+      );
+      environmentName = environment.environment;
+      for (const branchPattern of branches ?? []) {
+        new github.RepositoryEnvironmentDeploymentPolicy(
+          `${name}-environment-${branchPattern.replaceAll(/[^A-Za-z0-9]+/g, "-")}`,
+          { repository, environment: environmentName, branchPattern },
+          child,
+        );
+      }
+    }
+
+    this.repositoryName = repository;
+    this.environmentName = environmentName;
+    this.registerOutputs({
+      repositoryName: this.repositoryName,
+      environmentName: this.environmentName,
+    });
+  }
+}
