@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import ssh2 from "ssh2";
 import { cacheDir } from "../cache.ts";
+import { aptSources, debianMirror } from "../debian/aptSources.ts";
 import { contentKey, makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
-import { aptSources, debianMirror } from "./aptSources.ts";
 import type { Architecture } from "./architectures.ts";
 import { ensureHostPackages } from "./hostPackages.ts";
 

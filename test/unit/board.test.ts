@@ -3,12 +3,6 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import {
-  aptSources,
-  debianMirror,
-  parseDeb822,
-  parseOneLine,
-} from "../../proving-ground/board/aptSources.ts";
 import { architectures } from "../../proving-ground/board/architectures.ts";
 import { ensurePrograms } from "../../proving-ground/board/hostPackages.ts";
 import { machineKey, type QemuOptions, qemuArguments } from "../../proving-ground/board/qemu.ts";
@@ -18,6 +12,12 @@ import {
   instanceOf,
   startVirtualBoard,
 } from "../../proving-ground/board/virtualBoard.ts";
+import {
+  aptSources,
+  debianMirror,
+  parseDeb822,
+  parseOneLine,
+} from "../../proving-ground/debian/aptSources.ts";
 import { linesTo } from "../../proving-ground/progress.ts";
 
 let folder: string;
