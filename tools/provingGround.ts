@@ -1,11 +1,11 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import {
   instanceOf,
   startVirtualBoard,
   type VirtualBoard,
 } from "../proving-ground/board/virtualBoard.ts";
+import { freePort } from "../proving-ground/freePort.ts";
 import { ensureReleaseAssets } from "../proving-ground/mirror/assets.ts";
 import { startMirror } from "../proving-ground/mirror/mirror.ts";
 import type { Progress } from "../proving-ground/progress.ts";
@@ -58,15 +58,4 @@ export async function mirrorPort(): Promise<number> {
     await writeFile(file, String(port));
     return port;
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

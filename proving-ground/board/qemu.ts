@@ -18,13 +18,17 @@ export interface QemuPaths {
   registerSocket: string;
 }
 
+/** A port of the board that is reached at a loopback port of this machine. */
+export interface PortForward {
+  port: number;
+  boardPort: number;
+}
+
 /** What a board's QEMU is told. */
 export interface QemuOptions {
   architecture: Architecture;
   paths: QemuPaths;
-  /** Loopback ports of this machine, to the board's 22 and 1234. */
-  sshPort: number;
-  buildkitPort: number;
+  forwards: readonly PortForward[];
   /** A snapshot in the disk to go on from; none: boot. */
   snapshot?: string;
 }
@@ -35,18 +39,16 @@ export interface QemuOptions {
  * paths, is in the key of the booted image (`machineKey`).
  */
 export function qemuArguments({ architecture, paths, ...options }: QemuOptions): string[] {
-  const forward = (port: number, guestPort: number) =>
-    `hostfwd=tcp:127.0.0.1:${port}-:${guestPort}`;
+  const forwards = options.forwards.map(
+    ({ port, boardPort }) => `hostfwd=tcp:127.0.0.1:${port}-:${boardPort}`,
+  );
   return [
     ...machineArguments(architecture),
     ...["-kernel", paths.kernel, "-initrd", paths.initrd],
     ...["-append", kernelCommandLine(architecture)],
     // Not `unsafe`: what the board has synced must outlive its sudden end.
     ...["-drive", `if=none,id=disk,format=qcow2,discard=unmap,file=${escapeCommas(paths.disk)}`],
-    ...[
-      "-netdev",
-      `user,id=net,ipv6=off,${forward(options.sshPort, 22)},${forward(options.buildkitPort, 1234)}`,
-    ],
+    ...["-netdev", ["user,id=net,ipv6=off", ...forwards].join(",")],
     ...["-chardev", `socket,id=clock,server=on,wait=off,path=${escapeCommas(paths.clockSocket)}`],
     ...["-qmp", `unix:${escapeCommas(paths.monitorSocket)},server=on,wait=off`],
     ...["-qtest", `unix:${escapeCommas(paths.registerSocket)},server=on,wait=off`],

@@ -1,16 +1,24 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
+import { freePort } from "../freePort.ts";
 import { withLock } from "../lock.ts";
 import { contentKey, exists, makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 import { type Architecture, architectures, type Platform } from "./architectures.ts";
 import { ensureHostPackages } from "./hostPackages.ts";
 import { type BoardImage, ensureBoardImage } from "./image.ts";
-import { machineKey, memoryMB, processors, type QemuPaths, qemuArguments } from "./qemu.ts";
+import {
+  machineKey,
+  memoryMB,
+  type PortForward,
+  processors,
+  type QemuPaths,
+  qemuArguments,
+} from "./qemu.ts";
 import { clearRegisters, monitor, qmp } from "./qmp.ts";
 import { type CommandResult, type SshSession, sshSession } from "./sshSession.ts";
 
@@ -32,20 +40,45 @@ export interface BoardConnection {
   gateway: "10.0.2.2";
 }
 
+/** What a virtual board is beside a Debian that answers, and how it is reached as that. */
+export interface BoardKind<Connection extends BoardConnection = BoardConnection> {
+  /** Part of the names of folders in the cache, and of the project's folder with the connections. */
+  name: string;
+  /** Ports of the board that are forwarded, beside 22 and 1234. */
+  ports: readonly number[];
+  /** What is done to a booted board before its snapshot `booted` is taken. */
+  preparation?: {
+    /** Everything that determines the result. */
+    key(image: BoardImage, platform: Platform, log: Progress): Promise<string>;
+    /** May leave files in `folder`, which stays. */
+    run(board: VirtualBoard, folder: string, log: Progress): Promise<void>;
+  };
+  /** `ports` leads from the board's ports to the loopback's; `folder` is the preparation's. */
+  connection(base: BoardConnection, ports: Map<number, number>, folder: string): Connection;
+}
+
+/** A board for BuildKit to be installed on. */
+export const plainBoard: BoardKind = {
+  name: "virtual-board",
+  ports: [],
+  connection: (base) => base,
+};
+
 /** Which board to start. */
-export interface VirtualBoardOptions {
+export interface VirtualBoardOptions<Connection extends BoardConnection = BoardConnection> {
   platform: Platform;
-  /** Boards of different names know nothing of each other. Default: `dev`. */
-  instance?: string;
-  /** If given, the connection is written to `connectionFile(projectDir, platform)`. */
+  kind: BoardKind<Connection>;
+  /** Boards of different names know nothing of each other. */
+  instance: string;
+  /** If given, the connection is written to `connectionFile(projectDir, platform, kind)`. */
   projectDir?: string;
   log: Progress;
 }
 
 /** A machine of QEMU's that runs in the background until `stop`, whatever becomes of this process. */
-export interface VirtualBoard {
+export interface VirtualBoard<Connection extends BoardConnection = BoardConnection> {
   readonly instance: string;
-  readonly connection: BoardConnection;
+  readonly connection: Connection;
   /** QEMU's process; the last one when the power is off. */
   readonly pid: number;
   /** What the board wrote to its serial console since it was last switched on. */
@@ -72,10 +105,14 @@ export interface VirtualBoard {
 /** The snapshot that every board has from the beginning: booted, nothing installed. */
 export const bootedSnapshot = "booted";
 
-/** Where the Pulumi program finds the connection of the project's virtual board. */
-export function connectionFile(projectDir: string, platform: Platform): string {
+/** Where the Pulumi program finds the connection of the project's virtual board of that kind. */
+export function connectionFile(
+  projectDir: string,
+  platform: Platform,
+  { name }: Pick<BoardKind, "name"> = plainBoard,
+): string {
   const { debian } = architectures[platform];
-  return join(projectDir, ".buildhosts", "virtual-board", `${debian}.json`);
+  return join(projectDir, ".buildhosts", name, `${debian}.json`);
 }
 
 /** The instance of a clone's own, so that two clones do not share a board. */
@@ -83,14 +120,23 @@ export function instanceOf(projectDir: string): string {
   return `dev-${contentKey(resolve(projectDir))}`;
 }
 
+/** A running plain board; `startBoard` says more. The instance's default name is `dev`. */
+export async function startVirtualBoard(
+  options: Omit<VirtualBoardOptions, "kind" | "instance"> & { instance?: string },
+): Promise<VirtualBoard> {
+  return startBoard({ instance: "dev", ...options, kind: plainBoard });
+}
+
 /**
  * A running board: the one of that instance, with its disk, if there is one; else a new one, booted and clean.
- * The first of its architecture makes Debian's image and boots it, minutes that the cache saves from then on.
+ * The first of its architecture makes Debian's image and boots it, and the first of its kind prepares it:
+ * minutes that the cache saves from then on.
  */
-export async function startVirtualBoard(options: VirtualBoardOptions): Promise<VirtualBoard> {
-  const { platform, projectDir, log } = options;
+export async function startBoard<Connection extends BoardConnection>(
+  options: VirtualBoardOptions<Connection>,
+): Promise<VirtualBoard<Connection>> {
+  const { platform, kind, instance, projectDir, log } = options;
   const architecture = architectures[platform];
-  const instance = options.instance ?? "dev";
   if (!/^[a-z0-9][a-z0-9-]{0,40}$/.test(instance))
     throw new Error(
       `instance: "${instance}" is no name for a board: lower-case letters, digits and hyphens, at most 41`,
@@ -99,25 +145,29 @@ export async function startVirtualBoard(options: VirtualBoardOptions): Promise<V
   const folder = instanceFolder(instance, platform);
   const state = await withLock(`${folder}.lock`, async () => {
     const known = await readState(folder);
+    if (known && known.kind !== kind.name)
+      throw new Error(
+        `instance: "${instance}" is a ${known.kind}, and a ${kind.name} was asked for: ` +
+          "choose another name, or stop that one first",
+      );
     if (known && (await exists(known.kernel))) return known;
     if (known)
       log.note(`the image of the board ${instance} is gone from the cache: making it anew`);
     const image = await ensureBoardImage(architecture, log);
-    const booted = await ensureBootedDisk(architecture, image, log);
-    return createInstance(folder, instance, architecture, image, booted);
+    const booted = await ensureBootedDisk(architecture, image, kind, log);
+    return createInstance(folder, { instance, architecture, image, kind, booted });
   });
-  const board = await virtualBoard(folder, {
-    ...state,
-    projectDir: projectDir ?? state.projectDir,
+  const board = await virtualBoard<Connection>(folder, {
+    ...(state as InstanceState<Connection>),
+    ...(projectDir && { connectionFile: connectionFile(projectDir, platform, kind) }),
   });
   if (projectDir) await writeState(folder, board.state);
-  const title = `start the virtual board ${platform} (${instance})`;
+  const title = `start the ${kind.name.replace("-", " ")} ${platform} (${instance})`;
   // In a running board this only makes sure that it answers.
   await ((await board.running()) ? board.start() : log.step(title, () => board.start()));
-  if (projectDir) {
-    const path = connectionFile(projectDir, platform);
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, `${JSON.stringify(board.connection, null, 2)}\n`);
+  if (board.state.connectionFile) {
+    await mkdir(dirname(board.state.connectionFile), { recursive: true });
+    await writeFile(board.state.connectionFile, `${JSON.stringify(board.connection, null, 2)}\n`);
   }
   return board;
 }
@@ -146,14 +196,16 @@ export async function listVirtualBoards(): Promise<VirtualBoard[]> {
 }
 
 /** What is known of an instance from one process to the next, beside its disk. */
-interface InstanceState {
+interface InstanceState<Connection extends BoardConnection = BoardConnection> {
   instance: string;
-  connection: BoardConnection;
+  kind: string;
+  connection: Connection;
+  forwards: PortForward[];
   kernel: string;
   initrd: string;
   busybox: string;
-  /** Whose connection file goes when the board goes. */
-  projectDir?: string;
+  /** Goes when the board goes. */
+  connectionFile?: string;
 }
 
 function instanceFolder(instance: string, platform: Platform): string {
@@ -171,48 +223,66 @@ async function writeState(folder: string, state: InstanceState): Promise<void> {
   await rename(`${path}.new`, path);
 }
 
-async function newState(
-  instance: string,
-  { platform }: Architecture,
-  { hostKey, identityFile, kernel, initrd, busybox }: BoardImage,
-): Promise<InstanceState> {
-  const connection: BoardConnection = {
+/** What an instance is made from. */
+interface InstanceParts {
+  instance: string;
+  architecture: Architecture;
+  image: BoardImage;
+  kind: BoardKind;
+  /** The folder that `ensureBootedDisk` returned. */
+  booted: string;
+}
+
+async function newState({
+  instance,
+  architecture: { platform },
+  image: { hostKey, identityFile, kernel, initrd, busybox },
+  kind,
+  booted,
+}: InstanceParts): Promise<InstanceState> {
+  const ports = new Map<number, number>();
+  for (const boardPort of [22, 1234, ...kind.ports]) ports.set(boardPort, await freePort());
+  const base: BoardConnection = {
     platform,
     host: "127.0.0.1",
-    port: await freePort(),
+    port: ports.get(22) as number,
     user: "root",
     hostKey,
     identityFile,
-    buildkitPort: await freePort(),
+    buildkitPort: ports.get(1234) as number,
     gateway: "10.0.2.2",
   };
-  return { instance, connection, kernel, initrd, busybox };
+  return {
+    instance,
+    kind: kind.name,
+    connection: kind.connection(base, ports, booted),
+    forwards: [...ports].map(([boardPort, port]) => ({ port, boardPort })),
+    kernel,
+    initrd,
+    busybox,
+  };
 }
 
-async function createInstance(
-  folder: string,
-  instance: string,
-  architecture: Architecture,
-  image: BoardImage,
-  bootedDisk: string,
-): Promise<InstanceState> {
+async function createInstance(folder: string, parts: InstanceParts): Promise<InstanceState> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await copyFile(bootedDisk, join(folder, "disk.qcow2"), FICLONE);
-  const state = await newState(instance, architecture, image);
+  await copyFile(join(parts.booted, diskName), join(folder, diskName), FICLONE);
+  const state = await newState(parts);
   // The next start is to go on from the snapshot; later ones boot.
   await writeFile(join(folder, "fresh"), "");
   await writeState(folder, state);
   return state;
 }
 
+const diskName = "disk.qcow2";
+
 // fs.constants.COPYFILE_FICLONE: copy on write where the file system can.
 const FICLONE = 2;
 
-async function virtualBoard(
+async function virtualBoard<Connection extends BoardConnection>(
   folder: string,
-  state: InstanceState,
-): Promise<VirtualBoard & { state: InstanceState }> {
+  state: InstanceState<Connection>,
+): Promise<VirtualBoard<Connection> & { state: InstanceState<Connection> }> {
   const { connection } = state;
   const architecture = architectures[connection.platform];
   const paths = qemuPaths(folder, state);
@@ -228,7 +298,7 @@ async function virtualBoard(
     return commandLine.split("\0").includes(paths.pidFile);
   };
   const launch = async (snapshot?: string) => {
-    await launchQemu(architecture, paths, connection, snapshot);
+    await launchQemu(architecture, paths, state.forwards, snapshot);
     pid = (await readPid(paths.pidFile)) ?? 0;
   };
   const resume = async () => {
@@ -286,8 +356,7 @@ async function virtualBoard(
     async stop() {
       session.close();
       if (await running()) await kill(pid);
-      if (state.projectDir)
-        await rm(connectionFile(state.projectDir, connection.platform), { force: true });
+      if (state.connectionFile) await rm(state.connectionFile, { force: true });
       await rm(folder, { recursive: true, force: true });
     },
   };
@@ -301,7 +370,7 @@ function qemuPaths(folder: string, { kernel, initrd }: Pick<InstanceState, "kern
   const paths: QemuPaths = {
     kernel,
     initrd,
-    disk: join(folder, "disk.qcow2"),
+    disk: join(folder, diskName),
     pidFile: join(folder, "pid"),
     consoleLog: join(folder, "console.log"),
     monitorSocket: join(folder, "monitor.sock"),
@@ -325,7 +394,7 @@ async function readPid(path: string): Promise<number | undefined> {
 async function launchQemu(
   architecture: Architecture,
   paths: QemuPaths,
-  ports: Pick<BoardConnection, "port" | "buildkitPort">,
+  forwards: readonly PortForward[],
   snapshot?: string,
 ): Promise<void> {
   const { exitCode, stderr } = await execa(
@@ -333,8 +402,7 @@ async function launchQemu(
     qemuArguments({
       architecture,
       paths,
-      sshPort: ports.port,
-      buildkitPort: ports.buildkitPort,
+      forwards,
       ...(snapshot ? { snapshot } : {}),
     }),
     { stdin: "ignore", stdout: "ignore", reject: false, timeout: 120_000 },
@@ -422,49 +490,50 @@ async function tail(path: string, lines = 15): Promise<string> {
 }
 
 /**
- * A free loopback port below the range from which the kernel hands out ports to outgoing connections, so
- * that it is still free when the board is switched on the next time.
+ * A folder with a disk over the image's that holds the snapshot `booted`, and with what the kind's preparation left.
+ * The snapshot fits only the QEMU that wrote it.
  */
-async function freePort(): Promise<number> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const free = await new Promise<boolean>((resolve) => {
-      const server = createServer();
-      server.once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
-  throw new Error("no free port between 20000 and 31999 on 127.0.0.1");
-}
-
-/** A disk over the image's that holds the snapshot `booted`. It fits only the QEMU that wrote it. */
 async function ensureBootedDisk(
   architecture: Architecture,
   image: BoardImage,
+  kind: BoardKind,
   log: Progress,
 ): Promise<string> {
-  const { stdout: version } = await execa(architecture.qemu, ["--version"]);
-  const key = contentKey(image.folder, machineKey(architecture), version);
-  const folder = cacheDir("board", `booted-${architecture.debian}-${key}`);
+  const { platform, debian, qemu } = architecture;
+  const { preparation } = kind;
+  const plain = preparation && (await ensureBootedDisk(architecture, image, plainBoard, log));
+  const { stdout: version } = await execa(qemu, ["--version"]);
+  const key = plain
+    ? contentKey(plain, await preparation.key(image, platform, log))
+    : contentKey(image.folder, machineKey(architecture), version);
+  const folder = cacheDir("board", `${plain ? kind.name : "booted"}-${debian}-${key}`);
   await makeOnce(
     folder,
     async (temporary) => {
       // An instance like any other, so that one whose maker was killed can be found and switched off.
       const instance = `first-boot-${key}`;
-      await (await findVirtualBoard(instance, architecture.platform))?.stop();
-      const boardFolder = instanceFolder(instance, architecture.platform);
-      await mkdir(boardFolder, { recursive: true, mode: 0o700 });
-      const disk = join(boardFolder, "disk.qcow2");
-      await execa("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", image.disk, disk]);
-      const state = await newState(instance, architecture, image);
-      await writeState(boardFolder, state);
-      const board = await virtualBoard(boardFolder, state);
+      await (await findVirtualBoard(instance, platform))?.stop();
+      const boardFolder = instanceFolder(instance, platform);
+      const disk = join(boardFolder, diskName);
+      const parts = { instance, architecture, image, kind };
+      if (plain) await createInstance(boardFolder, { ...parts, booted: plain });
+      else {
+        await mkdir(boardFolder, { recursive: true, mode: 0o700 });
+        await execa("qemu-img", [
+          ...["create", "-q", "-f", "qcow2", "-F", "raw", "-b", image.disk],
+          disk,
+        ]);
+        await writeState(boardFolder, await newState({ ...parts, booted: temporary }));
+      }
+      const board = await findVirtualBoard(instance, platform);
+      if (!board) throw new Error(`${boardFolder}: the board is gone while it was made`);
       try {
         const size = `${processors} processors, ${memoryMB} MB`;
-        await log.step(`boot it for the first time (${architecture.qemu}, ${size})`, () =>
-          board.start(),
+        await log.step(
+          plain ? "start a plain board" : `boot it for the first time (${qemu}, ${size})`,
+          () => board.start(),
         );
+        await preparation?.run(board, temporary, log);
         await log.step("keep it as it is now, booted", async () => {
           const settled = await board.ssh("systemctl is-system-running --wait; systemctl --failed");
           if (settled.stdout.trim().split("\n")[0] !== "running")
@@ -476,12 +545,12 @@ async function ensureBootedDisk(
           await qmp(join(boardFolder, "monitor.sock"), "quit");
           await until(60, "QEMU to end", async () => !(await board.running()));
         });
-        await rename(disk, join(temporary, "disk.qcow2"));
+        await rename(disk, join(temporary, diskName));
       } finally {
         await board.stop();
       }
     },
     log,
   );
-  return join(folder, "disk.qcow2");
+  return folder;
 }

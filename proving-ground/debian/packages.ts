@@ -2,6 +2,8 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { ensurePrograms, type HostProgram } from "../board/hostPackages.ts";
+import { cacheDir } from "../cache.ts";
+import { contentKey, makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 import { aptSources, debianMirror } from "./aptSources.ts";
 
@@ -74,14 +76,24 @@ export async function downloadPackages(
   return archives.map((name) => join(folder, name));
 }
 
-/** The files of `packages` below `folder`, where they would lie below `/`; no script of theirs runs. */
-export async function unpackPackages(
-  packages: DebianPackages,
-  folder: string,
-  log: Progress,
-): Promise<void> {
-  for (const archive of await downloadPackages(packages, folder, log)) {
-    await execa("dpkg-deb", ["--extract", archive, folder]);
-    await rm(archive);
-  }
+/**
+ * The files of `packages` in a folder of the cache, where they would lie below `/`: programs to be run from there,
+ * libraries to be linked with. No script of theirs runs.
+ */
+export async function ensureUnpacked(packages: DebianPackages, log: Progress): Promise<string> {
+  const { suite, architecture, names } = packages;
+  const key = contentKey(names.join(","));
+  const folder = cacheDir("debian", `${suite}-${architecture}-${key}`);
+  await makeOnce(
+    folder,
+    (temporary) =>
+      log.step(`fetch ${names.join(", ")} for ${architecture}`, async () => {
+        for (const archive of await downloadPackages(packages, temporary, log)) {
+          await execa("dpkg-deb", ["--extract", archive, temporary]);
+          await rm(archive);
+        }
+      }),
+    log,
+  );
+  return folder;
 }

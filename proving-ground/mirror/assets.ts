@@ -39,7 +39,25 @@ export async function ensureReleaseAssets(
   set: ReleaseSet,
   log: Progress,
 ): Promise<string> {
-  const releases = releasesOf(set);
+  return ensureAssets(platform, releasesOf(set), log);
+}
+
+/** Like `ensureReleaseAssets`, for one project alone. @returns the path of the asset. */
+export async function ensureReleaseAsset(
+  project: Project,
+  tag: string,
+  platform: Platform,
+  log: Progress,
+): Promise<string> {
+  const { folder, asset } = releaseAssets(project, tag, platform);
+  return join(await ensureAssets(platform, [[project, tag]], log), folder, asset);
+}
+
+async function ensureAssets(
+  platform: Platform,
+  releases: [Project, string][],
+  log: Progress,
+): Promise<string> {
   for (const root of [mirrors.upstream(), mirrors.built()])
     if (await hasAll(root, releases, platform)) return root;
   try {

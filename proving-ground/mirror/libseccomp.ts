@@ -1,9 +1,7 @@
 import { join } from "node:path";
 import { ensurePrograms } from "../board/hostPackages.ts";
-import { cacheDir } from "../cache.ts";
-import { unpackPackages } from "../debian/packages.ts";
+import { ensureUnpacked } from "../debian/packages.ts";
 import { thisMachine } from "../golang.ts";
-import { makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 
 /** By Go's name, which is Debian's too: the prefix of the compiler and the folder of the libraries. */
@@ -36,12 +34,8 @@ export async function ensureCrossCompiler(goarch: string, log: Progress): Promis
   const triplet = triplets[goarch];
   if (!triplet) throw new Error(`runc: no cross compiler is known for ${goarch}`);
   const CC = await ensureCompiler(goarch, triplet, log);
-  const folder = cacheDir("libseccomp", `${release}-${goarch}`);
-  const packages = { suite: release, architecture: goarch, names: ["libseccomp-dev"] };
-  await makeOnce(
-    folder,
-    (temporary) =>
-      log.step(`fetch libseccomp for ${goarch}`, () => unpackPackages(packages, temporary, log)),
+  const folder = await ensureUnpacked(
+    { suite: release, architecture: goarch, names: ["libseccomp-dev"] },
     log,
   );
   return {

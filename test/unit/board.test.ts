@@ -117,11 +117,13 @@ describe("QEMU's arguments", () => {
       clockSocket: "/b,1/clock.sock",
       registerSocket: "/b,1/registers.sock",
     },
-    sshPort: 20022,
-    buildkitPort: 21234,
+    forwards: [
+      { port: 20022, boardPort: 22 },
+      { port: 21234, boardPort: 1234 },
+    ],
   };
 
-  test("forward both ports from the loopback only", () => {
+  test("forward ports from the loopback only", () => {
     const [netdev] = qemuArguments(options).filter((argument) => argument.startsWith("user,"));
     expect(netdev).toBe(
       "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:20022-:22,hostfwd=tcp:127.0.0.1:21234-:1234",

@@ -1,0 +1,110 @@
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import type { Platform } from "../board/architectures.ts";
+import { cacheDir } from "../cache.ts";
+import { contentKey, makeOnce } from "../makeOnce.ts";
+import { ensureReleaseAsset } from "../mirror/assets.ts";
+import { sha256 } from "../mirror/checksums.ts";
+import type { Progress } from "../progress.ts";
+import { type Image, type ImageConfig, packLayer, writeImage } from "./ociImage.ts";
+
+/** As upstream's image has it, from its Dockerfile. */
+const config: ImageConfig = {
+  Entrypoint: ["buildkitd"],
+  Env: [
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "BUILDKIT_SETUP_CGROUPV2_ROOT=1",
+  ],
+  Volumes: { "/var/lib/buildkit": {} },
+};
+
+/** What a shell in the container, and scripts of buildx and of health checks, may call. */
+const applets = [
+  ...[
+    "sh",
+    "awk",
+    "cat",
+    "chmod",
+    "cp",
+    "cut",
+    "date",
+    "env",
+    "find",
+    "grep",
+    "head",
+    "id",
+    "kill",
+  ],
+  ...["ls", "mkdir", "mount", "mv", "ps", "rm", "sed", "sleep", "stat", "tail", "tar", "test"],
+  ...["touch", "true", "umount", "uname", "unshare", "wget"],
+];
+
+/** Says how the image is made; raise it when a change below must reach machines that have one already. */
+const recipe = JSON.stringify([1, config, applets]);
+
+/**
+ * The image that stands in for moby/buildkit where no registry of the internet answers: BuildKit's release `tag`
+ * on a busybox. It is for privileged containers. Of what is in upstream's image it lacks git, SSH, iptables and
+ * the certificates of public authorities, so it builds from local contexts and plain registries.
+ *
+ * @param busybox a static one for `platform`.
+ */
+export async function ensureBuildkitImage(
+  tag: string,
+  platform: Platform,
+  busybox: string,
+  log: Progress,
+): Promise<Image> {
+  const release = await ensureReleaseAsset("buildkit", tag, platform, log);
+  const key = contentKey(recipe, await sha256(release), await sha256(busybox));
+  const folder = cacheDir("images", `buildkit-${tag}-${platform.replace("/", "-")}-${key}`);
+  await makeOnce(
+    folder,
+    async (temporary) => {
+      const work = await mkdtemp(join(tmpdir(), "buildhosts-image-"));
+      try {
+        const root = join(work, "root");
+        await fillRoot(root, release, busybox);
+        const layer = join(work, "layer.tar");
+        await packLayer(layer, root);
+        const { digest } = await writeImage(temporary, platform, [layer], config);
+        await writeFile(join(temporary, "digest"), digest);
+      } finally {
+        await rm(work, { recursive: true, force: true });
+      }
+    },
+    log,
+  );
+  return { folder, digest: await readFile(join(folder, "digest"), "utf8") };
+}
+
+async function fillRoot(root: string, release: string, busybox: string): Promise<void> {
+  for (const name of ["bin", "etc", "proc", "root", "run", "sys", "usr", "var/lib/buildkit"])
+    await mkdir(join(root, name), { recursive: true });
+  await mkdir(join(root, "tmp"));
+  await execa("chmod", ["1777", join(root, "tmp")]);
+  await writeFile(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
+  await writeFile(join(root, "etc/group"), "root:x:0:\n");
+  await copyFile(busybox, join(root, "bin/busybox"));
+  for (const applet of applets) await symlink("busybox", join(root, "bin", applet));
+  await execa("tar", [
+    `--directory=${join(root, "usr")}`,
+    "--no-same-owner",
+    "-xzf",
+    release,
+    "bin",
+  ]);
+  const programs = await readdir(join(root, "usr/bin"));
+  if (!programs.includes("buildkitd")) throw new Error(`${release}: no bin/buildkitd in it`);
+}

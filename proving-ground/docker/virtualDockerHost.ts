@@ -1,0 +1,202 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { execa } from "execa";
+import { defaultVersions } from "../../config/versions.ts";
+import type { Platform } from "../board/architectures.ts";
+import type { BoardImage } from "../board/image.ts";
+import {
+  type BoardConnection,
+  type BoardKind,
+  startBoard,
+  type VirtualBoard,
+} from "../board/virtualBoard.ts";
+import { cacheDir } from "../cache.ts";
+import { downloadPackages } from "../debian/packages.ts";
+import { contentKey, makeOnce } from "../makeOnce.ts";
+import { startMirror } from "../mirror/mirror.ts";
+import { packTarball } from "../mirror/tarball.ts";
+import type { Progress } from "../progress.ts";
+import { ensureBuildkitImage } from "./buildkitImage.ts";
+import { startRegistry } from "./registry.ts";
+
+/** How a virtual Docker host is reached: over SSH as any board, and its daemon over TLS too. */
+export interface DockerHostConnection extends BoardConnection {
+  /** Port on `host` at which dockerd serves TLS; it wants a client certificate. */
+  dockerPort: number;
+  /** Files of a client, in PEM, absolute paths. */
+  docker: { caFile: string; certFile: string; keyFile: string };
+  /** Ports on `host` by the host's own ports 1234, 1235 and 1236, for builders to be published at. */
+  builderPorts: Record<string, number>;
+}
+
+/** A virtual board with dockerd on it. */
+export type VirtualDockerHost = VirtualBoard<DockerHostConnection>;
+
+/** The versions of BuildKit whose images are on a virtual Docker host from the beginning. */
+export const preloadedVersions: readonly string[] = [defaultVersions.buildkit, "v0.34.1"];
+
+const suite = "trixie";
+const names = ["containerd", "docker-cli", "docker.io", "runc", "tini"];
+const here = import.meta.dirname;
+const builderPorts = [1234, 1235, 1236];
+
+/** The kind of board that a virtual Docker host is. */
+export const dockerHostKind: BoardKind<DockerHostConnection> = {
+  name: "virtual-docker-host",
+  ports: [2376, ...builderPorts.slice(1)],
+  preparation: { key: preparationKey, run: prepare },
+  connection: (base, ports, folder) => ({
+    ...base,
+    dockerPort: ports.get(2376) as number,
+    docker: {
+      caFile: join(folder, "tls/ca.pem"),
+      certFile: join(folder, "tls/client-cert.pem"),
+      keyFile: join(folder, "tls/client-key.pem"),
+    },
+    builderPorts: Object.fromEntries(builderPorts.map((port) => [port, ports.get(port) as number])),
+  }),
+};
+
+/** Which Docker host to start. */
+export interface VirtualDockerHostOptions {
+  platform: Platform;
+  /** Hosts of different names know nothing of each other, nor of boards of the same name. */
+  instance: string;
+  /** If given, the connection is written to `connectionFile(projectDir, platform, dockerHostKind)`. */
+  projectDir?: string;
+  log: Progress;
+}
+
+/** The name of a Docker host among the boards' instances. */
+export function dockerInstance(instance: string): string {
+  return `${instance}-docker`;
+}
+
+/**
+ * A running Docker host: the one of that instance if there is one, else a clean one with the images of
+ * `preloadedVersions`. Its snapshot `booted` has dockerd up, so that `restore` gives a clean host in seconds.
+ */
+export async function startVirtualDockerHost(
+  options: VirtualDockerHostOptions,
+): Promise<VirtualDockerHost> {
+  return startBoard({
+    ...options,
+    instance: dockerInstance(options.instance),
+    kind: dockerHostKind,
+  });
+}
+
+/**
+ * Has the host's dockerd ask the registry at `port` of this machine's loopback for images of Docker Hub, so that
+ * `moby/buildkit` comes from there; or nobody but Docker Hub again. It lasts until another snapshot is restored.
+ */
+export async function mirrorDockerHub(host: VirtualBoard, port: number | undefined): Promise<void> {
+  const settings = JSON.parse(await readFile(join(here, "host/etc/docker/daemon.json"), "utf8"));
+  const mirrors = port === undefined ? [] : [`http://${host.connection.gateway}:${port}/`];
+  await run(
+    host,
+    "cat >/etc/docker/daemon.json && systemctl reload docker.service",
+    JSON.stringify({ ...settings, "registry-mirrors": mirrors }, null, 2),
+  );
+  // The daemon takes the signal, and then its time.
+  const deadline = Date.now() + 30_000;
+  const seen = () => run(host, "docker info --format '{{json .RegistryConfig.Mirrors}}'");
+  while (JSON.stringify(JSON.parse(await seen()) ?? []) !== JSON.stringify(mirrors)) {
+    if (Date.now() > deadline) throw new Error("dockerd does not take another registry mirror");
+    await pause(100);
+  }
+}
+
+async function preparationKey(
+  image: BoardImage,
+  platform: Platform,
+  log: Progress,
+): Promise<string> {
+  const texts = (await hostFiles()).map((path) => readFile(path, "utf8"));
+  const digests: string[] = [];
+  for (const tag of preloadedVersions)
+    digests.push((await ensureBuildkitImage(tag, platform, image.busybox, log)).digest);
+  return contentKey(suite, ...names, ...(await Promise.all(texts)), ...digests);
+}
+
+async function hostFiles(): Promise<string[]> {
+  const entries = await readdir(join(here, "host"), { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  return [
+    join(here, "prepare-host.sh"),
+    ...files.map((file) => join(file.parentPath, file.name)).sort(),
+  ];
+}
+
+async function prepare(board: VirtualBoard, folder: string, log: Progress): Promise<void> {
+  const { platform, gateway } = board.connection;
+  const packages = await ensurePackages(platform.replace("linux/", ""), log);
+  const work = await mkdtemp(join(tmpdir(), "buildhosts-docker-host-"));
+  const mirror = await startMirror({ directories: [packages, work] });
+  try {
+    await packTarball(join(work, "host.tar.gz"), join(here, "host"), ["etc"]);
+    const script = await readFile(join(here, "prepare-host.sh"), "utf8");
+    await log.step("install Docker on it", () =>
+      run(board, `sh -s -- http://${gateway}:${mirror.port}`, script),
+    );
+    await mkdir(join(folder, "tls"), { mode: 0o700 });
+    for (const name of ["ca.pem", "client-cert.pem", "client-key.pem"]) {
+      const text = await run(board, `cat /etc/docker/tls/${name}`);
+      await writeFile(join(folder, "tls", name), text, { mode: 0o600 });
+    }
+    await run(board, "rm /etc/docker/tls/client-*.pem");
+    await log.step("pull the images of BuildKit", () => pullImages(board, work, log));
+  } finally {
+    await mirror.close();
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function pullImages(board: VirtualBoard, work: string, log: Progress): Promise<void> {
+  const { platform } = board.connection;
+  const registry = await startRegistry(join(work, "registry"), log);
+  try {
+    await mirrorDockerHub(board, registry.port);
+    for (const tag of preloadedVersions) {
+      const image = await ensureBuildkitImage(tag, platform, board.busybox, log);
+      await registry.push(image, "moby/buildkit", tag);
+      await run(board, `docker pull --quiet moby/buildkit:${tag}`);
+    }
+    await mirrorDockerHub(board, undefined);
+  } finally {
+    await registry.close();
+  }
+}
+
+/** Packages for a board that would spend a minute on unpacking them: not compressed, and a list of them. */
+async function ensurePackages(architecture: string, log: Progress): Promise<string> {
+  const request = { suite, architecture, names };
+  const folder = cacheDir("docker", `packages-${suite}-${architecture}-${contentKey(...names)}`);
+  await makeOnce(
+    folder,
+    (temporary) =>
+      log.step(`fetch Docker for ${architecture}`, async () => {
+        for (const archive of await downloadPackages(request, temporary, log)) {
+          const root = `${archive}.root`;
+          const name = `${basename(archive).split("_")[0]}.deb`;
+          await execa("dpkg-deb", ["--raw-extract", archive, root]);
+          await execa("dpkg-deb", ["-Znone", "--build", root, join(temporary, name)]);
+          await rm(root, { recursive: true });
+          await rm(archive);
+        }
+        const list = names.map((name) => `${name}.deb\n`);
+        await writeFile(join(temporary, "packages"), list.join(""));
+      }),
+    log,
+  );
+  return folder;
+}
+
+/** What the command printed. @throws what it said instead. */
+async function run(board: VirtualBoard, command: string, stdin?: string): Promise<string> {
+  const { code, stdout, stderr } = await board.ssh(command, stdin);
+  if (code !== 0) throw new Error(`on the virtual board: ${command}: ${stderr || stdout}`);
+  return stdout;
+}
