@@ -1,0 +1,104 @@
+import {
+  ApiError,
+  type Call,
+  changeTime,
+  type JsonObject,
+  NOT_FOUND,
+  ok,
+  page,
+  type Routes,
+  type World,
+} from "../api.ts";
+
+/** A container package of GHCR. It appears by a push, which this GitHub has none of: tests put it here. */
+export interface ContainerPackage {
+  /** User or organization. */
+  readonly owner: string;
+  readonly name: string;
+  readonly visibility: "public" | "private" | "internal";
+  /** `owner/name` of the repository that it is linked to, if it is to one. */
+  readonly repository?: string;
+  /** Newest first. */
+  readonly versions: readonly { readonly digest: string; readonly tags: readonly string[] }[];
+}
+
+/** GitHub has no endpoint that sets a package's visibility; so there is none here. */
+export function packageRoutes(world: World, packages: readonly ContainerPackage[]): Routes {
+  const find = (owner: string, { parameters }: Call): ContainerPackage => {
+    if (parameters.package_type !== "container") {
+      throw new ApiError(400, "Invalid argument. This GitHub has packages of type container only.");
+    }
+    const found = packages.find(
+      ({ owner: login, name }) =>
+        login.toLowerCase() === owner.toLowerCase() && name === parameters.package_name,
+    );
+    if (found === undefined) throw new ApiError(404, "Package not found.");
+    return found;
+  };
+  const at = changeTime();
+
+  const described = async (found: ContainerPackage, call: Call): Promise<JsonObject> => {
+    const { owner, name } = found;
+    const get = async (path: string): Promise<JsonObject> => {
+      const { status, body } = await world.emulator({ method: "GET", path, headers: call.headers });
+      if (status !== 200) throw NOT_FOUND;
+      return body as JsonObject;
+    };
+    const account = await get(`/users/${owner}`).catch(() => get(`/orgs/${owner}`));
+    const kind = account.type === "User" ? "users" : "orgs";
+    return {
+      id: idOf(found),
+      name,
+      package_type: "container",
+      owner: ownerOf(account),
+      version_count: found.versions.length,
+      visibility: found.visibility,
+      url: `${world.url}/api/v3/${kind}/${owner}/packages/container/${encodeURIComponent(name)}`,
+      created_at: at,
+      updated_at: at,
+      html_url: `${world.url}/${kind}/${owner}/packages/container/package/${encodeURIComponent(name)}`,
+      ...(found.repository !== undefined && {
+        repository: await get(`/repos/${found.repository}`),
+      }),
+    };
+  };
+
+  const versions = (found: ContainerPackage, call: Call) => {
+    const count = found.versions.length;
+    const all = found.versions.map(({ digest, tags }, index) => ({
+      id: idOf(found) * 1000 + count - index,
+      name: digest,
+      url: `${world.url}/api/v3${call.path}/${idOf(found) * 1000 + count - index}`,
+      package_html_url: `${world.url}/${found.owner}/packages/container/package/${found.name}`,
+      created_at: at,
+      updated_at: at,
+      metadata: { package_type: "container", container: { tags } },
+    }));
+    const { items, headers } = page(call, world, all);
+    return { ...ok(items), ...(headers && { headers }) };
+  };
+  const idOf = (found: ContainerPackage) => packages.indexOf(found) + 1;
+
+  const routes: { [operation: string]: Routes[string] } = {};
+  for (const [prefix, ownerIn] of [
+    ["/users/{username}", (call: Call) => call.parameters.username ?? ""],
+    ["/orgs/{org}", (call: Call) => call.parameters.org ?? ""],
+  ] as const) {
+    const one = `${prefix}/packages/{package_type}/{package_name}`;
+    routes[`GET ${one}`] = async (call) => ok(await described(find(ownerIn(call), call), call));
+    routes[`GET ${one}/versions`] = (call) => versions(find(ownerIn(call), call), call);
+  }
+  return routes;
+}
+
+/** An account as the owner of something, which says less than the account itself. */
+function ownerOf({ login, id, node_id, avatar_url, type }: JsonObject): JsonObject {
+  return {
+    login: login ?? "",
+    id: id ?? 0,
+    node_id: node_id ?? "",
+    avatar_url: avatar_url ?? "",
+    url: "",
+    type: type ?? "Organization",
+  };
+}
