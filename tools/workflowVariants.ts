@@ -1,3 +1,4 @@
+import { buildkitBuildWorkflow } from "../components/github/buildkitBuildWorkflow.ts";
 import { buildOnBuildersWorkflow } from "../components/github/buildOnBuildersWorkflow.ts";
 import { releaseTrackerWorkflow } from "../components/github/releaseTrackerWorkflow.ts";
 
@@ -12,6 +13,16 @@ export function workflowVariants(): Record<string, string> {
     "build-on-builders-own-runner.yml": buildOnBuildersWorkflow({
       maxBuilders: 1,
       runsOn: ["self-hosted", "linux"],
+    }),
+    "buildkit-weekly-build.yml": buildkitBuildWorkflow({ owner: "example" }),
+    "buildkit-weekly-build-all.yml": buildkitBuildWorkflow({
+      owner: "Example",
+      packageName: "buildkit",
+      runsOn: ["ubuntu-24.04-riscv"],
+      schedule: "0 3 * * 6",
+      visibility: "private",
+      keepDevelopmentBuilds: 2,
+      keepUntaggedDays: 30,
     }),
     "track-buildkit-releases.yml": releaseTrackerWorkflow({ image }),
     "track-buildkit-releases-stack.yml": releaseTrackerWorkflow({

@@ -23,7 +23,7 @@ const sourceLine =
 /** A script as a step runs it: whole, with what it takes in from its neighbours. */
 export function script(name: string): string {
   return workflowFile(name).replace(sourceLine, (_, source: string) =>
-    workflowFile(source)
+    script(source)
       .replace(/^#!.*\n/, "")
       .trimEnd(),
   );

@@ -7,10 +7,8 @@
 # IMAGE, SCOPE   the image's name, and what keeps this cache apart from others
 set -euo pipefail
 
-fail() {
-  echo "::error::$*"
-  exit 1
-}
+# shellcheck source=fail.sh
+. "$(dirname "$0")/fail.sh"
 
 case $CACHE_MODE in
 max | min) ;;

@@ -6,10 +6,8 @@ status=
 answer=
 newest=
 
-fail() {
-  echo "::error::$*"
-  exit 1
-}
+# shellcheck source=fail.sh
+. "$(dirname "$0")/fail.sh"
 
 # Asks GitHub: api METHOD PATH [BODY]. $answer and $status are the answer's body and status afterwards; a
 # status that is not among $accept ends the script. What went wrong on the way or at GitHub is tried again,

@@ -7,10 +7,8 @@
 # Outputs: tags, one name in each line; registry; and scope, what keeps the image's cache apart.
 set -euo pipefail
 
-fail() {
-  echo "::error::$*"
-  exit 1
-}
+# shellcheck source=fail.sh
+. "$(dirname "$0")/fail.sh"
 
 [[ $IMAGE =~ ^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$ ]] ||
   fail "input image is '$IMAGE'; it is a registry and a name in lower case, without a tag: ghcr.io/owner/name"

@@ -7,15 +7,14 @@
 # PLATFORMS          what the build is for, with commas between; empty: what the first builder offers
 # MISSING_PLATFORMS  what to do about one that no living builder offers: `fail`, or `skip` it
 # MAX_NODES          how many nodes the next job can log in to
+# ANSWER_SECONDS     how long a builder may take to answer
 #
 # Outputs, as docker/setup-buildx-action takes them: endpoint and node-platforms of the first builder,
 # append with all others; and platforms, what the build is for.
 set -euo pipefail
 
-fail() {
-  echo "::error::$*"
-  exit 1
-}
+# shellcheck source=fail.sh
+. "$(dirname "$0")/fail.sh"
 
 [ -n "$NODES" ] || fail "the variable BUILDER_NODES is empty here: run \`up\` on the stack of the builders, or give the input nodes"
 jq -e 'type == "array" and length > 0 and all(.[]; (.endpoint | test("^tcp://[^/]+:[0-9]+$")) and (.platforms | type == "array"))' <<<"$NODES" >/dev/null 2>&1 ||
@@ -43,7 +42,7 @@ printf '\0\0\0\0\0' >"$work/request"
 ask() {
   local endpoint=$1 answer=$2
   curl --silent --show-error --http2 --noproxy '*' \
-    --connect-timeout 5 --max-time 15 --retry 2 --retry-connrefused --retry-delay 1 --retry-max-time 20 \
+    --connect-timeout 5 --max-time "$ANSWER_SECONDS" --retry 2 --retry-connrefused --retry-delay 1 --retry-max-time "$ANSWER_SECONDS" \
     --cacert "$work/ca.pem" --cert "$work/cert.pem" --key "$work/key.pem" \
     --header 'content-type: application/grpc' --header 'te: trailers' \
     --data-binary "@$work/request" --dump-header "$answer.headers" --output "$answer.body" \

@@ -1,0 +1,74 @@
+import { renderWorkflow, setInStep, setRunner, workflowFile } from "./workflow.ts";
+
+export interface BuildkitBuildArgs {
+  /** Owner of the repository, and of the package on ghcr.io. */
+  owner: string;
+  /** Name of the package. Default: `buildkit-riscv64`. */
+  packageName?: string;
+  /** Labels of the runner that is a riscv64 machine. Default: `self-hosted`, `linux`, `riscv64`. */
+  runsOn?: string[];
+  /** When it builds the newest of master, in UTC. Default: `30 6 * * 0`, Sundays at 06:30. */
+  schedule?: string;
+  /** Who can pull the image: what the check at the end compares with. Default: `public`. */
+  visibility?: string;
+  /** How many development builds stay in the package. Default: 8. */
+  keepDevelopmentBuilds?: number;
+  /** How many days what has no tag stays in the package. Default: 7. */
+  keepUntaggedDays?: number;
+}
+
+/** The image's name, `ghcr.io/<owner>/<package>`: registries want lower case, GitHub's owners may not have it. */
+export function containerImage(owner: string, packageName = "buildkit-riscv64"): string {
+  return `ghcr.io/${owner}/${packageName}`.toLowerCase();
+}
+
+/** The jobs that need a riscv64 machine. */
+const NATIVE = [
+  "binaries",
+  "test-binaries",
+  "image",
+  "test-image",
+  "test-buildx",
+  "test-multi-platform",
+];
+
+/**
+ * The files of a repository that builds BuildKit for riscv64 and publishes it: the workflow, the image's
+ * Dockerfile, and what the Debian and RPM packages are made by.
+ */
+export function buildkitBuildFiles(args: BuildkitBuildArgs): Record<string, string> {
+  return {
+    ".github/workflows/buildkit-weekly-build.yml": buildkitBuildWorkflow(args),
+    "Dockerfile.buildkit-riscv64": workflowFile("Dockerfile.buildkit-riscv64"),
+    "nfpm.buildkit-riscv64.yaml": workflowFile("nfpm.buildkit-riscv64.yaml"),
+  };
+}
+
+/** A workflow that builds, tests and publishes BuildKit for riscv64, weekly and on request. */
+export function buildkitBuildWorkflow({
+  owner,
+  packageName = "buildkit-riscv64",
+  runsOn = ["self-hosted", "linux", "riscv64"],
+  schedule = "30 6 * * 0",
+  visibility = "public",
+  keepDevelopmentBuilds = 8,
+  keepUntaggedDays = 7,
+}: BuildkitBuildArgs): string {
+  return renderWorkflow("buildkit-weekly-build.yml", (workflow) => {
+    workflow.setIn(["on", "schedule", 0, "cron"], schedule);
+    workflow.setIn(["env", "IMAGE"], containerImage(owner, packageName));
+    for (const job of NATIVE) setRunner(workflow, job, runsOn);
+    const set = (job: string, step: string, key: string, value: string) =>
+      setInStep(workflow, job, step, ["env", key], value);
+    set("publish", "Say who can pull the image", "PACKAGE", packageName);
+    set("publish", "Say who can pull the image", "VISIBILITY", visibility);
+    set("retention", "Delete old versions", "PACKAGE", packageName);
+    set(
+      "retention",
+      "Delete old versions",
+      "KEEP_DEVELOPMENT_BUILDS",
+      String(keepDevelopmentBuilds),
+    );
+    set("retention", "Delete old versions", "KEEP_UNTAGGED_DAYS", String(keepUntaggedDays));
+  });
+}
