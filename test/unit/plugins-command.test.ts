@@ -36,6 +36,8 @@ afterEach(async () => {
   await server.close();
 });
 
+const NEW = { name: "install", olds: {} };
+
 function resource(type: string): Resource {
   const found = command.resources[type];
   if (found === undefined) throw new Error(`no resource ${type}`);
@@ -68,7 +70,7 @@ function connection(changes: { [name: string]: Value } = {}): PropertyMap {
 }
 
 function checked(of: Resource, inputs: PropertyMap): PropertyMap {
-  const { inputs: result, failures } = of.check(inputs);
+  const { inputs: result, failures } = of.check(inputs, NEW);
   expect(failures).toEqual([]);
   return result;
 }
@@ -80,10 +82,13 @@ async function run(inputs: PropertyMap, options?: Partial<Request>) {
 
 describe("a remote command's inputs", () => {
   test("get the official plugin's defaults, and the connection is secret with its keys in it", () => {
-    const { inputs } = remoteCommand.check({
-      connection: { host: "board", privateKey: "key", proxy: { host: "jump" } },
-      create: "true",
-    });
+    const { inputs } = remoteCommand.check(
+      {
+        connection: { host: "board", privateKey: "key", proxy: { host: "jump" } },
+        create: "true",
+      },
+      NEW,
+    );
     expect(inputs).toEqual({
       connection: new Secret({
         host: "board",
@@ -104,7 +109,7 @@ describe("a remote command's inputs", () => {
       create: UNKNOWN,
       stdin: new Secret("s"),
     };
-    expect(remoteCommand.check(inputs).failures).toEqual([]);
+    expect(remoteCommand.check(inputs, NEW).failures).toEqual([]);
   });
 
   test.each([
@@ -115,14 +120,14 @@ describe("a remote command's inputs", () => {
     [{ connection: { host: "a" }, environment: { A: 1 } }, "environment.A: must be a string"],
     [{ connection: { host: "a" }, logging: "all" }, 'logging: is "all"; allowed: stdout, stderr'],
   ] as [PropertyMap, string][])("are refused when wrong: %j", (inputs, message) => {
-    const { failures } = remoteCommand.check(inputs);
+    const { failures } = remoteCommand.check(inputs, NEW);
     expect(failures.map(({ property, reason }) => `${property}: ${reason}`).join("\n")).toContain(
       message,
     );
   });
 
   test("say nothing of a password that stands in the wrong place", () => {
-    const { failures } = remoteCommand.check({ connection: new Secret("hunter2") });
+    const { failures } = remoteCommand.check({ connection: new Secret("hunter2") }, NEW);
     expect(JSON.stringify(failures)).not.toContain("hunter2");
   });
 });
@@ -479,7 +484,7 @@ describe("a local command", () => {
   });
 
   test("refuses to read files back, and names the way out", () => {
-    const { failures } = localCommand.check({ create: "true", assetPaths: ["*"] });
+    const { failures } = localCommand.check({ create: "true", assetPaths: ["*"] }, NEW);
     expect(failures[0]?.property).toBe("assetPaths");
     expect(failures[0]?.reason).toContain("pulumi plugin install resource command 1.2.1");
   });

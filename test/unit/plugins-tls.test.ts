@@ -17,6 +17,8 @@ import { tls } from "../../proving-ground/plugins/tls/plugin.ts";
 const START = new Date("2026-03-01T10:20:30.456Z");
 const HOUR_MS = 60 * 60 * 1000;
 
+const NEW = { name: "x", olds: {} };
+
 /** Machines without it check the same by Node.js alone. */
 const openssl = (await execa("openssl", ["version"], { reject: false })).exitCode === 0;
 
@@ -42,7 +44,7 @@ function resource(type: string): Resource {
 
 /** A resource's state with its secrets in the clear, which is how the engine hands it back. */
 async function create(of: Resource, inputs: PropertyMap, preview = false) {
-  const { inputs: checked, failures } = of.check(inputs);
+  const { inputs: checked, failures } = of.check(inputs, NEW);
   expect(failures).toEqual([]);
   const log = { status() {}, error() {}, warning: (line: string) => warnings.push(line) };
   const signal = new AbortController().signal;
@@ -105,7 +107,7 @@ describe("a private key", () => {
     [{ algorithm: "ECDSA", ecdsaCurve: "P255" }, "ecdsaCurve", 'is "P255"; allowed: P224'],
     [{ algorithm: "RSA", rsaBits: 512 }, "rsaBits", "is 512; the least is 1024"],
   ])("is refused when wrong: %j", (inputs, property, reason) => {
-    const { failures } = privateKey.check(inputs as PropertyMap);
+    const { failures } = privateKey.check(inputs as PropertyMap, NEW);
     expect(failures[0]?.property).toBe(property);
     expect(failures[0]?.reason).toContain(reason);
   });
@@ -261,8 +263,8 @@ describe("a certificate", () => {
     expect(Object.keys(state).filter((name) => state[name] instanceof Secret)).toEqual([
       "privateKeyPem",
     ]);
-    const { inputs } = selfSignedCert.read({ id: "x", inputs: { privateKeyPem }, state: {} });
-    expect(inputs.privateKeyPem).toBeInstanceOf(Secret);
+    const read = await selfSignedCert.read({ id: "x", inputs: { privateKeyPem }, state: {} });
+    expect(read?.inputs.privateKeyPem).toBeInstanceOf(Secret);
   });
 
   test("is unknown in a preview, what follows from its inputs is not", async () => {
@@ -333,11 +335,14 @@ describe("a certificate", () => {
   });
 
   test("is refused a use that there is not", () => {
-    const { failures } = selfSignedCert.check({
-      ...caInputs,
-      privateKeyPem: "x",
-      allowedUses: ["server"],
-    });
+    const { failures } = selfSignedCert.check(
+      {
+        ...caInputs,
+        privateKeyPem: "x",
+        allowedUses: ["server"],
+      },
+      NEW,
+    );
     expect(failures[0]?.property).toBe("allowedUses[0]");
     expect(failures[0]?.reason).toMatch(/is "server"; allowed: .*server_auth/);
   });
@@ -384,9 +389,10 @@ describe("the renewal of a certificate", () => {
     expect(diffAfter(95, { ...inputs, earlyRenewalHours: 1 }).replaces).toEqual([]);
   });
 
-  test("is seen by a refresh, and still replaces", () => {
+  test("is seen by a refresh, and still replaces", async () => {
     now = new Date(START.getTime() + 95 * HOUR_MS);
-    const refreshed = reveal(selfSignedCert.read({ id: "x", inputs, state }).state) as PropertyMap;
+    const read = await selfSignedCert.read({ id: "x", inputs, state });
+    const refreshed = reveal(read?.state ?? {}) as PropertyMap;
     expect(refreshed.readyForRenewal).toBe(true);
     expect(diffAfter(95, inputs, refreshed)).toEqual(due);
     expect(diffAfter(50, inputs, refreshed)).toEqual({

@@ -62,7 +62,7 @@ export function commandResource(fields: Fields, run: Run): Resource {
       await run(command, asPlain(old.state), printed(old.state), request);
     },
 
-    read: ({ inputs, state }) => ({ inputs, state }),
+    read: async ({ inputs, state }) => ({ inputs, state }),
   };
 }
 

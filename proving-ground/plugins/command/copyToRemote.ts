@@ -48,7 +48,7 @@ export const copyToRemote: Resource = {
   // The copy stays on the host, as it does with the official plugin.
   async delete() {},
 
-  read: ({ inputs, state }) => ({ inputs, state }),
+  read: async ({ inputs, state }) => ({ inputs, state }),
 };
 
 function sourceOf(source: PropertyMap): Source | undefined {

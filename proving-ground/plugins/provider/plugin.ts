@@ -14,8 +14,17 @@ export interface Plugin {
   readonly acceptsSecrets: boolean;
   /** Inputs that the official plugin adds to its provider resource, so that the state is the same. */
   readonly providerInputs: PropertyMap;
+  /** The configuration that the provider itself takes; without this, it takes none. */
+  readonly configuration?: Configuration;
   readonly resources: { readonly [type: string]: Resource };
   readonly functions: { readonly [token: string]: PluginFunction };
+}
+
+/** What a provider resource says: a host to reach, for example. One process serves one provider. */
+export interface Configuration {
+  check(inputs: PropertyMap): Checked;
+  /** Takes `inputs` for all that follows. What throws here fails every resource of the provider. */
+  configure(inputs: PropertyMap): Promise<void>;
 }
 
 /** Where a resource tells the engine what happens. */
@@ -36,6 +45,14 @@ export interface Request {
   readonly signal: AbortSignal;
 }
 
+/** What a check may need to know besides the inputs. */
+export interface CheckContext {
+  /** The resource's name in the program. */
+  readonly name: string;
+  /** The inputs of the last update; empty for a new resource. */
+  readonly olds: PropertyMap;
+}
+
 /** A resource as the last update left it. */
 export interface Existing {
   readonly id: string;
@@ -48,19 +65,36 @@ export interface Diff {
   readonly changes: ReadonlyMap<string, Difference>;
   /** Those of `changes` that make a new resource of it. */
   readonly replaces: ReadonlySet<string>;
+  /** Whether a replaced resource goes before the new one comes; false unless said. */
+  readonly deleteBeforeReplace?: boolean;
   /** False where the engine is to show the inputs' differences as it finds them; true unless said. */
   readonly detailed?: boolean;
 }
 
+/**
+ * Says that a resource was made or changed, but is not as it should be. The engine keeps it in the
+ * state, and tries an update of it next time.
+ */
+export class NotReady extends Error {
+  readonly id: string;
+  readonly state: PropertyMap;
+
+  constructor(reason: string, id: string, state: PropertyMap) {
+    super(reason);
+    this.id = id;
+    this.state = state;
+  }
+}
+
 export interface Resource {
-  check(inputs: PropertyMap): Checked;
+  check(inputs: PropertyMap, context: CheckContext): Checked;
   diff(old: Existing, news: PropertyMap): Diff;
-  /** Makes the resource. When this throws, nothing is kept in the state. */
+  /** Makes the resource. When this throws anything but `NotReady`, nothing is kept in the state. */
   create(inputs: PropertyMap, request: Request): Promise<{ id: string; state: PropertyMap }>;
   update(old: Existing, news: PropertyMap, request: Request): Promise<PropertyMap>;
   delete(old: Existing, request: Request): Promise<void>;
-  /** Inputs and state as they are now. */
-  read(old: Existing): Omit<Existing, "id">;
+  /** Inputs and state as they are now; nothing when the resource is gone. */
+  read(old: Existing): Promise<Omit<Existing, "id"> | undefined>;
 }
 
 export interface PluginFunction {

@@ -11,11 +11,20 @@ import engineMessages from "@pulumi/pulumi/proto/engine_pb.js";
 import pluginMessages from "@pulumi/pulumi/proto/plugin_pb.js";
 import service from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import messages from "@pulumi/pulumi/proto/provider_pb.js";
+import statusMessages from "@pulumi/pulumi/proto/status_pb.js";
+import anyMessages from "google-protobuf/google/protobuf/any_pb.js";
 import emptyMessages from "google-protobuf/google/protobuf/empty_pb.js";
 import structMessages, { type Struct } from "google-protobuf/google/protobuf/struct_pb.js";
-import type { Difference } from "./differences.ts";
-import { topLevel } from "./differences.ts";
-import type { Diff, Existing, Log, Plugin, Resource } from "./plugin.ts";
+import { type Difference, differences, topLevel } from "./differences.ts";
+import {
+  type Configuration,
+  type Diff,
+  type Existing,
+  type Log,
+  NotReady,
+  type Plugin,
+  type Resource,
+} from "./plugin.ts";
 import type { Failure } from "./shapes.ts";
 import { decodeMap, encodeMap, type PropertyMap } from "./values.ts";
 
@@ -83,13 +92,7 @@ function handlers(plugin: Plugin, address: string | undefined): grpc.UntypedServ
     }
   };
 
-  const refuseConfiguration = (inputs: PropertyMap): Failure[] =>
-    Object.keys(inputs)
-      .filter((name) => name !== "version" && !name.startsWith("__"))
-      .map((name) => ({
-        property: name,
-        reason: notSupported(plugin, `the provider's configuration ${plugin.name}:${name}`).message,
-      }));
+  const configuration = plugin.configuration ?? noConfiguration(plugin);
 
   return {
     getPluginInfo: unary((_: unknown, info = new pluginMessages.PluginInfo()) => {
@@ -104,17 +107,21 @@ function handlers(plugin: Plugin, address: string | undefined): grpc.UntypedServ
     }),
 
     checkConfig: unary((request: messages.CheckRequest) => {
-      const inputs = mapOf(request.getNews());
-      return checkResponse({ ...inputs, ...plugin.providerInputs }, refuseConfiguration(inputs));
+      const { inputs, failures } = configuration.check(mapOf(request.getNews()));
+      return checkResponse({ ...inputs, ...plugin.providerInputs }, failures);
     }),
 
-    diffConfig: unary(() => {
-      const response = new messages.DiffResponse();
-      response.setChanges(messages.DiffResponse.DiffChanges.DIFF_NONE);
-      return response;
-    }),
+    // Another configuration is the same provider's: its resources stay.
+    diffConfig: unary((request: messages.DiffRequest) =>
+      diffResponse({
+        changes: differences(mapOf(request.getOldInputs()), mapOf(request.getNews())),
+        replaces: new Set(),
+        detailed: false,
+      }),
+    ),
 
-    configure: unary(() => {
+    configure: unary(async (request: messages.ConfigureRequest) => {
+      await configuration.configure(mapOf(request.getArgs()));
       const response = new messages.ConfigureResponse();
       response.setAcceptsecrets(plugin.acceptsSecrets);
       response.setAcceptresources(true);
@@ -123,7 +130,11 @@ function handlers(plugin: Plugin, address: string | undefined): grpc.UntypedServ
     }),
 
     check: unary((request: messages.CheckRequest) => {
-      const checked = resource(request.getUrn()).check(mapOf(request.getNews()));
+      const urn = request.getUrn();
+      const checked = resource(urn).check(mapOf(request.getNews()), {
+        name: nameOf(urn),
+        olds: mapOf(request.getOlds()),
+      });
       return checkResponse(checked.inputs, checked.failures);
     }),
 
@@ -152,13 +163,15 @@ function handlers(plugin: Plugin, address: string | undefined): grpc.UntypedServ
       return response;
     }),
 
-    read: unary((request: messages.ReadRequest) => {
+    read: unary(async (request: messages.ReadRequest) => {
       const old = existing(request.getId(), request.getInputs(), request.getProperties());
       const response = new messages.ReadResponse();
+      const found = await resource(request.getUrn()).read(old);
+      // An answer without an id says that the resource is gone.
+      if (found === undefined) return response;
       response.setId(old.id);
-      const { inputs, state } = resource(request.getUrn()).read(old);
-      response.setInputs(structOf(inputs));
-      response.setProperties(structOf(state));
+      response.setInputs(structOf(found.inputs));
+      response.setProperties(structOf(found.state));
       return response;
     }),
 
@@ -223,8 +236,43 @@ function unary<Request, Response>(
       callback(null, await handle(call.request));
     } catch (error) {
       const details = error instanceof Error ? error.message : String(error);
-      callback({ code: grpc.status.UNKNOWN, details });
+      const metadata = error instanceof NotReady ? notReadyMetadata(error) : undefined;
+      callback({ code: grpc.status.UNKNOWN, details, ...(metadata && { metadata }) });
     }
+  };
+}
+
+/** What tells the engine, beside an error, of a resource that is there nevertheless. */
+function notReadyMetadata({ message, id, state }: NotReady): grpc.Metadata {
+  const failed = new messages.ErrorResourceInitFailed();
+  failed.setId(id);
+  failed.setProperties(structOf(state));
+  failed.setReasonsList([message]);
+  const detail = new anyMessages.Any();
+  detail.pack(failed.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
+  const status = new statusMessages.Status();
+  status.setCode(grpc.status.UNKNOWN);
+  status.setMessage(message);
+  status.addDetails(detail);
+  const metadata = new grpc.Metadata();
+  metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
+  return metadata;
+}
+
+/** Refuses every configuration. */
+function noConfiguration(plugin: Plugin): Configuration {
+  return {
+    check: (inputs) => ({
+      inputs,
+      failures: Object.keys(inputs)
+        .filter((name) => name !== "version" && !name.startsWith("__"))
+        .map((name) => ({
+          property: name,
+          reason: notSupported(plugin, `the provider's configuration ${plugin.name}:${name}`)
+            .message,
+        })),
+    }),
+    async configure() {},
   };
 }
 
@@ -305,6 +353,7 @@ function diffResponse(diff: Diff): messages.DiffResponse {
   response.setChanges(diff.changes.size > 0 ? DIFF_SOME : DIFF_NONE);
   response.setDiffsList([...new Set([...diff.changes.keys()].map(topLevel))]);
   response.setReplacesList([...new Set([...diff.replaces].map(topLevel))]);
+  response.setDeletebeforereplace(diff.deleteBeforeReplace === true && diff.replaces.size > 0);
   if (diff.detailed === false) return response;
   response.setHasdetaileddiff(true);
   for (const [path, difference] of diff.changes) {

@@ -13,7 +13,7 @@ import {
 
 export type Shape =
   | { readonly kind: "any" | "boolean" | "asset" }
-  | { readonly kind: "string"; readonly allowed?: readonly string[] }
+  | { readonly kind: "string"; readonly allowed?: readonly string[]; readonly pattern?: RegExp }
   | { readonly kind: "number"; readonly minimum?: number }
   | { readonly kind: "list" | "map"; readonly of: Shape }
   | { readonly kind: "object"; readonly fields: Fields };
@@ -95,6 +95,10 @@ function checkValue(property: string, value: Value, shape: Shape, failures: Fail
       if (shape.allowed !== undefined && !shape.allowed.includes(value)) {
         const allowed = shape.allowed.join(", ");
         failures.push({ property, reason: `is ${JSON.stringify(value)}; allowed: ${allowed}` });
+      }
+      // As above, the value may be a password in the wrong place.
+      if (shape.pattern !== undefined && !shape.pattern.test(value)) {
+        failures.push({ property, reason: `does not match ${shape.pattern.source}` });
       }
       return value;
     case "number":

@@ -94,7 +94,7 @@ export function plannedResource<Inputs>(options: PlannedResourceOptions<Inputs>)
     // There is nothing but the state, and the engine removes that.
     async delete() {},
 
-    read: ({ inputs, state }) => ({
+    read: async ({ inputs, state }) => ({
       inputs: withSecrets(inputs),
       state: withSecrets({ ...state, ...options.refreshed?.(reveal(state) as PropertyMap) }),
     }),
