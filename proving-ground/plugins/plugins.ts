@@ -28,6 +28,7 @@ export interface InstalledPlugin {
 /** The engine asks for the plugins at exactly the versions of their SDKs in package.json. */
 const PLUGINS = [
   { name: "command", version: "1.2.1" },
+  { name: "docker", version: "5.0.0" },
   { name: "tls", version: "5.5.1" },
 ] as const;
 
@@ -51,7 +52,7 @@ export function pulumiHomeOf(projectDir: string): string {
 const MARK = "offline stand-in for an official Pulumi plugin";
 
 /**
- * Makes the resource plugins `command` and `tls` ready in `pulumiHome`: the official ones, from there,
+ * Makes the resource plugins ready in `pulumiHome`: the official ones, from there,
  * from the user's own Pulumi home or from Pulumi; else launchers of the stand-ins. Where the official
  * ones could not be had, they are asked for again a day later at the earliest.
  */
