@@ -1,4 +1,4 @@
-import "./stack/stackTraces.ts";
+import "./stack/sdkDebugging.ts";
 import { loadConfig } from "./config/load.ts";
 import { compose } from "./stack/compose.ts";
 
