@@ -9,9 +9,8 @@ export default defineConfig({
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
           globalSetup: ["test/integration/globalSetup.ts"],
-          // One board, one engine at a time: the machine has two cores, and the board takes both.
-          fileParallelism: false,
-          maxWorkers: 1,
+          // Each worker has a board of its own; a board keeps about one core busy.
+          maxWorkers: 2,
           testTimeout: 600_000,
           hookTimeout: 2_400_000,
         },

@@ -153,8 +153,7 @@ export async function startBoard<Connection extends BoardConnection>(
     if (known && (await exists(known.kernel))) return known;
     if (known)
       log.note(`the image of the board ${instance} is gone from the cache: making it anew`);
-    const image = await ensureBoardImage(architecture, log);
-    const booted = await ensureBootedDisk(architecture, image, kind, log);
+    const { image, booted } = await prepareBoard(kind, platform, log);
     return createInstance(folder, { instance, architecture, image, kind, booted });
   });
   const board = await virtualBoard<Connection>(folder, {
@@ -170,6 +169,18 @@ export async function startBoard<Connection extends BoardConnection>(
     await writeFile(board.state.connectionFile, `${JSON.stringify(board.connection, null, 2)}\n`);
   }
   return board;
+}
+
+/** What every board of that kind begins as: Debian's image, and the disk of a board that was booted and prepared. */
+export async function prepareBoard(
+  kind: BoardKind,
+  platform: Platform,
+  log: Progress,
+): Promise<{ image: BoardImage; booted: string }> {
+  const architecture = architectures[platform];
+  await ensureHostPackages(architecture, log);
+  const image = await ensureBoardImage(architecture, log);
+  return { image, booted: await ensureBootedDisk(architecture, image, kind, log) };
 }
 
 /** The board of that instance, running or not; undefined if there is none. */

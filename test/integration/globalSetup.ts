@@ -4,31 +4,25 @@ import { delimiter, join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { boardctlId } from "../../components/board/boardctl.ts";
 import { defaultVersions } from "../../config/versions.ts";
+import {
+  listVirtualBoards,
+  plainBoard,
+  prepareBoard,
+} from "../../proving-ground/board/virtualBoard.ts";
 import { cacheDir } from "../../proving-ground/cache.ts";
 import { ensureEngine } from "../../proving-ground/engine/engine.ts";
 import { ensureBuildctl, ensureReleaseAssets } from "../../proving-ground/mirror/assets.ts";
 import { startMirror } from "../../proving-ground/mirror/mirror.ts";
 import { ensurePlugins, pulumiHomeOf } from "../../proving-ground/plugins/plugins.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
-import {
-  attach,
-  type Baseline,
-  type Ground,
-  otherBuildkit,
-  projectDir,
-  provisionedSnapshot,
-  type SharedGround,
-  seedVersions,
-  TestStack,
-} from "./ground.ts";
-import { filesOf } from "./onBoard.ts";
+import { otherBuildkit, projectDir, type SharedGround, seedVersions } from "./ground.ts";
 
 /**
  * Everything that all integration tests need, once per run: engine, plugins, releases and their mirror,
- * a board, and a default stack that was brought up on it from nothing.
+ * the image of a board. Each worker starts a board from it, and brings the default stack up there (ground.ts).
  *
- * BUILDHOSTS_TEST_INSTANCE names the board, so that two runs at a time do not share one. With
- * BUILDHOSTS_TEST_KEEP=1 board and stack outlive the run and serve the next one, for whoever
+ * BUILDHOSTS_TEST_INSTANCE names the boards, so that two runs at a time do not share them. With
+ * BUILDHOSTS_TEST_KEEP=1 boards and stacks outlive the run and serve the next one, for whoever
  * works on a test and does not want to wait for them each time.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -52,7 +46,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     releases.add(await ensureReleaseAssets("linux/riscv64", set, log));
   }
   const mirror = await startMirror({ directories: [...releases], port: known?.port });
-  const shared: Omit<SharedGround, "baseline"> = {
+  const shared: SharedGround = {
     engine,
     env: {
       ...engine.env,
@@ -74,57 +68,32 @@ export default async function setup(project: TestProject): Promise<() => Promise
     releases: [...releases],
     buildctl: await ensureBuildctl(log),
   };
-  const ground = await attach({ ...shared, baseline: known?.baseline ?? nothingYet });
-  try {
-    const baseline = known?.baseline ?? (await bringUp(ground));
-    if (keep && !known) {
-      await mkdir(kept, { recursive: true });
-      await writeFile(
-        join(kept, "kept.json"),
-        JSON.stringify({ boardctlId, port: mirror.port, folder: shared.folder, baseline }),
-      );
-    }
-    project.provide("ground", { ...shared, baseline });
-    ground.board.disconnect();
-  } catch (error) {
-    await mirror.close();
-    await ground.board.stop();
-    throw error;
+  // What takes minutes is made before the first test, whose time is bounded.
+  await prepareBoard(plainBoard, "linux/riscv64", log);
+  if (keep && !known) {
+    await mkdir(kept, { recursive: true });
+    await writeFile(
+      join(kept, "kept.json"),
+      JSON.stringify({ boardctlId, port: mirror.port, folder: shared.folder }),
+    );
   }
+  project.provide("ground", shared);
   return async () => {
     await mirror.close();
     if (keep) return;
-    await ground.board.stop();
+    for (const board of await listVirtualBoards()) {
+      if (board.instance.startsWith(`${instance}-`)) await board.stop();
+    }
     await rm(shared.folder, { recursive: true, force: true });
     await rm(kept, { recursive: true, force: true });
   };
 }
 
-/** What BUILDHOSTS_TEST_KEEP=1 keeps beside the board. */
+/** What BUILDHOSTS_TEST_KEEP=1 keeps beside the boards and what was brought up on them. */
 interface Kept {
   /** Of the script on the board: another one makes the next update do something. */
   boardctlId: string;
   /** The mirror's, which stands in the stack's state. */
   port: number;
   folder: string;
-  baseline: Baseline;
-}
-
-const nothingYet: Baseline = {
-  folder: "",
-  filesBefore: "",
-  up: { code: 1, output: "", changes: {}, seconds: 0 },
-};
-
-/** The default stack on a clean board, by a first `up`, which every test relies on. */
-async function bringUp(ground: Ground): Promise<Baseline> {
-  const { board } = ground;
-  await board.restore("booted");
-  const stack = await TestStack.make(ground);
-  const filesBefore = await filesOf(board);
-  const up = await log.step("bring the default stack up from nothing", () => stack.up());
-  if (up.code !== 0) throw new Error(`the first up failed:\n${up.output}`);
-  board.disconnect();
-  await board.snapshot(provisionedSnapshot);
-  return { folder: stack.folder, up, filesBefore };
 }

@@ -7,6 +7,7 @@ import { startVirtualBoard, type VirtualBoard } from "../../proving-ground/board
 import type { Engine } from "../../proving-ground/engine/engine.ts";
 import type { Mirror } from "../../proving-ground/mirror/mirror.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
+import { filesOf } from "./onBoard.ts";
 
 export const projectDir: string = join(import.meta.dirname, "..", "..");
 
@@ -15,7 +16,7 @@ export interface SharedGround {
   engine: Engine;
   /** Of every pulumi process. */
   env: Record<string, string>;
-  /** Name of the board's instance. */
+  /** What the names of the run's boards begin with: each of vitest's workers has a board of its own. */
   instance: string;
   /** Where stacks and other files of tests are made; removed after the run. */
   folder: string;
@@ -24,7 +25,6 @@ export interface SharedGround {
   /** The folders that the mirror serves. */
   releases: string[];
   buildctl: string;
-  baseline: Baseline;
 }
 
 /** A stack that was brought up from nothing once, beside the board's snapshot of that moment. */
@@ -45,6 +45,8 @@ declare module "vitest" {
 /** What every integration test stands on: a real engine, a real board, a mirror of releases. */
 export interface Ground extends SharedGround {
   board: VirtualBoard;
+  /** The default stack as it was first brought up on this board. */
+  baseline: Baseline;
 }
 
 /** A board and a stack that know of each other. */
@@ -64,18 +66,39 @@ export const provisionedSnapshot = "provisioned";
 
 let attached: Promise<Ground> | undefined;
 
-/** The run's engine, mirror and board; the board as the test before left it. */
+/** The run's engine and mirror, and this worker's board, as the test before left it. */
 export function ground(): Promise<Ground> {
-  attached ??= attach(inject("ground"));
+  attached ??= attach(inject("ground"), `${process.env.VITEST_POOL_ID}`);
   return attached;
 }
 
-export async function attach(shared: SharedGround): Promise<Ground> {
-  const { instance } = shared;
-  return {
-    ...shared,
-    board: await startVirtualBoard({ platform: "linux/riscv64", instance, log }),
-  };
+async function attach(shared: SharedGround, worker: string): Promise<Ground> {
+  const instance = `${shared.instance}-${worker}`;
+  const board = await startVirtualBoard({ platform: "linux/riscv64", instance, log });
+  const ground: Ground = { ...shared, board, baseline: nothingYet };
+  const known = join(shared.folder, `${instance}.json`);
+  const baseline = await readFile(known, "utf8").then(JSON.parse, () => bringUp(ground));
+  await writeFile(known, JSON.stringify(baseline));
+  return { ...ground, baseline };
+}
+
+const nothingYet: Baseline = {
+  folder: "",
+  filesBefore: "",
+  up: { code: 1, output: "", changes: {}, seconds: 0 },
+};
+
+/** The default stack on a clean board, by a first `up`, which every test relies on. */
+async function bringUp(ground: Ground): Promise<Baseline> {
+  const { board } = ground;
+  await board.restore("booted");
+  const stack = await TestStack.make(ground);
+  const filesBefore = await filesOf(board);
+  const up = await log.step("bring the default stack up from nothing", () => stack.up());
+  if (up.code !== 0) throw new Error(`the first up failed:\n${up.output}`);
+  board.disconnect();
+  await board.snapshot(provisionedSnapshot);
+  return { folder: stack.folder, up, filesBefore };
 }
 
 /** The default stack, up on its board: as after the first `up`, but within seconds. */
