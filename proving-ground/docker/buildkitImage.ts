@@ -51,7 +51,7 @@ const applets = [
 ];
 
 /** Says how the image is made; raise it when a change below must reach machines that have one already. */
-const recipe = JSON.stringify([1, config, applets]);
+const recipe = JSON.stringify([2, config, applets]);
 
 /**
  * The image that stands in for moby/buildkit where no registry of the internet answers: BuildKit's release `tag`
@@ -89,8 +89,21 @@ export async function ensureBuildkitImage(
   return { folder, digest: await readFile(join(folder, "digest"), "utf8") };
 }
 
+/** Where buildkitd looks for descriptions of devices; it warns of each that is missing. */
+const cdi = ["etc/cdi", "etc/buildkit/cdi", "var/run/cdi"];
+
 async function fillRoot(root: string, release: string, busybox: string): Promise<void> {
-  for (const name of ["bin", "etc", "proc", "root", "run", "sys", "usr", "var/lib/buildkit"])
+  for (const name of [
+    "bin",
+    "etc",
+    "proc",
+    "root",
+    "run",
+    "sys",
+    "usr",
+    "var/lib/buildkit",
+    ...cdi,
+  ])
     await mkdir(join(root, name), { recursive: true });
   await mkdir(join(root, "tmp"));
   await execa("chmod", ["1777", join(root, "tmp")]);

@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
 import { defaultVersions } from "../../config/versions.ts";
@@ -12,11 +12,9 @@ import {
   startBoard,
   type VirtualBoard,
 } from "../board/virtualBoard.ts";
-import { cacheDir } from "../cache.ts";
-import { downloadPackages } from "../debian/packages.ts";
-import { contentKey, makeOnce } from "../makeOnce.ts";
+import { ensureUnpacked } from "../debian/packages.ts";
+import { contentKey } from "../makeOnce.ts";
 import { startMirror } from "../mirror/mirror.ts";
-import { packTarball } from "../mirror/tarball.ts";
 import type { Progress } from "../progress.ts";
 import { ensureBuildkitImage } from "./buildkitImage.ts";
 import { startRegistry } from "./registry.ts";
@@ -132,14 +130,19 @@ async function hostFiles(): Promise<string[]> {
 
 async function prepare(board: VirtualBoard, folder: string, log: Progress): Promise<void> {
   const { platform, gateway } = board.connection;
-  const packages = await ensurePackages(platform.replace("linux/", ""), log);
+  const architecture = platform.replace("linux/", "");
+  const packages = await ensureUnpacked({ suite, architecture, names }, log);
   const work = await mkdtemp(join(tmpdir(), "buildhosts-docker-host-"));
-  const mirror = await startMirror({ directories: [packages, work] });
+  const mirror = await startMirror({ directories: [work] });
   try {
-    await packTarball(join(work, "host.tar.gz"), join(here, "host"), ["etc"]);
+    await execa("tar", [
+      ...["--numeric-owner", "--owner=0", "--group=0", "--exclude=./usr/share"],
+      ...["-cf", join(work, "docker.tar")],
+      ...[`--directory=${packages}`, ".", `--directory=${join(here, "host")}`, "etc"],
+    ]);
     const script = await readFile(join(here, "prepare-host.sh"), "utf8");
     await log.step("install Docker on it", () =>
-      run(board, `sh -s -- http://${gateway}:${mirror.port}`, script),
+      run(board, `sh -s -- http://${gateway}:${mirror.port}/docker.tar`, script),
     );
     await mkdir(join(folder, "tls"), { mode: 0o700 });
     for (const name of ["ca.pem", "client-cert.pem", "client-key.pem"]) {
@@ -168,30 +171,6 @@ async function pullImages(board: VirtualBoard, work: string, log: Progress): Pro
   } finally {
     await registry.close();
   }
-}
-
-/** Packages for a board that would spend a minute on unpacking them: not compressed, and a list of them. */
-async function ensurePackages(architecture: string, log: Progress): Promise<string> {
-  const request = { suite, architecture, names };
-  const folder = cacheDir("docker", `packages-${suite}-${architecture}-${contentKey(...names)}`);
-  await makeOnce(
-    folder,
-    (temporary) =>
-      log.step(`fetch Docker for ${architecture}`, async () => {
-        for (const archive of await downloadPackages(request, temporary, log)) {
-          const root = `${archive}.root`;
-          const name = `${basename(archive).split("_")[0]}.deb`;
-          await execa("dpkg-deb", ["--raw-extract", archive, root]);
-          await execa("dpkg-deb", ["-Znone", "--build", root, join(temporary, name)]);
-          await rm(root, { recursive: true });
-          await rm(archive);
-        }
-        const list = names.map((name) => `${name}.deb\n`);
-        await writeFile(join(temporary, "packages"), list.join(""));
-      }),
-    log,
-  );
-  return folder;
 }
 
 /** What the command printed. @throws what it said instead. */
