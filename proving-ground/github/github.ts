@@ -27,6 +27,7 @@ import { AllActionsPermissions, permissionRoutes } from "./routes/permissions.ts
 import { AllRepositoryExtras, readOnly, repositoryRoutes } from "./routes/repositories.ts";
 import { type Rulesets, rulesetRoutes } from "./routes/rulesets.ts";
 import { type Setting, Settings, scopeOf, settingsRoutes } from "./routes/secrets.ts";
+import { type WorkflowRun, workflowRoutes } from "./routes/workflows.ts";
 import { checkScopes } from "./scopes.ts";
 import { createSecretBox } from "./secretBox.ts";
 
@@ -57,6 +58,8 @@ export interface Github {
   readonly token: string;
   readonly faults: Faults;
   readonly packages: ContainerPackage[];
+  /** Runs of workflows that were asked for. */
+  readonly runs: WorkflowRun[];
   /** Everything asked, in its order. */
   readonly served: readonly Served[];
   /** What did not fit GitHub's description. A test ends with none. */
@@ -110,6 +113,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
   const variables = new Settings();
   const environments = new Environments();
   const packages = [...(options.packages ?? [])];
+  const runs: WorkflowRun[] = [];
   const faults = new Faults();
   const served: Served[] = [];
   const problems: string[] = [];
@@ -149,6 +153,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     ...permissionRoutes(world, new AllActionsPermissions()),
     ...rulesetRoutes(world, rulesets),
     ...packageRoutes(world, packages),
+    ...workflowRoutes(world, runs),
   };
 
   /** One call, held against the description before and after. */
@@ -246,6 +251,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     token,
     faults,
     packages,
+    runs,
     served,
     problems,
     secret: async (place, name) => secrets.get(await scopeIn(place), name),

@@ -11,11 +11,11 @@ newest=
 
 # Asks GitHub: api METHOD PATH [BODY]. $answer and $status are the answer's body and status afterwards; a
 # status that is not among $accept ends the script. What went wrong on the way or at GitHub is tried again,
-# but for a POST, whose answer may be lost when the deed is done.
+# but for a POST or a PUT, whose answer may be lost when the deed is done: another run looks first.
 api() {
   local method=$1 path=$2 body=${3-} url=$2 retry=() file
   case $path in http*) ;; *) url=$GITHUB_API_URL$path ;; esac
-  [ "$method" = POST ] || retry=(--retry 4 --retry-max-time 120 --retry-all-errors)
+  case $method in POST | PUT) ;; *) retry=(--retry 4 --retry-max-time 120 --retry-all-errors) ;; esac
   file=$(mktemp)
   status=$(
     # The token on standard input is in no process list.

@@ -48,8 +48,10 @@ close() {
   local number=$1 comment=$2
   doing "close issue #$number: $comment" || return 0
   # Closed first: a run that is interrupted in between leaves a comment out, and does not write it daily.
-  api PATCH "$repository/issues/$number" '{"state": "closed", "state_reason": "completed"}'
-  accept='200 404' api DELETE "$repository/issues/$number/labels/build-in-progress"
+  api PATCH "$repository/issues/$number" "$(
+    jq --argjson number "$number" '.[] | select(.number == $number)
+      | {state: "closed", state_reason: "completed", labels: (.labels | map(.name) - ["build-in-progress"])}' <<<"$issues"
+  )"
   api POST "$repository/issues/$number/comments" "$(jq -n --arg body "$comment" '{$body}')"
 }
 

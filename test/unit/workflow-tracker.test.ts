@@ -1,0 +1,288 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { buildkitBuildWorkflow } from "../../components/github/buildkitBuildWorkflow.ts";
+import { type Github, startGithub } from "../../proving-ground/github/github.ts";
+import { runScript } from "./runScript.ts";
+
+const TITLE = "Building BuildKit v0.34.2 for RISC-V64";
+const TAG = "buildkit-v0.34.2-riscv64";
+const REPOSITORY = "/repos/builders/riscv64";
+const RELEASES = {
+  "moby/buildkit": ["v0.33.0", "v0.34.2", "v0.34.10-rc1", "dockerfile/1.20.0", "v0.34.1"],
+  "containerd/containerd": ["v2.4.2", "v1.7.99"],
+  "opencontainers/runc": ["v1.5.2"],
+};
+
+let github: Github;
+
+beforeEach(async () => {
+  github = await startGithub({
+    organizations: ["builders", "moby", "containerd", "opencontainers"],
+  });
+  await github.ask("POST", "/orgs/builders/repos", { name: "riscv64", auto_init: true });
+  for (const [repository, tags] of Object.entries(RELEASES)) {
+    const [owner, name = ""] = repository.split("/");
+    await github.ask("POST", `/orgs/${owner}/repos`, { name, auto_init: true });
+    for (const tag_name of tags)
+      await github.ask("POST", `/repos/${repository}/releases`, {
+        tag_name,
+        prerelease: tag_name.includes("rc"),
+      });
+  }
+  await write(
+    ".github/workflows/buildkit-weekly-build.yml",
+    buildkitBuildWorkflow({ owner: "builders" }),
+  );
+});
+afterEach(async () => {
+  // What GitHub itself would not understand of what the scripts ask.
+  expect(github.problems).toEqual([]);
+  await github.stop();
+});
+
+function write(path: string, text: string) {
+  return github.ask("PUT", `${REPOSITORY}/contents/${path}`, {
+    message: `Write ${path}`,
+    content: Buffer.from(text).toString("base64"),
+  });
+}
+
+const runner = () => ({
+  GITHUB_API_URL: github.apiUrl,
+  GITHUB_SERVER_URL: github.url,
+  GITHUB_REPOSITORY: "builders/riscv64",
+  UPSTREAM_API: github.apiUrl,
+  GH_TOKEN: github.token,
+});
+
+function track(env: Record<string, string> = {}) {
+  return runScript("track-releases.sh", {
+    ...runner(),
+    BUILD_WORKFLOW: "buildkit-weekly-build.yml",
+    IMAGE: "ghcr.io/builders/buildkit-riscv64",
+    MAX_ATTEMPTS: "3",
+    ...env,
+  });
+}
+
+interface Issue {
+  number: number;
+  title: string;
+  state: string;
+  body: string;
+  labels: { name: string }[];
+}
+
+async function issues(): Promise<Issue[]> {
+  return (await github.ask("GET", `${REPOSITORY}/issues?state=all`)) as unknown as Issue[];
+}
+
+/** What GitHub was asked to change. */
+const changes = () =>
+  github.served
+    .filter(({ operation }) => !operation.startsWith("GET "))
+    .map((one) => one.operation);
+
+describe("track-releases.sh", () => {
+  test("opens the issue and starts the build of upstream's newest release", async () => {
+    const { code, log } = await track();
+    expect(log).not.toContain("::error::");
+    expect(code).toBe(0);
+    expect(github.runs).toEqual([
+      expect.objectContaining({
+        title: "Build BuildKit v0.34.2",
+        inputs: { buildkit_ref: "v0.34.2" },
+        branch: "main",
+      }),
+    ]);
+    const [issue, ...others] = await issues();
+    expect(others).toEqual([]);
+    expect(issue).toMatchObject({ title: TITLE, state: "open" });
+    expect(issue?.labels.map(({ name }) => name).sort()).toEqual([
+      "build-in-progress",
+      "buildkit-release",
+    ]);
+    expect(issue?.body).toContain(`- [ ] release \`${TAG}\``);
+    expect(issue?.body).toContain("gh run list --workflow buildkit-weekly-build.yml");
+    expect(log).not.toContain(github.token);
+  });
+
+  test("does nothing the second time, while the build goes on", async () => {
+    await track();
+    const before = changes().length;
+    const { log } = await track();
+    expect(log).toContain("a build of v0.34.2 is under way");
+    expect(changes().length).toBe(before);
+  });
+
+  test("closes the issue once the release is there, and leaves it alone from then on", async () => {
+    await track();
+    await github.ask("POST", `${REPOSITORY}/releases`, { tag_name: TAG });
+    const { code } = await track();
+    expect(code).toBe(0);
+    const [issue] = await issues();
+    expect(issue?.state).toBe("closed");
+    expect(issue?.labels.map(({ name }) => name)).toEqual(["buildkit-release"]);
+    const comments = await github.ask("GET", `${REPOSITORY}/issues/${issue?.number}/comments`);
+    expect(comments).toMatchObject([{ body: expect.stringContaining(`releases/tag/${TAG}`) }]);
+    const before = changes().length;
+    await track();
+    expect(changes().length).toBe(before);
+  });
+
+  test("starts a build that failed again, three times at most", async () => {
+    const end = () => {
+      for (const run of github.runs)
+        Object.assign(run, { status: "completed", conclusion: "failure" });
+    };
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      await track();
+      expect(github.runs).toHaveLength(attempt);
+      end();
+    }
+    const { code, log } = await track();
+    expect(log).toContain("::error::3 builds of v0.34.2 have ended and there is no release");
+    expect(code).toBe(1);
+    expect(github.runs).toHaveLength(3);
+    expect(await issues()).toHaveLength(1);
+  });
+
+  test.each([
+    ["the labels", "POST /repos/{owner}/{repo}/labels"],
+    ["the issue", "POST /repos/{owner}/{repo}/issues"],
+    ["the build", "POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches"],
+  ])("goes on where it was interrupted: the answer about %s was lost", async (_, operation) => {
+    github.faults.add({ operation, fault: { kind: "lost-answer" } });
+    const { code, log } = await track();
+    expect(log).toContain("::error::POST ");
+    expect(code).toBe(1);
+    const again = await track();
+    expect(again.code).toBe(0);
+    expect(await issues()).toHaveLength(1);
+    expect(github.runs).toHaveLength(1);
+  });
+
+  test("tries again what only looks, when GitHub fails or limits it", async () => {
+    github.faults.add({
+      operation: "GET /repos/{owner}/{repo}/releases",
+      fault: { kind: "status", status: 500 },
+    });
+    github.faults.add({
+      operation: "GET /repos/{owner}/{repo}/issues",
+      fault: { kind: "lost-answer" },
+    });
+    expect((await track()).code).toBe(0);
+    expect(github.runs).toHaveLength(1);
+  }, 60_000);
+
+  test("closes what was opened twice", async () => {
+    await track();
+    await github.ask("POST", `${REPOSITORY}/issues`, {
+      title: TITLE,
+      labels: ["buildkit-release"],
+    });
+    await track();
+    expect((await issues()).map(({ state }) => state).sort()).toEqual(["closed", "open"]);
+  });
+
+  test("changes nothing in a dry run, and says what it would do", async () => {
+    const { code, log } = await track({ DRY_RUN: "true" });
+    expect(code).toBe(0);
+    expect(log).toContain(`would open the issue '${TITLE}'`);
+    expect(log).toContain("would start buildkit-weekly-build.yml for v0.34.2");
+    expect(changes()).toEqual([]);
+  });
+
+  test("says what is missing where there is no workflow that builds", async () => {
+    const { code, log } = await track({ BUILD_WORKFLOW: "other.yml" });
+    expect(log).toContain("::error::there is no workflow other.yml on the default branch");
+    expect(code).toBe(1);
+  });
+
+  test("says what GitHub says to a bad token", async () => {
+    const { code, log } = await track({ GH_TOKEN: "ghp_wrong" });
+    expect(log).toMatch(/::error::GET .*: status 401: Bad credentials/);
+    expect(log).not.toContain("ghp_wrong");
+    expect(code).toBe(1);
+  });
+});
+
+describe("bump-versions.sh", () => {
+  const STACK = `# yaml-language-server: $schema=./schema/stack.schema.json
+config:
+  buildhosts:releases:
+    buildkit: v0.33.0 # pinned
+    containerd: "2.4.2"
+  buildhosts:boards:
+    - name: a
+    buildkit: v0.1.0
+`;
+  const bump = (env: Record<string, string> = {}) =>
+    runScript("bump-versions.sh", {
+      ...runner(),
+      STACK_FILE: "Pulumi.home.yaml",
+      COMPONENTS: "buildkit containerd runc",
+      ...env,
+    });
+  const pulls = async () =>
+    (await github.ask("GET", `${REPOSITORY}/pulls?state=all`)) as unknown as {
+      title: string;
+      state: string;
+      number: number;
+    }[];
+  const stackOn = async (branch: string) => {
+    const file = (await github.ask(
+      "GET",
+      `${REPOSITORY}/contents/Pulumi.home.yaml?ref=${branch}`,
+    )) as { content: string };
+    return Buffer.from(file.content, "base64").toString("utf8");
+  };
+
+  beforeEach(() => write("Pulumi.home.yaml", STACK));
+
+  test("proposes what is newer, and changes that line alone", async () => {
+    const { code, log } = await bump();
+    expect(log).toContain("buildkit: proposed v0.34.2 instead of v0.33.0");
+    expect(log).toContain("containerd: 2.4.2 is the newest");
+    expect(log).toContain("runc: Pulumi.home.yaml pins no version");
+    expect(code).toBe(0);
+    expect((await pulls()).map(({ title }) => title)).toEqual(["Take buildkit v0.34.2"]);
+    expect(await stackOn("buildhosts/buildkit-v0.34.2")).toBe(
+      STACK.replace("v0.33.0 # pinned", "v0.34.2 # pinned"),
+    );
+    expect(await stackOn("main")).toBe(STACK);
+  });
+
+  test("proposes nothing twice, not even what was refused", async () => {
+    await bump();
+    const [pull] = await pulls();
+    await github.ask("PATCH", `${REPOSITORY}/pulls/${pull?.number}`, { state: "closed" });
+    const { log } = await bump();
+    expect(log).toContain("buildkit: v0.34.2 is proposed already");
+    expect(await pulls()).toHaveLength(1);
+  });
+
+  test.each([
+    "POST /repos/{owner}/{repo}/git/refs",
+    "PUT /repos/{owner}/{repo}/contents/{path}",
+    "POST /repos/{owner}/{repo}/pulls",
+  ])(
+    "goes on where it was interrupted: the answer of %s was lost",
+    async (operation) => {
+      github.faults.add({
+        operation,
+        fault: { kind: "lost-answer" },
+      });
+      expect((await bump()).code).toBe(1);
+      expect((await bump()).code).toBe(0);
+      expect(await pulls()).toHaveLength(1);
+      expect(await stackOn("buildhosts/buildkit-v0.34.2")).toContain("buildkit: v0.34.2");
+    },
+    60_000,
+  );
+
+  test("says which path is wrong", async () => {
+    const { code, log } = await bump({ STACK_FILE: "Pulumi.work.yaml" });
+    expect(log).toContain("::error::there is no Pulumi.work.yaml on main: correct the path");
+    expect(code).toBe(1);
+  });
+});
