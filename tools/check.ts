@@ -61,7 +61,7 @@ const checks: Check[] = [
 ];
 
 /** Labels of runners that GitHub has none of, or not yet. */
-const ownLabels = ["riscv64", "ubuntu-24.04-riscv"];
+const ownLabels = ["riscv64", "talos", "ubuntu-24.04-riscv"];
 
 /** What actionlint, with shellcheck on every step's script, and zizmor say of every workflow as it is written. */
 async function lintWorkflows(): Promise<{ ok: boolean; output: string }> {

@@ -1,12 +1,19 @@
 import { buildkitBuildWorkflow } from "../components/github/buildkitBuildWorkflow.ts";
 import { buildOnBuildersWorkflow } from "../components/github/buildOnBuildersWorkflow.ts";
+import { pulumiWorkflow } from "../components/github/pulumiWorkflow.ts";
 import { releaseTrackerWorkflow } from "../components/github/releaseTrackerWorkflow.ts";
+import {
+  ownBuildkitdWorkflow,
+  serviceContainerWorkflow,
+  windowsWorkflow,
+} from "../components/github/runnerWorkflows.ts";
 
 /**
  * Every workflow in every form that its arguments make of it, by file name: what the linters read, and the
  * snapshots show.
  */
 export function workflowVariants(): Record<string, string> {
+  const buildkitImage = `moby/buildkit:v0.34.2@sha256:${"0".repeat(64)}`;
   const image = "ghcr.io/example/buildkit-riscv64";
   return {
     "build-on-builders.yml": buildOnBuildersWorkflow(),
@@ -29,6 +36,33 @@ export function workflowVariants(): Record<string, string> {
       image,
       schedule: "30 4 * * 1",
       stack: { file: "Pulumi.home.yaml", components: ["containerd", "runc"] },
+    }),
+    "build-in-service-container.yml": serviceContainerWorkflow({ buildkitImage }),
+    "build-in-service-container-all.yml": serviceContainerWorkflow({
+      buildkitImage,
+      runsOn: ["self-hosted", "talos"],
+      config: "/etc/buildkit/buildkitd.toml",
+    }),
+    "build-with-own-buildkitd.yml": ownBuildkitdWorkflow({ buildkitImage }),
+    "build-with-own-buildkitd-all.yml": ownBuildkitdWorkflow({
+      buildkitImage,
+      runsOn: ["self-hosted", "linux"],
+      config: "/etc/buildkit/buildkitd.toml",
+    }),
+    "build-on-windows.yml": windowsWorkflow(),
+    "build-on-windows-all.yml": windowsWorkflow({
+      runsOn: ["windows-2022"],
+      containerd: "v1.7.15",
+      buildkit: "v0.13.1",
+      buildx: "v0.13.1",
+    }),
+    "builders.yml": pulumiWorkflow({ stack: "home" }),
+    "builders-all.yml": pulumiWorkflow({
+      stack: "lab",
+      driftSchedule: "0 1 * * 1",
+      branch: "trunk",
+      previewEnvironment: "read",
+      upEnvironment: "write",
     }),
   };
 }

@@ -37,7 +37,6 @@ export const actions: Readonly<Record<string, PinnedAction>> = {
     sha: "96fe6ef7f33517b61c61be40b68a1882f3264fb8",
     version: "v4.2.0",
   },
-  "pulumi/actions": { sha: "8e5e406f4007fca908480587cb9893c07090f58d", version: "v7.0.0" },
   "sigstore/cosign-installer": {
     sha: "6f9f17788090df1f26f669e9d70d6ae9567deba6",
     version: "v4.1.2",

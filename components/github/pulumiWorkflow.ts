@@ -1,0 +1,35 @@
+import { renderWorkflow } from "./workflow.ts";
+
+export interface PulumiWorkflowArgs {
+  /** The stack that lies in the repository, as `Pulumi.<stack>.yaml`. */
+  stack: string;
+  /** When it looks for drift, in UTC. Default: `15 5 * * *`, daily at 05:15. */
+  driftSchedule?: string;
+  /** The branch that is brought up. Default: `main`. */
+  branch?: string;
+  /** Environment with the secrets of previews. Default: `preview`. */
+  previewEnvironment?: string;
+  /** Environment with the secrets of `up`, which may ask somebody first. Default: `production`. */
+  upEnvironment?: string;
+}
+
+/**
+ * A workflow for the repository that a stack lies in: its preview as a comment on each pull request, a
+ * look for drift each day, and `up` on the main branch behind an environment.
+ */
+export function pulumiWorkflow({
+  stack,
+  driftSchedule = "15 5 * * *",
+  branch = "main",
+  previewEnvironment = "preview",
+  upEnvironment = "production",
+}: PulumiWorkflowArgs): string {
+  return renderWorkflow("pulumi.yml", (workflow) => {
+    workflow.setIn(["env", "STACK"], stack);
+    workflow.setIn(["on", "schedule", 0, "cron"], driftSchedule);
+    workflow.setIn(["on", "push", "branches", 0], branch);
+    for (const job of ["preview", "drift"])
+      workflow.setIn(["jobs", job, "environment"], previewEnvironment);
+    workflow.setIn(["jobs", "up", "environment"], upEnvironment);
+  });
+}
