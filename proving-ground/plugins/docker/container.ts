@@ -131,7 +131,10 @@ async function untilHealthy(
     const { State } = await made.inspect();
     if (State.Health === undefined)
       throw new Error("`wait` needs a healthcheck, and there is none");
-    if (State.Health.Status === "healthy") return;
+    if (State.Health.Status === "healthy") {
+      log.status("healthy");
+      return;
+    }
     if (Date.now() >= end) {
       const last = State.Health.Log?.at(-1)?.Output?.trim();
       const stopped = State.Running ? "" : `; it ended with exit code ${State.ExitCode}`;

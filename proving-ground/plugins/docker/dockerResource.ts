@@ -32,7 +32,9 @@ export interface DockerResource<Inputs> extends Planned {
 }
 
 const TIMEOUTS_KEY = "e2bfb730-ecaa-11e6-8f88-34363bc7c4c0";
-const TWENTY_MINUTES_NS = 20 * 60 * 1e9;
+/** How long making, changing or removing may take: the official plugin gives up then, too. */
+const LIMIT_MINUTES = 20;
+const LIMIT_NS = LIMIT_MINUTES * 60 * 1e9;
 
 /** A thing that a Docker daemon has. */
 export function dockerResource<Inputs>(
@@ -44,9 +46,9 @@ export function dockerResource<Inputs>(
     __meta: JSON.stringify({
       ...(meta.timeouts && {
         [TIMEOUTS_KEY]: {
-          create: TWENTY_MINUTES_NS,
-          delete: TWENTY_MINUTES_NS,
-          update: TWENTY_MINUTES_NS,
+          create: LIMIT_NS,
+          delete: LIMIT_NS,
+          update: LIMIT_NS,
         },
       }),
       ...(meta.schemaVersion && { schema_version: meta.schemaVersion }),
@@ -58,7 +60,7 @@ export function dockerResource<Inputs>(
     return daemon;
   };
   const found = async (daemon: Daemon, id: string, known: PropertyMap) => {
-    const state = await resource.read(id, known as Inputs, daemon);
+    const state = await bounded(resource.read(id, known as Inputs, daemon));
     return state && { ...ownOf(known), ...state, ...noted, id };
   };
 
@@ -71,7 +73,7 @@ export function dockerResource<Inputs>(
       const daemon = await reached();
       const planned = planOf(inputs, attributes);
       try {
-        const id = await resource.create(planned as Inputs, daemon, request);
+        const id = await bounded(resource.create(planned as Inputs, daemon, request));
         const state = await found(daemon, id, planned);
         if (state === undefined) throw new Error("is gone as soon as it was made");
         return { id, state };
@@ -86,7 +88,9 @@ export function dockerResource<Inputs>(
       if (request.preview) return planned;
       const daemon = await reached();
       try {
-        await resource.update?.(old.id, old.state as Inputs, planned as Inputs, daemon, request);
+        const state = old.state as Inputs;
+        const update = resource.update?.(old.id, state, planned as Inputs, daemon, request);
+        if (update !== undefined) await bounded(update);
       } catch (error) {
         throw new Error(reasonOf(error));
       }
@@ -96,7 +100,7 @@ export function dockerResource<Inputs>(
     async delete(old) {
       const daemon = await reached();
       try {
-        await resource.remove(old.id, old.state as Inputs, daemon);
+        await bounded(resource.remove(old.id, old.state as Inputs, daemon));
       } catch (error) {
         if (!isNotFound(error)) throw new Error(reasonOf(error));
       }
@@ -108,6 +112,22 @@ export function dockerResource<Inputs>(
       return now && { inputs: inputsFound(inputs, now, attributes), state: now };
     },
   };
+}
+
+/** What `work` gives, unless the daemon no longer answers. */
+async function bounded<T>(work: Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const limit = sleep(LIMIT_MINUTES * 60_000, undefined, { signal: over.signal, ref: false }).then(
+    () => {
+      throw new Error(`the docker host has not answered for ${LIMIT_MINUTES} minutes`);
+    },
+  );
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    limit.catch(() => {});
+    over.abort();
+  }
 }
 
 /** The state with all that the inputs say; of the rest stays what is an output or the daemon's choice. */

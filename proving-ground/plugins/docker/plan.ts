@@ -170,11 +170,32 @@ function changesOf(
   if (isNothing(state ?? null))
     return new Map([[name, isSet(state) && !isMany(state) ? "update" : "add"]]);
   if (!isSet(plan)) return new Map([[name, "delete"]]);
-  // Which element of a set became which cannot be told, unless there is one.
-  if (attribute.unordered && countOf(state) + countOf(plan) > 2) return new Map([[name, "update"]]);
   if (hasUnknowns(plan)) return new Map([[name, "update"]]);
+  if (attribute.unordered && countOf(state) + countOf(plan) > 2) {
+    return elementChanges(name, state as Value[], plan as Value[], attribute);
+  }
   const normal = (value: Value) => normalized(value, attribute) ?? null;
   return differences({ [name]: normal(state ?? null) }, { [name]: normal(plan) });
+}
+
+/** The elements that only one of two sets has. Which of them became which cannot be told. */
+function elementChanges(
+  name: string,
+  state: readonly Value[],
+  plan: readonly Value[],
+  attribute: Attribute,
+): Map<string, Difference> {
+  const found = new Map<string, Difference>();
+  const among = (elements: readonly Value[], one: Value) =>
+    elements.some((other) => same([one], [other], attribute));
+  for (const [index, element] of state.entries()) {
+    if (!among(plan, element)) found.set(`${name}[${index}]`, "delete");
+  }
+  for (const [index, element] of plan.entries()) {
+    const path = `${name}[${index}]`;
+    if (!among(state, element)) found.set(path, found.has(path) ? "update" : "add");
+  }
+  return found;
 }
 
 /** `plan` with what the daemon has chosen in each of its objects, from `state`. */
