@@ -191,7 +191,7 @@ describe("a container", () => {
       command: IDLE,
       ports: [{ internal: 1234, external: port, ip: "127.0.0.1", protocol: "tcp" }],
       // The image's own are not the program's.
-      envs: ["A=1", "B=2"],
+      envs: ["B=2", "A=1"],
       labels: [{ label: "owner", value: "me" }],
     });
     expect(await printed(made.id, "stat", "-c", "%a %s", "/etc/daemon/config.toml")).toBe(
@@ -219,6 +219,22 @@ describe("a container", () => {
     await container.delete(next, request());
     await volume.delete(cache, request());
     expect(await refreshed(volume, cache)).toBeUndefined();
+  });
+
+  test("keeps a set as it was asked for until a refresh finds what the daemon made of it", async () => {
+    const made = await make(
+      container,
+      busybox("set", { capabilities: { adds: ["NET_BIND_SERVICE"], drops: ["CAP_MKNOD"] } }),
+    );
+    expect(container.diff(made, made.inputs).changes.size).toBe(0);
+    const found = await refreshed(container, made);
+    expect(found?.state.capabilities).toEqual({
+      adds: ["CAP_NET_BIND_SERVICE"],
+      drops: ["CAP_MKNOD"],
+    });
+    expect([...(found?.diff.replaces ?? [])].map((path) => path.split(".")[0])).toEqual([
+      "capabilities",
+    ]);
   });
 
   test("that was stopped by hand is seen, and the next update starts it", async () => {

@@ -327,7 +327,7 @@ describe("a container, when it is looked at,", () => {
       memorySwap: 1024,
       cpus: "1.5",
       entrypoints: ["buildkitd"],
-      envs: ["A=1", "B=2"],
+      envs: ["B=2", "A=1"],
       ports: [{ internal: 1234, external: 1234, ip: "127.0.0.1", protocol: "tcp" }],
       networkDatas: [{ networkName: "bridge", ipAddress: "172.17.0.2" }],
       healthcheck: { interval: "10s", timeout: "0s", retries: 3 },

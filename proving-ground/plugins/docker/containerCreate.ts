@@ -86,8 +86,8 @@ function hostConfig(inputs: ContainerInputs): Docker.HostConfig {
     Dns: [...(inputs.dns ?? [])],
     DnsOptions: [...(inputs.dnsOpts ?? [])],
     DnsSearch: [...(inputs.dnsSearches ?? [])],
-    CapAdd: [...(capabilities?.adds ?? [])],
-    CapDrop: [...(capabilities?.drops ?? [])],
+    CapAdd: fullNames(capabilities?.adds),
+    CapDrop: fullNames(capabilities?.drops),
     SecurityOpt: securityOpts.filter((option) => option !== "systempaths=unconfined"),
     ...(unconfined && { MaskedPaths: [], ReadonlyPaths: [] }),
     ...resources(inputs),
@@ -114,6 +114,13 @@ export function updateOptions(inputs: ContainerInputs) {
     ...(inputs.memorySwap && { MemorySwap: swap(inputs.memorySwap) }),
     RestartPolicy: { Name: inputs.restart, MaximumRetryCount: inputs.maxRetryCount ?? 0 },
   };
+}
+
+/** Capabilities as docker's own client sends them; so a refresh finds them, whatever the program says. */
+function fullNames(capabilities: readonly string[] = []): string[] {
+  const names = capabilities.map((name) => name.toUpperCase());
+  if (names.includes("ALL")) return ["ALL"];
+  return names.map((name) => (name.startsWith("CAP_") ? name : `CAP_${name}`)).sort();
 }
 
 function resources(inputs: ContainerInputs) {

@@ -214,7 +214,11 @@ export const CONTAINER: Attributes = {
 
   privileged: fixed({ shape: BOOLEAN }),
   securityOpts: chosen(set(STRING)),
-  capabilities: fixed({ shape: object({ adds: set(STRING), drops: set(STRING) }) }),
+  // To the official plugin, this one object is a set.
+  capabilities: fixed({
+    shape: object({ adds: set(STRING), drops: set(STRING) }),
+    unordered: true,
+  }),
   devices: fixed(
     set(
       object({

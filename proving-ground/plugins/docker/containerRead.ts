@@ -43,7 +43,7 @@ export function stateOf(info: Docker.ContainerInspectInfo, known: ContainerInput
     restart: HostConfig.RestartPolicy?.Name || "no",
     maxRetryCount: HostConfig.RestartPolicy?.MaximumRetryCount ?? 0,
     privileged: HostConfig.Privileged ?? false,
-    securityOpts: [...(HostConfig.SecurityOpt ?? [])].sort(),
+    securityOpts: HostConfig.SecurityOpt ?? [],
     tmpfs: HostConfig.Tmpfs ?? {},
     ulimits: (HostConfig.Ulimits ?? []).map(({ Name, Soft, Hard }) => ({
       name: Name ?? "",
@@ -80,7 +80,7 @@ export function stateOf(info: Docker.ContainerInspectInfo, known: ContainerInput
     groupAdds: HostConfig.GroupAdd ?? [],
     sysctls: HostConfig.Sysctls ?? {},
     // What the image brings of these stands in the container's configuration too.
-    envs: [...(known.envs ?? [])].sort(),
+    envs: known.envs ?? [],
     labels: (known.labels ?? []).map(({ label, value }) => ({ label, value })),
     bridge: (NetworkSettings as { Bridge?: string }).Bridge ?? "",
     networkDatas: networkData(NetworkSettings.Networks),

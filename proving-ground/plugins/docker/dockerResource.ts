@@ -76,7 +76,7 @@ export function dockerResource<Inputs>(
         const id = await bounded(resource.create(planned as Inputs, daemon, request));
         const state = await found(daemon, id, planned);
         if (state === undefined) throw new Error("is gone as soon as it was made");
-        return { id, state };
+        return { id, state: { ...state, ...setsOf(planned, attributes) } };
       } catch (error) {
         if (!(error instanceof MadeButFailed)) throw new Error(reasonOf(error));
         throw new NotReady(error.message, error.id, { ...planned, ...noted, id: error.id });
@@ -136,6 +136,19 @@ function withoutOld(old: Existing, attributes: Planned["attributes"], planned: P
     ([name]) => !(name in attributes) || attributes[name]?.computed,
   );
   return { ...Object.fromEntries(kept), ...planned };
+}
+
+/**
+ * The sets that were asked for. What the daemon makes of one (`CAP_SYS_ADMIN` of `SYS_ADMIN`) the official
+ * plugin finds at the next refresh only.
+ */
+function setsOf(planned: PropertyMap, attributes: Planned["attributes"]): PropertyMap {
+  return Object.fromEntries(
+    Object.entries(planned).filter(
+      ([name, value]) =>
+        attributes[name]?.unordered && !(Array.isArray(value) && value.length === 0),
+    ),
+  );
 }
 
 /**
