@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type Docker from "dockerode";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { sshArguments } from "../../components/container/sshAgent.ts";
 import { daemonOf } from "../../proving-ground/plugins/docker/connection.ts";
 import { nanoseconds, uploadArchive } from "../../proving-ground/plugins/docker/containerCreate.ts";
 import type { ContainerInputs } from "../../proving-ground/plugins/docker/containerInputs.ts";
@@ -15,7 +16,6 @@ import { inputsFound } from "../../proving-ground/plugins/docker/plan.ts";
 import { docker } from "../../proving-ground/plugins/docker/plugin.ts";
 import { registryOf } from "../../proving-ground/plugins/docker/registryLogin.ts";
 import { repositoryAndTag } from "../../proving-ground/plugins/docker/remoteImage.ts";
-import { sshArguments } from "../../proving-ground/plugins/docker/sshAgent.ts";
 import type { Diff, Resource } from "../../proving-ground/plugins/provider/plugin.ts";
 import {
   type PropertyMap,
