@@ -1,7 +1,9 @@
 export { BuilderBoard, type BuilderBoardArgs } from "./builderBoard.ts";
+export { BuilderContainer, type BuilderContainerArgs } from "./builderContainer.ts";
 export { BuilderRepository, type BuilderRepositoryArgs } from "./builderRepository.ts";
 export { BuilderSecrets, type BuilderSecretsArgs } from "./builderSecrets.ts";
 export { CertificateAuthority, type CertificateAuthorityArgs } from "./certificateAuthority.ts";
 export { ClientCertificate, type ClientCertificateArgs } from "./clientCertificate.ts";
+export { HostEmulation, type HostEmulationArgs } from "./hostEmulation.ts";
 export { RepositoryWorkflows, type RepositoryWorkflowsArgs } from "./repositoryWorkflows.ts";
 export { ServerCertificate, type ServerCertificateArgs } from "./serverCertificate.ts";

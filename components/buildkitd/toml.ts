@@ -36,8 +36,8 @@ export interface BuildkitdTomlArgs {
   /** In buildkitd's form, for example `unix:///run/buildkit/buildkitd.sock`, `tcp://0.0.0.0:1234`, `fd://`. */
   addresses: string[];
   tls: BuildkitdTlsPaths;
-  /** Absolute path of the runc that either worker uses. */
-  runc: string;
+  /** Absolute path of the runc that either worker uses. Default: the one that buildkitd finds on its PATH. */
+  runc?: string;
   rootless: boolean;
   /** `127.0.0.1:6060`: metrics and pprof, without authentication. Default: none. */
   metricsAddress?: string;
@@ -133,7 +133,7 @@ function workerTables(args: BuildkitdTomlArgs): Record<BuildkitdWorker, object> 
 const runcRuntime = "io.containerd.runc.v2";
 
 /** The runtime by name, because buildkitd drops `options` where `name` is missing. */
-function containerdRuntime(worker: WorkerSettings | undefined, runc: string): object {
+function containerdRuntime(worker: WorkerSettings | undefined, runc: string | undefined): object {
   const runtime: ContainerdRuntimeSettings = { name: runcRuntime, ...worker?.runtime };
   return runtime.name === runcRuntime
     ? { ...runtime, options: { ...runtime.options, BinaryName: runc } }

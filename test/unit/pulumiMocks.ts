@@ -55,6 +55,8 @@ function generated(type: string, name: string): Record<string, unknown> {
         validityStartTime: "2026-01-01T00:00:00Z",
         validityEndTime: "2026-04-01T00:00:00Z",
       };
+    case "docker:index/remoteImage:RemoteImage":
+      return { imageId: `sha256 of ${name}` };
     default:
       return {};
   }
@@ -66,9 +68,19 @@ export async function underMocks<T>(
 ): Promise<{ mocks: RecordingMocks; result: T }> {
   const mocks = new RecordingMocks();
   await pulumi.runtime.setMocks(mocks, "buildhosts", "test", false);
+  acceptHooks();
   const result = program();
   await pulumi.runtime.disconnect();
   return { mocks, result };
+}
+
+/** Hooks can be registered; the SDK's mocks do not know them, and nothing calls them here. */
+function acceptHooks(): void {
+  const accept = (_: unknown, done: (error: null, response: object) => void) => done(null, {});
+  Object.assign(pulumi.runtime.getMonitor() ?? {}, {
+    registerResourceHook: accept,
+    registerErrorHook: accept,
+  });
 }
 
 /** The value of an output, and whether it is secret. */

@@ -1,0 +1,251 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import type { BoardServerCertificateArgs, PackagedSettings } from "./builderBoard.ts";
+import {
+  type DockerConnectionArgs,
+  dockerConnection,
+  dockerProvider,
+} from "./container/connection.ts";
+import { CONFIG_FILE, containerFiles, containerLayout, INNER_PORT } from "./container/files.ts";
+import { BUILDER_LABEL, STOP_SECONDS } from "./container/handOver.ts";
+import { containerHooks } from "./container/hooks.ts";
+import { hostInUrl } from "./socketAddress.ts";
+
+/** The network of `RUN` steps: a bridge inside of the container, or the container's own. */
+export const ContainerNetwork = { bridge: "bridge", host: "host" } as const;
+export type ContainerNetwork = (typeof ContainerNetwork)[keyof typeof ContainerNetwork];
+
+/** When Docker starts a container again. */
+export const ContainerRestart = {
+  always: "always",
+  no: "no",
+  onFailure: "on-failure",
+  unlessStopped: "unless-stopped",
+} as const;
+export type ContainerRestart = (typeof ContainerRestart)[keyof typeof ContainerRestart];
+
+/** Where the host publishes the daemon's port. */
+export interface ContainerPublishArgs {
+  /** Default: `0.0.0.0`. */
+  address?: string;
+  /** Default: 1234. */
+  port?: number;
+}
+
+export interface BuilderContainerArgs {
+  connection: DockerConnectionArgs;
+  /** `moby/buildkit:v0.34.2@sha256:…`, or any image whose entrypoint takes buildkitd's arguments. */
+  image: string;
+  /** `linux/riscv64`, `linux/arm64` or `linux/amd64`: what the host is. */
+  platform: string;
+  /** What the builder offers. Default: `platform`, and what is in `emulated`. */
+  platforms?: string[];
+  /** Platforms that the host emulates; the container is healthy only if buildkitd sees them. Default: none. */
+  emulated?: pulumi.Input<string[]>;
+  /** The CA's certificate, PEM: whose clients are let in. */
+  caCertPem: pulumi.Input<string>;
+  certificate: BoardServerCertificateArgs;
+  /** The name or address in the server certificate that clients verify. */
+  serverName: string;
+  /** As clients reach it. Default: `tcp://<serverName>:<publish.port>`. */
+  endpoint?: string;
+  /** The container's name on its host, for `docker-container://`. Default: the resource's name. */
+  containerName?: string;
+  publish?: ContainerPublishArgs;
+  /**
+   * The image runs the daemon as a user without root (`moby/buildkit:…-rootless`); the container has the
+   * security options for that. Default: false, the container is privileged.
+   */
+  rootless?: boolean;
+  /** Default: `host`, the container's own. */
+  network?: ContainerNetwork;
+  /** Name of the volume that keeps the build cache. Default: `<containerName>-cache`. */
+  cacheVolume?: string;
+  /** Pulumi refuses to delete the volume. Default: false. */
+  protectCache?: boolean;
+  /** Whether deletion takes the build cache along. Default: false. */
+  removeCacheOnDelete?: boolean;
+  /** Default: `unless-stopped`. */
+  restart?: ContainerRestart;
+  /** Default: no limit. */
+  memoryMb?: number;
+  /** As many processors' time, such as 1.5. Default: no limit. */
+  cpus?: number;
+  /** Default: none but `buildhosts.builder`. */
+  labels?: Record<string, string>;
+  /** Networks of the host, by name, that the container is in. Default: Docker's bridge. */
+  networks?: string[];
+  /**
+   * Of buildkitd: OTEL_*; HTTP_PROXY, HTTPS_PROXY and NO_PROXY, which build steps get, too. Default: none.
+   */
+  environment?: Record<string, string>;
+  /** buildkitd.toml under upstream's names, but for `root`. Default: upstream's defaults. */
+  buildkitd?: PackagedSettings;
+  /** How long a new container may take until it is healthy, in seconds. Default: 120. */
+  startSeconds?: number;
+}
+
+/**
+ * A Docker host has a container that is a BuildKit builder, and whoever has a client certificate of the
+ * CA builds there over mutual TLS; on the host itself, `docker-container://<containerName>` leads there.
+ *
+ * On the host are the container, its image and the volume with the build cache. What changes the
+ * container replaces it: the old one is put aside and stopped, which ends the builds that run there; the
+ * new one must become healthy, or the old one is put back and the update fails. The cache stays. Delete
+ * takes the container away, and the volume if `removeCacheOnDelete`; the image stays.
+ *
+ * ```ts
+ * new BuilderContainer("docker-1", {
+ *   connection: { url: "ssh://root@docker-1.example.com", hostKey: "ssh-ed25519 AAAA…" },
+ *   image: "moby/buildkit:v0.34.2",
+ *   platform: "linux/amd64",
+ *   caCertPem: ca.certPem,
+ *   certificate: server,
+ *   serverName: "docker-1.example.com",
+ * });
+ * ```
+ */
+export class BuilderContainer extends pulumi.ComponentResource {
+  readonly endpoint: pulumi.Output<string>;
+  readonly platforms: pulumi.Output<string[]>;
+
+  constructor(
+    name: string,
+    args: BuilderContainerArgs,
+    opts: pulumi.ComponentResourceOptions = {},
+  ) {
+    super("buildhosts:index:BuilderContainer", name, {}, opts);
+    const connection = dockerConnection(name, args.connection);
+    const provider =
+      this.getProvider("docker:index/container:Container") ??
+      dockerProvider(`${name}-docker`, connection, { parent: this });
+    const options = { parent: this, provider };
+
+    const rootless = args.rootless ?? false;
+    const layout = containerLayout(rootless);
+    const containerName = args.containerName ?? name;
+    const emulated = pulumi.output(args.emulated ?? []);
+    const publish = {
+      address: args.publish?.address ?? "0.0.0.0",
+      port: args.publish?.port ?? INNER_PORT,
+    };
+    const endpoint = args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${publish.port}`;
+    const environment = args.environment ?? {};
+    const startSeconds = args.startSeconds ?? 120;
+
+    // Kept when it is not used any more: another builder of the host may be of the same image.
+    const image = new docker.RemoteImage(
+      `${name}-image`,
+      { name: args.image, keepLocally: true },
+      options,
+    );
+    const cache = new docker.Volume(
+      `${name}-cache`,
+      { name: args.cacheVolume ?? `${containerName}-cache` },
+      {
+        ...options,
+        protect: args.protectCache ?? false,
+        retainOnDelete: !(args.removeCacheOnDelete ?? false),
+      },
+    );
+
+    const secretFile = (file: string, content: pulumi.Input<string>) => ({
+      file,
+      content: pulumi.secret(content),
+      permissions: layout.secretMode,
+    });
+    const files = containerFiles({
+      network: args.network ?? "host",
+      rootless,
+      proxies: hasProxies(name, environment),
+      settings: args.buildkitd ?? {},
+    });
+    const container = new docker.Container(
+      `${name}-container`,
+      {
+        name: containerName,
+        // The very image, so that a tag that moves in the registry changes nothing here.
+        image: image.imageId,
+        command: ["--config", CONFIG_FILE],
+        ...(rootless ? { securityOpts: ROOTLESS_SECURITY } : { privileged: true }),
+        uploads: [
+          ...files,
+          secretFile("/etc/buildkit/ca.pem", args.caCertPem),
+          secretFile("/etc/buildkit/cert.pem", args.certificate.certPem),
+          secretFile("/etc/buildkit/key.pem", args.certificate.privateKeyPem),
+        ],
+        volumes: [{ volumeName: cache.name, containerPath: layout.root }],
+        ports: [{ internal: INNER_PORT, external: publish.port, ip: publish.address }],
+        envs: Object.entries(environment)
+          .map(([key, value]) => `${key}=${value}`)
+          .sort(),
+        labels: Object.entries({ ...args.labels, [BUILDER_LABEL]: name })
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([label, value]) => ({ label, value })),
+        networksAdvanced: args.networks?.map((network) => ({ name: network })),
+        restart: args.restart ?? "unless-stopped",
+        memory: args.memoryMb,
+        // Docker's own default, named because it must grow together with the memory.
+        memorySwap: args.memoryMb && args.memoryMb * 2,
+        cpus: args.cpus?.toString(),
+        destroyGraceSeconds: STOP_SECONDS,
+        healthcheck: {
+          tests: emulated.apply((all) => healthCheck(layout.socket, all)),
+          interval: "10s",
+          timeout: "10s",
+          startPeriod: "30s",
+          retries: 3,
+        },
+        wait: true,
+        waitTimeout: startSeconds,
+      },
+      {
+        ...options,
+        // The provider would delete first; the hooks make room instead, so that the old one can come back.
+        deleteBeforeReplace: false,
+        // The provider ignores what is changed in it (kreuzwerker/terraform-provider-docker#988).
+        replaceOnChanges: ["healthcheck"],
+        // The provider reads them back without `systempaths`, and would replace the container each time.
+        ignoreChanges: rootless ? ["securityOpts"] : [],
+        hooks: containerHooks(name, {
+          connection,
+          place: { container: containerName, builder: name },
+          startSeconds,
+        }),
+      },
+    );
+
+    // Known while previewing, but true only once the container is healthy.
+    this.endpoint = container.id.apply(() => endpoint);
+    this.platforms = pulumi
+      .all([emulated, container.id])
+      .apply(([all]) => args.platforms ?? [...new Set([args.platform, ...all])]);
+    this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
+  }
+}
+
+/** https://github.com/moby/buildkit/blob/master/docs/rootless.md#docker */
+const ROOTLESS_SECURITY = ["apparmor=unconfined", "seccomp=unconfined", "systempaths=unconfined"];
+
+/** buildkitd answers on its local socket, and offers each of the emulated platforms. */
+function healthCheck(socket: string, emulated: string[]): string[] {
+  const buildctl = ["buildctl", "--addr", `unix://${socket}`, "debug", "workers"];
+  if (emulated.length === 0) return ["CMD", ...buildctl];
+  const each = emulated.map((platform) => `echo "$w" | grep -q '${platform}'`);
+  return ["CMD-SHELL", [`w=$(${buildctl.join(" ")})`, ...each].join(" && ")];
+}
+
+const PROXY_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+
+/** Whether build steps get proxies. The script that hands them on knows no quoting. */
+function hasProxies(name: string, environment: Record<string, string>): boolean {
+  const set = PROXY_VARIABLES.filter((variable) => environment[variable]);
+  for (const variable of set) {
+    if (/["\\\s]/.test(environment[variable] ?? "")) {
+      throw new Error(
+        `${name}: environment.${variable} has a quote, a backslash or a blank; write it without`,
+      );
+    }
+  }
+  return set.length > 0;
+}

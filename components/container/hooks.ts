@@ -1,0 +1,139 @@
+import * as pulumi from "@pulumi/pulumi";
+import { withDocker } from "./client.ts";
+import type { DockerConnection } from "./connection.ts";
+import {
+  exists,
+  isHealthyWithin,
+  isRunning,
+  makeRoom,
+  type Place,
+  type PutBack,
+  putBack,
+  takeAway,
+  takePreviousAway,
+} from "./handOver.ts";
+
+export interface ContainerHooksInputs {
+  connection: DockerConnection;
+  place: Place;
+  /** How long a container may take until it is healthy. */
+  startSeconds: number;
+}
+
+/**
+ * What the program does around the provider's work on a builder's container, so that a failed
+ * replacement leaves the old one at work, and the state saying so.
+ *
+ * A replacement creates first and deletes last. Before, the old container is renamed and stopped; when
+ * the new one is healthy, it is deleted. When it is not, the old one is put back. The engine would still
+ * record the new one as made but faulty, and delete the old one at the next update: so the create is
+ * repeated, which fails as a whole, because the name is taken. Then nothing is recorded.
+ */
+export function containerHooks(
+  name: string,
+  { connection, place, startSeconds }: ContainerHooksInputs,
+): pulumi.ResourceHookBinding {
+  let failure: { line: string; isFirst: boolean } | undefined;
+
+  const beforeCreate = new pulumi.ResourceHook(
+    `${name}-make-room`,
+    async () => {
+      if (!pulumi.runtime.isDryRun()) {
+        await withDocker(connection, (docker) => makeRoom(docker, place));
+      } else if (await runs(connection, place)) {
+        void pulumi.log.warn(
+          `${place.builder}: the update replaces the container '${place.container}', and ends the builds that run there then.`,
+        );
+      }
+    },
+    { onDryRun: true },
+  );
+  const afterCreate = new pulumi.ResourceHook(`${name}-clear-up`, () =>
+    withDocker(connection, (docker) => takePreviousAway(docker, place)),
+  );
+  const afterUpdate = new pulumi.ResourceHook(`${name}-check`, () =>
+    withDocker(connection, async (docker) => {
+      if (await isHealthyWithin(docker, place, startSeconds)) return;
+      throw new Error(
+        `${place.builder}: the container '${place.container}' is not healthy; look at its log (docker logs ${place.container}), and let Pulumi look at the host: up --refresh`,
+      );
+    }),
+  );
+  const onError = new pulumi.ErrorHook(`${name}-put-back`, ({ failedOperation, errors }) =>
+    withDocker(connection, async (docker) => {
+      if (failedOperation !== "create") return false;
+      if (failure) {
+        // The repeated create has failed, as it should; of a first container nothing stays.
+        if (failure.isFirst) await takeAway(docker, place);
+        throw new Error(failure.line);
+      }
+      const wasMade = await exists(docker, place);
+      const outcome = await putBack(docker, place, startSeconds);
+      failure = {
+        line: failureLine(place, errors[0] ?? "", outcome, startSeconds),
+        isFirst: outcome.previous === "none",
+      };
+      if (!wasMade) throw new Error(failure.line);
+      return true;
+    }),
+  );
+  return {
+    beforeCreate: [beforeCreate],
+    afterCreate: [afterCreate],
+    afterUpdate: [afterUpdate],
+    onError: [onError],
+  };
+}
+
+/** Whether the container runs; unknown where the host does not answer, and a preview is made without it. */
+async function runs(connection: DockerConnection, place: Place): Promise<boolean> {
+  try {
+    return await withDocker(connection, (docker) => isRunning(docker, place));
+  } catch {
+    return false;
+  }
+}
+
+/** The end of the failed container's log, and in the last line what is wrong and what runs now. */
+export function failureLine(
+  { builder, container }: Place,
+  error: string,
+  { log, state, previous }: PutBack,
+  startSeconds: number,
+): string {
+  const now = {
+    healthy: "what ran before runs again and is healthy",
+    unhealthy: `what ran before was put back and is not healthy either: docker logs ${container}`,
+    none: "nothing ran before, so it was taken away again",
+  };
+  const what = knownReason(error) ?? `was not healthy after ${startSeconds} s (${state})`;
+  const line = `${builder}: the new container ${what}; ${now[previous]}`;
+  return [...log.map((text) => `  ${text}`), line].join("\n");
+}
+
+const REASONS: { pattern: RegExp; what: string }[] = [
+  {
+    pattern: /port is already allocated|address already in use/i,
+    what: "could not be started: the port is taken on the host; stop what has it, or choose another publish.port",
+  },
+  {
+    pattern: /cannot assign requested address/i,
+    what: "could not be started: the host does not have the address; correct publish.address",
+  },
+  {
+    pattern: /operation not permitted|permission denied|privileged/i,
+    what: "could not be started: the host's daemon may not run privileged containers; give it that right, or set rootless with a rootless image",
+  },
+  {
+    pattern: /network .* not found/i,
+    what: "could not be started: the host has no network of that name; make it there, or correct networks",
+  },
+  {
+    pattern: /exec format error/i,
+    what: "could not be started: its image is of another platform than the host",
+  },
+];
+
+function knownReason(error: string): string | undefined {
+  return REASONS.find(({ pattern }) => pattern.test(error))?.what;
+}

@@ -1,0 +1,83 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import {
+  type DockerConnectionArgs,
+  dockerConnection,
+  dockerProvider,
+} from "./container/connection.ts";
+
+export interface HostEmulationArgs {
+  connection: DockerConnectionArgs;
+  /** `linux/riscv64` and the like: what the host shall emulate. */
+  platforms: string[];
+  /** `tonistiigi/binfmt:…@sha256:…`, or any image that takes its arguments. */
+  image: string;
+  /** The container's name on its host. Default: the resource's name. */
+  containerName?: string;
+}
+
+/**
+ * The kernel of a Docker host runs programs of other platforms, in all of its containers, until the host
+ * reboots.
+ *
+ * A privileged container registers the emulators with binfmt_misc and ends; it stays, stopped, and
+ * `docker start` runs it again. Delete takes it away, but not the emulators.
+ *
+ * ```ts
+ * new HostEmulation("docker-1-emulation", {
+ *   connection: { url: "unix:///var/run/docker.sock" },
+ *   platforms: ["linux/riscv64"],
+ *   image: "tonistiigi/binfmt:qemu-v10.2.3",
+ * });
+ * ```
+ */
+export class HostEmulation extends pulumi.ComponentResource {
+  /** The platforms, once they are emulated. */
+  readonly platforms: pulumi.Output<string[]>;
+
+  constructor(name: string, args: HostEmulationArgs, opts: pulumi.ComponentResourceOptions = {}) {
+    super("buildhosts:index:HostEmulation", name, {}, opts);
+    const provider =
+      this.getProvider("docker:index/container:Container") ??
+      dockerProvider(`${name}-docker`, dockerConnection(name, args.connection), { parent: this });
+    const options = { parent: this, provider };
+
+    const image = new docker.RemoteImage(
+      `${name}-image`,
+      { name: args.image, keepLocally: true },
+      options,
+    );
+    const architectures = args.platforms.map((platform) => platform.replace(/^linux\//, ""));
+    const container = new docker.Container(
+      `${name}-container`,
+      {
+        name: args.containerName ?? name,
+        image: image.imageId,
+        command: ["--install", architectures.map(binfmtName).join(",")],
+        privileged: true,
+        // It ends by itself: the provider waits for that, and takes it for no fault.
+        attach: true,
+        logs: true,
+        mustRun: false,
+        restart: "no",
+      },
+      options,
+    );
+    this.platforms = pulumi
+      .all([container.exitCode, container.containerLogs])
+      .apply(([exitCode, log]) => {
+        if (exitCode) {
+          throw new pulumi.RunError(
+            `${name}: the host does not emulate ${args.platforms.join(", ")}: its container ended with status ${exitCode}: ${(log ?? "").trim().split("\n").at(-1)}; to try again, remove it (docker rm ${args.containerName ?? name}) and run up --refresh`,
+          );
+        }
+        return args.platforms;
+      });
+    this.registerOutputs({ platforms: this.platforms });
+  }
+}
+
+/** What tonistiigi/binfmt calls an architecture. */
+function binfmtName(architecture: string): string {
+  return architecture === "arm/v7" ? "arm" : architecture;
+}

@@ -1,0 +1,435 @@
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "smol-toml";
+import { afterAll, describe, expect, test } from "vitest";
+import { containerFiles } from "../../components/container/files.ts";
+import { plainText } from "../../components/container/handOver.ts";
+import { failureLine } from "../../components/container/hooks.ts";
+import {
+  BuilderContainer,
+  type BuilderContainerArgs,
+  HostEmulation,
+} from "../../components/index.ts";
+import { type Registered, settled, underMocks } from "./pulumiMocks.ts";
+
+/** The SDK's mark of a secret among serialised inputs. */
+const SECRET = "1b47061264138c4ac30d75fd1eb44270";
+
+const folder = mkdtempSync(join(tmpdir(), "buildhosts-container-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const certificate = {
+  certPem: "CERT",
+  privateKeyPem: "SERVER KEY",
+  validityStartTime: "2026-01-01T00:00:00Z",
+  validityEndTime: "2026-04-01T00:00:00Z",
+};
+
+const args: BuilderContainerArgs = {
+  connection: { url: "unix:///var/run/docker.sock" },
+  image: "moby/buildkit:v0.34.2",
+  platform: "linux/amd64",
+  caCertPem: "CA",
+  certificate,
+  serverName: "docker-1.example.com",
+};
+
+const make = (more: Partial<BuilderContainerArgs> = {}) =>
+  underMocks(() => new BuilderContainer("docker-1", { ...args, ...more }));
+
+/** The inputs of the container, when the component has these arguments. */
+async function containerOf(more: Partial<BuilderContainerArgs> = {}) {
+  return (await make(more)).mocks.inputs("docker-1-container");
+}
+
+describe("BuilderContainer", () => {
+  test("is an image, a volume and a container by a provider of its own", async () => {
+    const { mocks, result } = await make();
+    expect(mocks.names()).toEqual([
+      "buildhosts:index:BuilderContainer docker-1",
+      "docker:index/container:Container docker-1-container",
+      "docker:index/remoteImage:RemoteImage docker-1-image",
+      "docker:index/volume:Volume docker-1-cache",
+      "pulumi:providers:docker docker-1-docker",
+    ]);
+    expect(mocks.inputs("docker-1-image")).toEqual({
+      name: "moby/buildkit:v0.34.2",
+      keepLocally: true,
+    });
+    expect(mocks.inputs("docker-1-cache")).toEqual({ name: "docker-1-cache" });
+    expect((await settled(result.endpoint)).value).toBe("tcp://docker-1.example.com:1234");
+    expect((await settled(result.platforms)).value).toEqual(["linux/amd64"]);
+  });
+
+  test("runs the very image that was pulled, with the whole of its configuration", async () => {
+    const { uploads: _, ...inputs } = await containerOf();
+    expect(inputs).toEqual({
+      name: "docker-1",
+      image: "sha256 of docker-1-image",
+      command: ["--config", "/etc/buildkit/buildkitd.toml"],
+      privileged: true,
+      volumes: [{ volumeName: "docker-1-cache", containerPath: "/var/lib/buildkit" }],
+      ports: [{ internal: 1234, external: 1234, ip: "0.0.0.0" }],
+      envs: [],
+      labels: [{ label: "buildhosts.builder", value: "docker-1" }],
+      restart: "unless-stopped",
+      destroyGraceSeconds: 30,
+      healthcheck: {
+        tests: [
+          "CMD",
+          "buildctl",
+          "--addr",
+          "unix:///run/buildkit/buildkitd.sock",
+          "debug",
+          "workers",
+        ],
+        interval: "10s",
+        timeout: "10s",
+        startPeriod: "30s",
+        retries: 3,
+      },
+      wait: true,
+      waitTimeout: 120,
+    });
+  });
+
+  test("hands its arguments on", async () => {
+    expect(
+      await containerOf({
+        containerName: "buildkitd",
+        publish: { address: "192.0.2.1", port: 8443 },
+        restart: "always",
+        memoryMb: 2048,
+        cpus: 1.5,
+        labels: { team: "lab" },
+        networks: ["builders"],
+        environment: { OTEL_SERVICE_NAME: "builder", OTEL_EXPORTER_OTLP_ENDPOINT: "http://o:4317" },
+        startSeconds: 300,
+      }),
+    ).toMatchObject({
+      name: "buildkitd",
+      ports: [{ internal: 1234, external: 8443, ip: "192.0.2.1" }],
+      restart: "always",
+      memory: 2048,
+      memorySwap: 4096,
+      cpus: "1.5",
+      labels: [
+        { label: "buildhosts.builder", value: "docker-1" },
+        { label: "team", value: "lab" },
+      ],
+      networksAdvanced: [{ name: "builders" }],
+      envs: ["OTEL_EXPORTER_OTLP_ENDPOINT=http://o:4317", "OTEL_SERVICE_NAME=builder"],
+      waitTimeout: 300,
+    });
+  });
+
+  test("without root has exactly the security options that it needs, and its image's places", async () => {
+    const inputs = await containerOf({ rootless: true });
+    expect(inputs.privileged).toBeUndefined();
+    expect(inputs.securityOpts).toEqual([
+      "apparmor=unconfined",
+      "seccomp=unconfined",
+      "systempaths=unconfined",
+    ]);
+    expect(inputs.volumes).toEqual([
+      { volumeName: "docker-1-cache", containerPath: "/home/user/.local/share/buildkit" },
+    ]);
+    expect(JSON.stringify(inputs.healthcheck)).toContain(
+      "unix:///run/user/1000/buildkit/buildkitd.sock",
+    );
+  });
+
+  test("is healthy only if buildkitd offers what the host emulates", async () => {
+    const { mocks, result } = await make({ emulated: ["linux/riscv64", "linux/arm64"] });
+    expect(mocks.inputs("docker-1-container").healthcheck).toMatchObject({
+      tests: [
+        "CMD-SHELL",
+        "w=$(buildctl --addr unix:///run/buildkit/buildkitd.sock debug workers) && echo \"$w\" | grep -q 'linux/riscv64' && echo \"$w\" | grep -q 'linux/arm64'",
+      ],
+    });
+    expect((await settled(result.platforms)).value).toEqual([
+      "linux/amd64",
+      "linux/riscv64",
+      "linux/arm64",
+    ]);
+  });
+
+  test("keys and certificates are secret uploads, and in nothing else", async () => {
+    const { uploads, ...rest } = await containerOf();
+    // The SDK's mocks know no secret inside of a list: one makes all of it secret.
+    const secret = uploads as Record<string, unknown>;
+    const files = secret.value as { file: string; content: string; permissions: string }[];
+    expect(Object.values(secret)).toContain(SECRET);
+    expect(files.map(({ file, permissions }) => `${file} ${permissions}`)).toEqual([
+      "/etc/buildkit/buildkitd.toml 0600",
+      "/etc/buildkit/ca.pem 0600",
+      "/etc/buildkit/cert.pem 0600",
+      "/etc/buildkit/key.pem 0600",
+    ]);
+    expect(files.slice(1).map(({ content }) => content)).toEqual(["CA", "CERT", "SERVER KEY"]);
+    expect(JSON.stringify(rest)).not.toMatch(/KEY|CERT/);
+  });
+
+  test("a new version changes the image and the container, and nothing else", async () => {
+    const before = await make();
+    const after = await make({ image: "moby/buildkit:v0.34.1" });
+    // Of the container the mocks see nothing: its image is what the pull brings.
+    expect(changed(before.mocks.registered, after.mocks.registered)).toEqual(["docker-1-image"]);
+  });
+
+  test.each<[string, Partial<BuilderContainerArgs>]>([
+    ["a changed setting", { buildkitd: { log: { level: "debug" } } }],
+    ["a renewed certificate", { certificate: { ...certificate, certPem: "NEW" } }],
+    ["another port", { publish: { port: 1235 } }],
+    ["another limit", { memoryMb: 512 }],
+  ])("%s changes the container and nothing else", async (_, more) => {
+    const before = await make();
+    const after = await make(more);
+    expect(changed(before.mocks.registered, after.mocks.registered)).toEqual([
+      "docker-1-container",
+    ]);
+  });
+
+  test.each<[string, BuilderContainerArgs["connection"], string]>([
+    [
+      "ssh:// without a host key",
+      { url: "ssh://root@docker-1" },
+      "docker-1: ssh://root@docker-1 needs hostKey, the host's public key; the host has it in /etc/ssh/ssh_host_ed25519_key.pub",
+    ],
+    [
+      "tcp:// without TLS",
+      { url: "tcp://docker-1:2375" },
+      "docker-1: tcp://docker-1:2375 needs tls with caCertPem, certPem and privateKeyPem; without, anybody could be the daemon, or become root there",
+    ],
+    [
+      "anything else",
+      { url: "docker-1" },
+      "docker-1: url is 'docker-1'; expected unix://<path>, ssh://<user>@<host> or tcp://<host>:<port>",
+    ],
+  ])("%s is refused", async (_, connection, message) => {
+    await expect(make({ connection })).rejects.toThrow(message);
+  });
+
+  test("proxies that the script of build steps could not hand on are refused", async () => {
+    await expect(make({ environment: { HTTP_PROXY: 'http://a"b' } })).rejects.toThrow(
+      "docker-1: environment.HTTP_PROXY has a quote, a backslash or a blank; write it without",
+    );
+  });
+});
+
+describe("the connection", () => {
+  test("by SSH is checked strictly, and the state has no key and no path of this machine", async () => {
+    const sshFolder = join(folder, "ssh");
+    const { mocks } = await make({
+      connection: {
+        url: "ssh://builder@[2001:db8::1]:2222",
+        hostKey: "ssh-ed25519 AAAA",
+        privateKey: "PRIVATE KEY",
+        sshFolder,
+      },
+    });
+    const provider = mocks.registered.find(({ type }) => type === "pulumi:providers:docker");
+    expect(provider?.inputs).toEqual({
+      host: "ssh://builder@[2001:db8::1]:2222",
+      sshOpts: JSON.stringify(["-F", `${sshFolder}/ssh_config`]),
+    });
+    const text = (file: string) => readFileSync(join(sshFolder, file), "utf8");
+    expect(text("known_hosts")).toBe("[2001:db8::1]:2222 ssh-ed25519 AAAA\n");
+    expect(text("id")).toBe("PRIVATE KEY\n");
+    expect(text("ssh_config").split("\n")).toEqual([
+      "# Written by buildhosts at each run.",
+      `UserKnownHostsFile "${sshFolder}/known_hosts"`,
+      "GlobalKnownHostsFile /dev/null",
+      "StrictHostKeyChecking yes",
+      "HostKeyAlgorithms ssh-ed25519",
+      "BatchMode yes",
+      "ConnectTimeout 20",
+      "ServerAliveInterval 15",
+      "ServerAliveCountMax 4",
+      `IdentityFile "${sshFolder}/id"`,
+      "IdentitiesOnly yes",
+      "IdentityAgent none",
+      "",
+    ]);
+    for (const file of ["known_hosts", "id", "ssh_config"]) {
+      expect(statSync(join(sshFolder, file)).mode & 0o777).toBe(0o600);
+    }
+  });
+
+  test("over TLS keeps the key a secret", async () => {
+    const { mocks } = await make({
+      connection: {
+        url: "tcp://docker-1:2376",
+        tls: { caCertPem: "CA", certPem: "CERT", privateKeyPem: "TLS KEY" },
+      },
+    });
+    const provider = mocks.registered.find(({ type }) => type === "pulumi:providers:docker");
+    expect(provider?.inputs).toMatchObject({
+      host: "tcp://docker-1:2376",
+      caMaterial: "CA",
+      certMaterial: "CERT",
+    });
+    expect(JSON.stringify(provider?.inputs.keyMaterial)).toContain(SECRET);
+  });
+});
+
+describe("the files in a container", () => {
+  const base = { network: "host", rootless: false, proxies: false, settings: {} } as const;
+
+  test("make buildkitd listen with mutual TLS and on its socket", () => {
+    const [toml, ...others] = containerFiles(base);
+    expect(others).toEqual([]);
+    expect(parse(toml?.content ?? "")).toEqual({
+      root: "/var/lib/buildkit",
+      grpc: {
+        address: ["tcp://0.0.0.0:1234", "unix:///run/buildkit/buildkitd.sock"],
+        tls: {
+          ca: "/etc/buildkit/ca.pem",
+          cert: "/etc/buildkit/cert.pem",
+          key: "/etc/buildkit/key.pem",
+        },
+      },
+      worker: {
+        oci: { enabled: true, networkMode: "host" },
+        containerd: { enabled: false },
+      },
+    });
+  });
+
+  test("can be read by a daemon without root", () => {
+    const [toml] = containerFiles({ ...base, rootless: true });
+    expect(toml?.permissions).toBe("0644");
+    expect(parse(toml?.content ?? "")).toMatchObject({
+      root: "/home/user/.local/share/buildkit",
+      worker: { oci: { rootless: true } },
+    });
+  });
+
+  test("put a script before runc where build steps have proxies", () => {
+    const files = containerFiles({ ...base, proxies: true });
+    expect(files.map(({ file, permissions }) => [file, permissions])).toEqual([
+      ["/etc/buildkit/buildkitd.toml", "0600"],
+      ["/etc/buildkit/runc-with-proxies", "0755"],
+    ]);
+    expect(parse(files[0]?.content ?? "")).toMatchObject({
+      worker: { oci: { binary: "/etc/buildkit/runc-with-proxies" } },
+    });
+  });
+});
+
+describe("the script before runc", () => {
+  const script = join(import.meta.dirname, "../../components/container/runc-with-proxies.sh");
+
+  /** What is in a step's environment after the script, and what runc was called with. */
+  function step(environment: Record<string, string>, own: string[], ...words: string[]) {
+    const bin = join(folder, "bin");
+    const bundle = join(folder, "bundle");
+    for (const path of [bin, bundle]) mkdirSync(path, { recursive: true });
+    writeFileSync(join(bin, "buildkit-runc"), '#!/bin/sh\nprintf "%s\\n" "$@"\n');
+    chmodSync(join(bin, "buildkit-runc"), 0o755);
+    const config = join(bundle, "config.json");
+    const args = ["/bin/sh", "-c", 'echo \'{"x":1,"env":["A=1"]}\''];
+    writeFileSync(
+      config,
+      JSON.stringify({ process: { user: { uid: 0 }, args, env: own, cwd: "/" } }),
+    );
+    const output = execFileSync("sh", [script, ...words, "--bundle", bundle, "id"], {
+      env: { PATH: `${bin}:${process.env.PATH}`, ...environment },
+      encoding: "utf8",
+    });
+    const { process: made } = JSON.parse(readFileSync(config, "utf8"));
+    expect(made.args).toEqual(args);
+    return { env: made.env as string[], called: output.trim().split("\n"), bundle };
+  }
+
+  test("adds what the daemon has, and calls runc as it was called", () => {
+    const environment = { HTTP_PROXY: "http://p:1/a&b|c", no_proxy: ".lan,10.0.0.0/8" };
+    const { env, called, bundle } = step(environment, ["PATH=/bin"], "--log", "x", "run");
+    expect(env).toEqual(["no_proxy=.lan,10.0.0.0/8", "HTTP_PROXY=http://p:1/a&b|c", "PATH=/bin"]);
+    expect(called).toEqual(["--log", "x", "run", "--bundle", bundle, "id"]);
+  });
+
+  test("leaves what the client, the image or the Dockerfile has set", () => {
+    const { env } = step({ HTTP_PROXY: "http://p:1" }, ["PATH=/bin", "HTTP_PROXY="], "run");
+    expect(env).toEqual(["PATH=/bin", "HTTP_PROXY="]);
+  });
+});
+
+describe("HostEmulation", () => {
+  const emulation = {
+    connection: { url: "unix:///var/run/docker.sock" },
+    platforms: ["linux/riscv64", "linux/arm/v7"],
+    image: "tonistiigi/binfmt:qemu-v10.2.3",
+  };
+
+  test("is one privileged container that ends by itself", async () => {
+    const { mocks } = await underMocks(() => new HostEmulation("here-emulation", emulation));
+    expect(mocks.names()).toEqual([
+      "buildhosts:index:HostEmulation here-emulation",
+      "docker:index/container:Container here-emulation-container",
+      "docker:index/remoteImage:RemoteImage here-emulation-image",
+      "pulumi:providers:docker here-emulation-docker",
+    ]);
+    expect(mocks.inputs("here-emulation-container")).toEqual({
+      name: "here-emulation",
+      image: "sha256 of here-emulation-image",
+      command: ["--install", "riscv64,arm"],
+      privileged: true,
+      attach: true,
+      logs: true,
+      mustRun: false,
+      restart: "no",
+    });
+  });
+});
+
+describe("a failed update says in its last line", () => {
+  const place = { container: "buildkitd", builder: "docker-1" };
+  const state = "running, unhealthy";
+
+  test.each([
+    [
+      "what runs again",
+      "container failed to be in healthy state",
+      { log: ["buildkitd: bad config"], state, previous: "healthy" as const },
+      "  buildkitd: bad config\ndocker-1: the new container was not healthy after 120 s (running, unhealthy); what ran before runs again and is healthy",
+    ],
+    [
+      "that the port is taken",
+      "Unable to start container: Bind for 0.0.0.0:1234 failed: port is already allocated",
+      { log: [], state: "not started", previous: "none" as const },
+      "docker-1: the new container could not be started: the port is taken on the host; stop what has it, or choose another publish.port; nothing ran before, so it was taken away again",
+    ],
+    [
+      "that privileges are missing",
+      "OCI runtime create failed: operation not permitted",
+      { log: [], state: "not started", previous: "unhealthy" as const },
+      "docker-1: the new container could not be started: the host's daemon may not run privileged containers; give it that right, or set rootless with a rootless image; what ran before was put back and is not healthy either: docker logs buildkitd",
+    ],
+  ])("%s", (_, error, outcome, line) => {
+    expect(failureLine(place, error, outcome, 120)).toBe(line);
+  });
+});
+
+test("a log without a terminal is its frames put together", () => {
+  const frame = (text: string) =>
+    Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, 0, text.length]), Buffer.from(text)]);
+  expect(plainText(Buffer.concat([frame("one\n"), frame("two\n")]))).toBe("one\ntwo\n");
+});
+
+function changed(before: Registered[], after: Registered[]): string[] {
+  const old = new Map(before.map(({ name, inputs }) => [name, JSON.stringify(inputs)]));
+  return after
+    .filter(({ name, inputs }) => old.get(name) !== JSON.stringify(inputs))
+    .map(({ name }) => name);
+}
