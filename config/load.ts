@@ -1,10 +1,26 @@
 import * as pulumi from "@pulumi/pulumi";
+import type * as z from "zod";
 import { refuseImpossible, warnOfRisks } from "./boardChecks.ts";
 import { certificateConfig } from "./certificates.ts";
+import {
+  refuseImpossibleHost,
+  refuseMisleadingEnvironment,
+  refuseSameBuilders,
+  warnOfHost,
+} from "./dockerChecks.ts";
 import { ConfigError, Findings, nearest, problemLine, read, shown } from "./problems.ts";
 import { stackReleases } from "./releases.ts";
 import { endpointOf, resolveBoard } from "./resolveBoard.ts";
-import { type BoardInput, boardSchema, type SshInput, type StackKey, stackKeys } from "./schema.ts";
+import { resolveDockerHost } from "./resolveDockerHost.ts";
+import {
+  type BoardInput,
+  boardSchema,
+  type DockerHostInput,
+  dockerHostSchema,
+  type SshInput,
+  type StackKey,
+  stackKeys,
+} from "./schema.ts";
 import { findSshKey, type Machine, privateKeyRefusal, secretKey, staleAgent } from "./sshKey.ts";
 import type { SshKey, StackConfig } from "./stackConfig.ts";
 
@@ -48,7 +64,9 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   );
   const clients = read(stackKeys.clients, value("clients"), findings.at("clients"));
   const ssh = read(stackKeys.ssh, value("ssh"), findings.at("ssh"));
-  const boardInputs = readBoards(stack, findings);
+  const boardInputs = readEach(stack, "boards", boardSchema, findings);
+  const hostInputs = readEach(stack, "dockerHosts", dockerHostSchema, findings);
+  const hosts = hostInputs.filter((host) => host !== undefined);
   const readable = boardInputs.filter((board) => board !== undefined);
 
   if (clients) refuseUnfitClients(clients, findings.at("clients"));
@@ -58,7 +76,11 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   const releases =
     releasesInput &&
     stackReleases(releasesInput, readable, machine.projectDir, findings.at("releases"));
-  const stackKey = findStackKey(stack, ssh, readable, machine, findings);
+  refuseSameBuilders(boardInputs, hostInputs, findings.at("dockerHosts"));
+  if (hosts.length > 0) {
+    refuseMisleadingEnvironment(machine.environment, findings.at("dockerHosts"));
+  }
+  const stackKey = findStackKey(stack, ssh, { boards: readable, hosts }, machine, findings);
 
   const boards = boardInputs.map((board, index) => {
     if (!board) return undefined;
@@ -68,7 +90,16 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     warnOfRisks(board, releases.versions.buildkit, boardFindings);
     return resolveBoard(board, { releases, certificates, stackKey, machine }, boardFindings);
   });
-  if (boardInputs.length === 0)
+  const dockerHosts = hostInputs.map((host, index) => {
+    if (!host) return undefined;
+    const hostFindings = findings.at("dockerHosts", index);
+    refuseImpossibleHost(host, hostFindings);
+    if (!releases || !certificates) return undefined;
+    const { buildkit } = releases.versions;
+    warnOfHost(host, buildkit, hostFindings);
+    return resolveDockerHost(host, { buildkit, certificates, stackKey, machine }, hostFindings);
+  });
+  if (boardInputs.length + hostInputs.length === 0)
     findings.warn(["boards"], "there is none, so the stack has no builder.");
 
   const { problems, warnings } = findings;
@@ -79,6 +110,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     certificates,
     clients,
     boards: boards.filter((board) => board !== undefined),
+    dockerHosts: dockerHosts.filter((host) => host !== undefined),
     warnings: warnings.map(problemLine),
   };
 }
@@ -126,13 +158,21 @@ function stackValue(
   }
 }
 
-/** The boards by their position in the stack file, with gaps where one cannot be read. */
-function readBoards(stack: StackValues, findings: Findings): (BoardInput | undefined)[] {
-  const value = stackValue(stack, "boards", findings);
-  // Board by board, because zod checks nothing across boards while one of them is wrong.
-  return Array.isArray(value)
-    ? value.map((board, index) => read(boardSchema, board, findings.at("boards", index)))
-    : (read(stackKeys.boards, value, findings.at("boards")) ?? []);
+/** The items of a list by their position in the stack file, with gaps where one cannot be read. */
+function readEach<Item extends z.ZodType>(
+  stack: StackValues,
+  key: "boards" | "dockerHosts",
+  item: Item,
+  findings: Findings,
+): (z.output<Item> | undefined)[] {
+  const value = stackValue(stack, key, findings);
+  // One by one, because zod checks nothing across items while one of them is wrong.
+  if (Array.isArray(value)) {
+    return value.map((one, index) => read(item, one, findings.at(key, index)));
+  }
+  // Not a list: this says so, or there is none.
+  read(stackKeys[key] as z.ZodType, value, findings.at(key));
+  return [];
 }
 
 function refuseUnfitClients(clients: readonly string[], findings: Findings): void {
@@ -149,16 +189,18 @@ function refuseUnfitClients(clients: readonly string[], findings: Findings): voi
   }
 }
 
-/** The key for all boards that name none of their own. */
+/** The key for all boards and hosts that name none of their own. */
 function findStackKey(
   stack: StackValues,
   ssh: SshInput | undefined,
-  boards: readonly BoardInput[],
+  { boards, hosts }: { boards: readonly BoardInput[]; hosts: readonly DockerHostInput[] },
   machine: Machine,
   findings: Findings,
 ): SshKey | undefined {
   const pem = stack.values[`${namespace}sshPrivateKey`] ?? "";
-  const needed = boards.some((board) => !board.virtual && !board.ssh);
+  const needed =
+    boards.some((board) => !board.virtual && !board.ssh) ||
+    hosts.some((host) => host.docker.startsWith("ssh:") && !host.ssh);
   let key: SshKey | undefined;
   if (pem !== "") key = secretStackKey(pem, stack, ssh, findings);
   else if (ssh && needed) key = findSshKey(ssh, machine, findings.at("ssh"));

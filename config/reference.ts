@@ -16,8 +16,8 @@ Every key of a stack file, \`Pulumi.<stack>.yaml\`. Each stands below \`config:\
 the line that tells it to. A dot means nesting: \`listen.port\` is \`port\` below \`listen\`.
 `;
 
-const buildkitdIntroduction = `What a board's \`buildkitd\` may hold: buildkitd.toml under upstream's names and with upstream's
-defaults. What is not here is decided by the board's other keys: addresses and TLS, the worker that is
+const buildkitdIntroduction = `What \`buildkitd\` of a board, or of a builder on a Docker host, may hold: buildkitd.toml under upstream's
+names and with upstream's defaults. What is not here is decided by the other keys: addresses and TLS, the worker that is
 on, its runc, and its network. Sizes are bytes (\`512000000\`), a text with a unit (\`"512MB"\`, powers of
 1024) or a share of the disk (\`"10%"\`). Times are seconds (\`172800\`) or a text (\`"48h"\`).
 `;
@@ -30,7 +30,9 @@ export function configurationReference(): string {
   const keys = config.properties as Record<string, JsonSchema>;
   const parts = [introduction];
   for (const [key, value] of Object.entries(keys)) {
-    if (key !== "buildhosts:boards") parts.push(part(`\`${key}\``, value));
+    if (!["buildhosts:boards", "buildhosts:dockerHosts"].includes(key)) {
+      parts.push(part(`\`${key}\``, value));
+    }
   }
   const boards = keys["buildhosts:boards"] as JsonSchema;
   const kinds = (boards.items as JsonSchema).oneOf as JsonSchema[];
@@ -41,10 +43,25 @@ export function configurationReference(): string {
       ...physical,
       description: `${described(boards).text} A virtual board has no ${lacks.join(", ")}: the proving ground gives them.`,
     }),
+    ...dockerHostParts(keys["buildhosts:dockerHosts"] as JsonSchema),
     `## \`buildhosts:boards[].buildkitd\`\n\n${buildkitdIntroduction}`,
     ...buildkitdParts(definitions),
   );
   return parts.join("\n");
+}
+
+/** A table for a Docker host, and one for each of its builders. */
+function dockerHostParts(hosts: JsonSchema): string[] {
+  const host = hosts.items as JsonSchema;
+  const builders = host.properties?.builders as JsonSchema;
+  const withText = (schema: JsonSchema, { description }: JsonSchema) => ({
+    ...schema,
+    description,
+  });
+  return [
+    part("`buildhosts:dockerHosts[]`", withText(host, hosts)),
+    part("`buildhosts:dockerHosts[].builders[]`", withText(builders.items as JsonSchema, builders)),
+  ];
 }
 
 function part(title: string, schema: JsonSchema): string {

@@ -161,7 +161,8 @@ function isWildcard({ address }: ListenAddress): boolean {
   return address === "0.0.0.0" || address === "::";
 }
 
-function environment(
+/** The environment of a buildkitd. */
+export function environment(
   proxies: Proxies,
   telemetry: OpenTelemetryInput | undefined,
 ): Record<string, string> {

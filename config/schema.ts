@@ -332,6 +332,165 @@ const boards = listOf(board, "a list of boards")
   .default([])
   .describe("The machines that become builders.");
 
+/** Of the program that registers emulators with a kernel; the digest is that of all platforms' index. */
+const binfmtImage =
+  "tonistiigi/binfmt:qemu-v10.2.3@sha256:400a4873b838d1b89194d982c45e5fb3cda4593fbfd7e08a02e76b03b21166f0";
+
+const imageReference = text(
+  "an image reference, such as moby/buildkit:v0.34.2@sha256:<digest>",
+  /^[a-z0-9][\w.-]*(:\d+)?(\/[a-z0-9][\w.-]*)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$/,
+);
+
+/** What Docker takes as the name of a container, a volume or a network. */
+const dockerName = text(
+  "a name of letters, digits and _.- that starts with a letter or digit",
+  /^[a-zA-Z0-9][\w.-]{0,127}$/,
+);
+
+const publish = closed({
+  address: checkedText("an IP address, without brackets", isIp)
+    .optional()
+    .describe(
+      "Address of the host that the port is published on. Default: 127.0.0.1 where docker is a local socket, else 0.0.0.0.",
+    ),
+  port: port.default(1234).describe("Port of the host."),
+}).describe("Where the host publishes the daemon, always with mutual TLS.");
+
+const builderContainer = closed(
+  {
+    name: name.describe("The builder's name. A new name is a new builder: the old one is deleted."),
+    image: imageReference
+      .optional()
+      .describe(
+        "The image, pinned by its digest; its entrypoint takes buildkitd's arguments. Default: moby/buildkit at the version of buildhosts:releases, -rootless where rootless.",
+      ),
+    containerName: dockerName
+      .optional()
+      .describe("The container's name on its host, for docker-container://. Default: name."),
+    rootless: flag
+      .default(false)
+      .describe(
+        "The daemon runs without root, in a container with the security options for that; else it is privileged.",
+      ),
+    network: oneOf("bridge", "host")
+      .default("host")
+      .describe(
+        "Network of RUN steps: a bridge of their own inside of the container, or the container's, where they reach the daemon's port. bridge needs BuildKit's CNI plugins in the image, and no rootless.",
+      ),
+    publish: publish.prefault({}),
+    endpoint: checkedText(
+      "tcp://<host>:<port>, an IPv6 address in brackets",
+      (value) => parseEndpoint(value) !== undefined,
+    )
+      .optional()
+      .describe(
+        "As clients reach the builder. Default: tcp://<host>:<publish.port>, where host is that of docker, or localhost for a local socket.",
+      ),
+    extraNames: extraNames.describe(
+      "More DNS names and IP addresses for the builder's certificate.",
+    ),
+    cacheVolume: dockerName
+      .optional()
+      .describe("Name of the volume with the build cache. Default: <containerName>-cache."),
+    protectCache: flag.default(false).describe("Whether Pulumi refuses to delete that volume."),
+    removeCacheOnDelete: flag
+      .default(false)
+      .describe("Whether deleting the builder from the stack also deletes that volume."),
+    restart: oneOf("no", "on-failure", "unless-stopped", "always")
+      .default("unless-stopped")
+      .describe("When Docker starts the container again."),
+    memoryMb: whole("a whole number of megabytes from 64", 64)
+      .optional()
+      .describe("Limit of the container's memory; as much again of swap. Default: none."),
+    cpus: z
+      .number(expected("a number of processors from 0.01, such as 1.5"))
+      .min(0.01, expected("a number of processors from 0.01, such as 1.5"))
+      .optional()
+      .describe("Limit of the processors' time. Default: none."),
+    labels: mapOf(
+      text("a label's name that does not start with buildhosts", /^(?!buildhosts)[\w./-]+$/),
+      text("a text without line breaks", /^[^\0\n\r]*$/),
+      "a map from label to text",
+    )
+      .default({})
+      .describe("Labels of the container, beside buildhosts.builder."),
+    networks: listOf(dockerName, "a list of names of the host's networks")
+      .default([])
+      .describe(
+        "Networks of the host that the container is in, which exist. Default: Docker's bridge.",
+      ),
+    proxies: proxies
+      .optional()
+      .describe("Proxies of buildkitd and of RUN steps. What a client passes on comes first."),
+    openTelemetry: openTelemetry.optional(),
+    startSeconds: whole("a whole number of seconds from 10 to 3600", 10, 3600)
+      .default(120)
+      .describe(
+        "How long a new container may take until it is healthy; then the old one is put back.",
+      ),
+    buildkitd: buildkitdSettings
+      .default({})
+      .describe("buildkitd.toml of BuildKit v0.34.2, key by key, under upstream's names; no root."),
+  },
+  { privileged: "a container is privileged unless rootless: true" },
+);
+
+const file = (what: string) =>
+  text("a path", /^[^\0\n\r]+$/).describe(
+    `${what}, PEM; ~ is the home directory, other paths are relative to the project.`,
+  );
+
+const dockerTls = closed({
+  caFile: file("Certificate of the CA that signed the daemon's"),
+  certFile: file("The client's certificate"),
+  keyFile: file("The client's key, without passphrase"),
+}).describe("Mutual TLS with the daemon: all three, with tcp:// only.");
+
+const dockerHost = closed({
+  name: name.describe("The host's name in the stack and in messages."),
+  docker: checkedText(
+    "unix://<path of the socket>, ssh://<user>@<host>[:<port>] or tcp://<host>:<port>",
+    (value) => parseDockerUrl(value) !== undefined,
+  ).describe(
+    "How to reach the Docker daemon, or Podman's socket: unix:///var/run/docker.sock, unix:///run/podman/podman.sock, ssh://root@host, tcp://host:2376. The user of ssh:// may use docker there.",
+  ),
+  hostKey: hostKey
+    .optional()
+    .describe(
+      "Compulsory with ssh://: the host's public key, ed25519 or ecdsa, as a line of known_hosts or of a .pub file. Any other host is refused.",
+    ),
+  ssh: ssh
+    .optional()
+    .describe("How to log in with ssh://, where it is not as buildhosts:ssh says."),
+  tls: dockerTls.optional(),
+  platform: platform("amd64", "arm64", "riscv64").describe("What the host is."),
+  emulation: listOf(
+    oneOf(
+      "linux/amd64",
+      "linux/arm64",
+      "linux/arm/v7",
+      "linux/riscv64",
+      "linux/ppc64le",
+      "linux/s390x",
+    ),
+    "a list of platforms",
+  )
+    .default([])
+    .describe(
+      "Other platforms that the host's kernel is made to emulate (binfmt_misc) for all of its builders, by a privileged container that runs once. A reboot of the host ends it.",
+    ),
+  emulationImage: imageReference
+    .default(binfmtImage)
+    .describe("The image that installs the emulators."),
+  builders: listOf(builderContainer, "a list of builders")
+    .min(1, expected("at least one builder"))
+    .describe("The builders on this host, each with a container, a port and a cache of its own."),
+});
+
+const dockerHosts = listOf(dockerHost, "a list of Docker hosts")
+  .default([])
+  .describe("Docker hosts on which containers are the builders.");
+
 /** Every key of a stack file below `buildhosts:`. */
 export const stackKeys = {
   releases: releases.prefault({}),
@@ -340,11 +499,13 @@ export const stackKeys = {
   ssh: ssh.prefault({}),
   sshPrivateKey,
   boards,
+  dockerHosts,
 };
 
 export type StackKey = keyof typeof stackKeys;
 
 export const boardSchema = board;
+export const dockerHostSchema = dockerHost;
 
 export type ReleasesInput = z.output<typeof releases>;
 export type CertificatesInput = z.output<typeof certificates>;
@@ -353,6 +514,9 @@ export type JumpInput = z.output<typeof jump>;
 export type PhysicalBoardInput = z.output<typeof physicalBoard>;
 export type VirtualBoardInput = z.output<typeof virtualBoard>;
 export type BoardInput = PhysicalBoardInput | VirtualBoardInput;
+export type DockerHostInput = z.output<typeof dockerHost>;
+export type BuilderContainerInput = z.output<typeof builderContainer>;
+export type DockerTlsInput = z.output<typeof dockerTls>;
 export type OpenTelemetryInput = z.output<typeof openTelemetry>;
 
 /** The host, without brackets, and the port of `tcp://host:port`. */
@@ -365,6 +529,26 @@ export function parseEndpoint(value: string): { host: string; port: number } | u
       ? isIp(endpointHost)
       : isIp(endpointHost) || isDnsName(endpointHost)) && port.safeParse(endpointPort).success;
   return valid ? { host: endpointHost, port: endpointPort } : undefined;
+}
+
+/** A daemon's address, if it is one that the provider takes. */
+export function parseDockerUrl(value: string): URL | undefined {
+  const url = URL.parse(value);
+  if (url?.password !== "" || url.search !== "" || url.hash !== "") return undefined;
+  const hostname = url.hostname.replace(/^\[|\]$/g, "");
+  const hasHost = isIp(hostname) || isDnsName(hostname);
+  switch (url.protocol) {
+    case "unix:":
+      return hostname === "" && /^(\/[\w.@+-]+)+$/.test(url.pathname) ? url : undefined;
+    case "ssh:":
+      return hasHost && ["", "/"].includes(url.pathname) ? url : undefined;
+    case "tcp:":
+      return hasHost && url.port !== "" && url.pathname === "" && url.username === ""
+        ? url
+        : undefined;
+    default:
+      return undefined;
+  }
 }
 
 /** For the connection file of a virtual board, which the proving ground writes. */

@@ -55,18 +55,44 @@ function isSocket(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
 }
 
-function fileKey(path: string, { projectDir }: Machine, findings: Findings): SshKey | undefined {
+function fileKey(path: string, machine: Machine, findings: Findings): SshKey | undefined {
+  const pem = readText(path, machine, findings);
+  if (pem === undefined) return undefined;
+  const refusal = privateKeyRefusal(pem);
+  if (refusal === undefined) return secretKey(pem);
+  findings.refuse([], `received ${shown(path)}; ${refusal}.`);
+  return undefined;
+}
+
+/** The text of a file of this machine, by its path as a stack file names it. */
+function readText(path: string, { projectDir }: Machine, findings: Findings): string | undefined {
   const file = resolve(projectDir, path.replace(/^~(?=\/)/, homedir()));
-  let pem: string;
   try {
-    pem = readFileSync(file, "utf8");
+    return readFileSync(file, "utf8");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     findings.refuse([], `received ${shown(path)}; the file cannot be read (${code}): ${file}.`);
     return undefined;
   }
-  const refusal = privateKeyRefusal(pem);
-  if (refusal === undefined) return secretKey(pem);
+}
+
+/** A certificate or a private key from a PEM file. */
+export function readPem(
+  path: string,
+  what: "certificate" | "key",
+  machine: Machine,
+  findings: Findings,
+): string | undefined {
+  const pem = readText(path, machine, findings);
+  if (pem === undefined) return undefined;
+  const isCertificate = /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(pem);
+  const refusal =
+    what === "key"
+      ? privateKeyRefusal(pem)
+      : isCertificate
+        ? undefined
+        : "this is no certificate in PEM form, from -----BEGIN to -----END";
+  if (refusal === undefined) return pem;
   findings.refuse([], `received ${shown(path)}; ${refusal}.`);
   return undefined;
 }

@@ -11,6 +11,7 @@ export interface StackConfig {
   /** Names of the client certificates, in the order of the stack file. */
   clients: string[];
   boards: BoardConfig[];
+  dockerHosts: DockerHostConfig[];
   /** What is accepted but should be known; one line each, path first. */
   warnings: string[];
 }
@@ -120,5 +121,50 @@ export interface BoardConfig {
   removeCacheOnDelete: boolean;
   /** The way out for a dead board: delete runs nothing on the host. */
   abandon: boolean;
+  buildkitd: BuildkitdSettings;
+}
+
+/** How to reach a Docker daemon. */
+export type DockerConnection =
+  | { kind: "unix"; url: string }
+  | { kind: "ssh"; url: string; hostKey: string; key: SshKey }
+  /** PEM texts. */
+  | { kind: "tls"; url: string; caCertPem: string; certPem: string; privateKeyPem: Input<string> };
+
+export interface DockerHostConfig {
+  name: string;
+  connection: DockerConnection;
+  platform: Platform;
+  /** Other platforms that the host is made to emulate. */
+  emulation: string[];
+  emulationImage: string;
+  builders: ContainerConfig[];
+}
+
+export interface ContainerConfig {
+  name: string;
+  image: string;
+  containerName: string;
+  rootless: boolean;
+  network: Network;
+  publish: ListenAddress;
+  /** As clients reach it: `tcp://host:port`. */
+  endpoint: string;
+  certificateNames: CertificateNames;
+  /** The host of `endpoint`, without brackets: what clients verify. */
+  serverName: string;
+  /** What the builder offers: the host's and what it emulates, or `buildkitd.worker.platforms`. */
+  platforms: string[];
+  cacheVolume: string;
+  protectCache: boolean;
+  removeCacheOnDelete: boolean;
+  restart: "no" | "on-failure" | "unless-stopped" | "always";
+  memoryMb?: number;
+  cpus?: number;
+  labels: Record<string, string>;
+  networks: string[];
+  /** Environment of buildkitd: HTTP_PROXY and the like, which RUN steps get, too, and OTEL_*. */
+  environment: Record<string, string>;
+  startSeconds: number;
   buildkitd: BuildkitdSettings;
 }

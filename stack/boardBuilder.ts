@@ -1,7 +1,7 @@
 import { type BoardConnectionArgs, BuilderBoard } from "../components/builderBoard.ts";
-import { ServerCertificate } from "../components/serverCertificate.ts";
 import type { BoardConfig, SshConnection, StackConfig } from "../config/stackConfig.ts";
 import type { Builder } from "./builder.ts";
+import { builderCertificate } from "./builderCertificate.ts";
 import type { StackCertificates } from "./stackCertificates.ts";
 
 /** A board of the stack, with a server certificate of its own. */
@@ -10,17 +10,7 @@ export function boardBuilder(
   { certificates, releases }: StackConfig,
   { ca, healthCheck }: StackCertificates,
 ): Builder {
-  const certificate = new ServerCertificate(`${board.name}-server`, {
-    caCertPem: ca.certPem,
-    caPrivateKeyPem: ca.privateKeyPem,
-    commonName: board.name,
-    organization: certificates.organization,
-    dnsNames: board.certificateNames.dnsNames,
-    ipAddresses: board.certificateNames.ipAddresses,
-    algorithm: certificates.algorithm,
-    validityHours: certificates.validityHours,
-    earlyRenewalHours: certificates.earlyRenewalHours,
-  });
+  const certificate = builderCertificate(board, certificates, ca);
   const { endpoint, platforms } = new BuilderBoard(board.name, {
     connection: connection(board.connection),
     platform: board.platform,

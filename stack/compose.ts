@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/stackConfig.ts";
 import { boardBuilder } from "./boardBuilder.ts";
 import type { Builder } from "./builder.ts";
+import { dockerHostBuilders } from "./dockerHostBuilders.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
 
@@ -12,6 +13,7 @@ export function compose(config: StackConfig): StackOutputs {
   const certificates = stackCertificates(config);
   const builders: Builder[] = [
     ...config.boards.map((board) => boardBuilder(board, config, certificates)),
+    ...config.dockerHosts.flatMap((host) => dockerHostBuilders(host, config, certificates)),
   ];
 
   const clients: Record<string, ClientFiles> = {};

@@ -120,7 +120,7 @@ describe("keys", () => {
     [
       "an unknown key that resembles none",
       { colour: "red", ...one() },
-      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards.",
+      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards, dockerHosts.",
     ],
     [
       "an unknown key of a section",
@@ -908,6 +908,7 @@ describe("a good stack", () => {
           buildkitd: {},
         },
       ],
+      dockerHosts: [],
       warnings: [],
     } satisfies StackConfig);
   });

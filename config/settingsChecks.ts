@@ -1,0 +1,208 @@
+import { isIPv4 } from "node:net";
+import { byteLimit } from "../components/buildkitd/diskSpace.ts";
+import type {
+  BuildkitdSettings,
+  DiskSpace,
+  GcPolicy,
+  WorkerSettings,
+} from "../components/buildkitd/settings.ts";
+import { keysOfOneWorker } from "../components/buildkitd/toml.ts";
+import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
+import { type Findings, type Path, shown } from "./problems.ts";
+import type { Network, Platform, Worker } from "./stackConfig.ts";
+import { isBelow, settingsSince } from "./versions.ts";
+
+/** What BuildKit takes when a stack names no other. */
+const defaultBridgeSubnet = "10.10.0.0/16";
+
+const bridgeOnly = ["cniPoolSize", "bridgeName", "bridgeSubnet"] as const;
+const ociSnapshotters = ["auto", "overlayfs", "fuse-overlayfs", "native", "stargz"];
+const gcAmounts = ["reservedSpace", "maxUsedSpace", "minFreeSpace"] as const;
+
+/** A daemon whose settings are checked. */
+export interface Daemon {
+  /** What it runs on: `board`, `builder`. */
+  on: "board" | "builder";
+  worker: Worker;
+  rootless: boolean;
+  network: Network;
+  platform: Platform;
+  buildkitd: BuildkitdSettings;
+  /** Where it is reached, if that is on a network that its bridge could be in. */
+  address?: string;
+}
+
+/** Combinations of settings that no daemon could serve, or that would do something else than they say. */
+export function refuseImpossibleSettings(daemon: Daemon, findings: Findings): void {
+  const refuse = findings.refuse.bind(findings);
+  const settings = daemon.buildkitd;
+  const worker = settings.worker ?? {};
+  const { network } = daemon;
+
+  const other = daemon.worker === "oci" ? "containerd" : "oci";
+  for (const key of keysOfOneWorker[other]) {
+    if (worker[key] === undefined) continue;
+    const fix = daemon.on === "board" ? `take it away or set worker: ${other}` : "take it away";
+    refuse(
+      ["worker", key],
+      `only the ${other} worker has it, and this ${daemon.on}'s worker is ${daemon.worker}; ${fix}.`,
+    );
+  }
+  if (network === "host") {
+    for (const key of bridgeOnly) {
+      if (worker[key] === undefined) continue;
+      refuse(
+        ["worker", key],
+        "has no effect with network host; take it away or set network: bridge.",
+      );
+    }
+  } else {
+    const subnetText = worker.bridgeSubnet ?? defaultBridgeSubnet;
+    const subnet = parseSubnet(subnetText);
+    const host = daemon.address;
+    if (subnet && host && isIPv4(host) && subnetHolds(subnet, host)) {
+      refuse(
+        ["worker", "bridgeSubnet"],
+        `the board's address ${host} lies in the bridge's network ${subnetText}, which would cut the board off; choose a network that is free there.`,
+      );
+    }
+  }
+
+  if (daemon.worker === "oci") {
+    const snapshotter = worker.snapshotter ?? "auto";
+    if (worker.proxySnapshotterPath === undefined && !ociSnapshotters.includes(snapshotter)) {
+      refuse(
+        ["worker", "snapshotter"],
+        `received ${shown(snapshotter)}; expected one of ${ociSnapshotters.join(", ")}, or a name of one's own with proxySnapshotterPath.`,
+      );
+    }
+    if (worker.stargzSnapshotter && snapshotter !== "stargz") {
+      refuse(["worker", "stargzSnapshotter"], "has no effect without snapshotter: stargz.");
+    }
+    if (worker.noProcessSandbox && !daemon.rootless) {
+      refuse(["worker", "noProcessSandbox"], `BuildKit allows it for rootless ${daemon.on}s only.`);
+    }
+  } else if (worker.snapshotter === "auto") {
+    refuse(
+      ["worker", "snapshotter"],
+      'received "auto", which is no plugin of containerd; name one, such as overlayfs, or leave it out.',
+    );
+  }
+  const runtimeName = worker.runtime?.name ?? "io.containerd.runc.v2";
+  if (worker.runtime?.options && runtimeName !== "io.containerd.runc.v2") {
+    refuse(
+      ["worker", "runtime", "options"],
+      `are those of io.containerd.runc.v2, not of ${runtimeName}.`,
+    );
+  }
+  if (worker.platforms && !worker.platforms.includes(daemon.platform)) {
+    refuse(
+      ["worker", "platforms"],
+      `received ${shown(worker.platforms)}; the ${daemon.on}'s own ${daemon.platform} must be among them.`,
+    );
+  }
+
+  refuseIneffectiveGc(worker, findings.at("worker"));
+  refuseReservedAboveMax(worker, findings.at("worker"));
+  for (const [index, policy] of worker.gcpolicy?.entries() ?? []) {
+    refuseReservedAboveMax(policy, findings.at("worker", "gcpolicy", index));
+  }
+
+  for (const [name, registry] of Object.entries(settings.registry ?? {})) {
+    if (registry.http && registry.insecure) {
+      refuse(
+        ["registry", name, "insecure"],
+        "is about HTTPS and does not go with http: true; keep one.",
+      );
+    }
+  }
+  const { minReclaimPercent = 30, minReclaimPercentFloor: floor } = settings.compaction ?? {};
+  if (floor !== undefined && floor > minReclaimPercent) {
+    refuse(
+      ["compaction", "minReclaimPercentFloor"],
+      `received ${floor}; expected at most minReclaimPercent, ${minReclaimPercent}.`,
+    );
+  }
+}
+
+function refuseIneffectiveGc(worker: WorkerSettings, findings: Findings): void {
+  const amounts = gcAmounts.filter((key) => worker[key] !== undefined);
+  const limits = worker.gcpolicy ? [...amounts, "gcpolicy"] : amounts;
+  if (worker.gc === false && limits.length > 0) {
+    findings.refuse(
+      ["gc"],
+      `is false, so ${limits.join(", ")} would have no effect; keep one of the two.`,
+    );
+  } else if (worker.gcpolicy && amounts.length > 0) {
+    findings.refuse(
+      ["gcpolicy"],
+      `replaces what ${amounts.join(", ")} would do; write that into the policies.`,
+    );
+  }
+}
+
+function refuseReservedAboveMax(
+  { reservedSpace, maxUsedSpace }: Pick<GcPolicy, "reservedSpace" | "maxUsedSpace">,
+  findings: Findings,
+): void {
+  if (reservedSpace === undefined || maxUsedSpace === undefined) return;
+  const [reserved, max] = [measure(reservedSpace), measure(maxUsedSpace)];
+  if (reserved.unit !== max.unit || reserved.amount <= max.amount) return;
+  findings.refuse(
+    ["reservedSpace"],
+    `received ${shown(reservedSpace)}, which is more than maxUsedSpace, ${shown(maxUsedSpace)}.`,
+  );
+}
+
+/** Shares of a disk and absolute amounts cannot be compared with each other before the disk is known. */
+function measure(space: DiskSpace): { unit: "%" | "B"; amount: number } {
+  return typeof space === "string" && space.endsWith("%")
+    ? { unit: "%", amount: Number.parseInt(space, 10) }
+    : { unit: "B", amount: byteLimit(space) };
+}
+
+/** What a daemon's settings allow that its owner should know. */
+export function warnOfSettings(
+  { on, buildkitd }: Pick<Daemon, "on" | "buildkitd">,
+  buildkit: string | undefined,
+  findings: Findings,
+): void {
+  const warn = findings.warn.bind(findings);
+  const entitlements = buildkitd["insecure-entitlements"] ?? [];
+  const host = on === "board" ? "board" : "host";
+  if (entitlements.includes("security.insecure")) {
+    warn(
+      ["insecure-entitlements"],
+      `security.insecure lets any client become root on the ${host}.`,
+    );
+  }
+  if (entitlements.includes("network.host")) {
+    warn(
+      ["insecure-entitlements"],
+      `network.host lets a build reach the daemon's port and the ${on === "board" ? "board's" : "container's"} loopback.`,
+    );
+  }
+  if (buildkitd.worker?.gc === false) {
+    warn(["worker", "gc"], "nothing limits the build cache: it grows until the disk is full.");
+  }
+  if (buildkit === undefined) return;
+  for (const [setting, since] of settingsSince) {
+    if (!isBelow(buildkit, since)) continue;
+    for (const where of placesOf(buildkitd, setting.split("."))) {
+      warn(where, `BuildKit ${buildkit} ignores it without a word; it exists since ${since}.`);
+    }
+  }
+}
+
+/** Where a setting stands: nowhere, once, or once for each item of a list (`gcpolicy[]`). */
+function placesOf(value: unknown, segments: readonly string[]): Path[] {
+  const [segment, ...rest] = segments;
+  if (segment === undefined) return value === undefined ? [] : [[]];
+  if (typeof value !== "object" || value === null) return [];
+  const key = segment.replace(/\[\]$/, "");
+  const child: unknown = (value as Record<string, unknown>)[key];
+  if (!segment.endsWith("[]")) return placesOf(child, rest).map((path) => [key, ...path]);
+  return Array.isArray(child)
+    ? child.flatMap((item, index) => placesOf(item, rest).map((path) => [key, index, ...path]))
+    : [];
+}

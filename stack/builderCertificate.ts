@@ -1,0 +1,22 @@
+import type { CertificateAuthority } from "../components/certificateAuthority.ts";
+import { ServerCertificate } from "../components/serverCertificate.ts";
+import type { CertificateConfig, CertificateNames } from "../config/stackConfig.ts";
+
+/** A server certificate for one builder, whatever kind of host it runs on. */
+export function builderCertificate(
+  { name, certificateNames }: { name: string; certificateNames: CertificateNames },
+  certificates: CertificateConfig,
+  ca: CertificateAuthority,
+): ServerCertificate {
+  return new ServerCertificate(`${name}-server`, {
+    caCertPem: ca.certPem,
+    caPrivateKeyPem: ca.privateKeyPem,
+    commonName: name,
+    organization: certificates.organization,
+    dnsNames: certificateNames.dnsNames,
+    ipAddresses: certificateNames.ipAddresses,
+    algorithm: certificates.algorithm,
+    validityHours: certificates.validityHours,
+    earlyRenewalHours: certificates.earlyRenewalHours,
+  });
+}

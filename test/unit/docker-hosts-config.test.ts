@@ -1,0 +1,361 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { readStackConfig } from "../../config/load.ts";
+import { ConfigError, problemLine } from "../../config/problems.ts";
+import type { Machine } from "../../config/sshKey.ts";
+import type { DockerHostConfig, StackConfig } from "../../config/stackConfig.ts";
+
+const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBakpGs78FQufaXSQt1L/cr0wK0wU8fqdndYS0p72mI5";
+const digest = `sha256:${"a".repeat(64)}`;
+const image = `moby/buildkit:v0.34.2@${digest}`;
+
+const project = mkdtempSync(join(tmpdir(), "buildhosts-docker-config-"));
+const machine: Machine = { projectDir: project, environment: {} };
+const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+writeFileSync(join(project, "id"), pem);
+const certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+writeFileSync(join(project, "cert.pem"), certificate);
+
+afterAll(() => rmSync(project, { recursive: true }));
+
+type Stack = Record<string, unknown>;
+
+function read(stack: Stack, environment: Machine["environment"] = {}): StackConfig {
+  const values = Object.entries(stack).map(([key, value]) => [
+    `buildhosts:${key}`,
+    JSON.stringify(value),
+  ]);
+  return readStackConfig(
+    { values: Object.fromEntries(values), secretKeys: [] },
+    { ...machine, environment },
+  );
+}
+
+function problemsOf(stack: Stack, environment: Machine["environment"] = {}): string[] {
+  try {
+    read(stack, environment);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((problem) => problemLine(problem).replaceAll(project, "/project"));
+  }
+}
+
+const b = (builder: object = {}) => ({ name: "builder", image, ...builder });
+const local = (host: object = {}) => ({
+  name: "here",
+  docker: "unix:///var/run/docker.sock",
+  platform: "amd64",
+  builders: [b()],
+  ...host,
+});
+const ssh = (host: object = {}) =>
+  local({
+    name: "far",
+    docker: "ssh://root@far.example.com:2222",
+    hostKey,
+    ssh: { privateKeyFile: "id" },
+    ...host,
+  });
+const tcp = (host: object = {}) =>
+  local({
+    name: "tls",
+    docker: "tcp://tls.example.com:2376",
+    tls: { caFile: "cert.pem", certFile: "cert.pem", keyFile: "id" },
+    ...host,
+  });
+const one = (host: object) => ({ dockerHosts: [host] });
+/** A stack of one local host with one builder. */
+const w = (builder: object) => one(local({ builders: [b(builder)] }));
+
+function hostOf(stack: Stack): DockerHostConfig {
+  const [host] = read(stack).dockerHosts;
+  if (!host) throw new Error("no host");
+  return host;
+}
+
+describe("a good Docker host", () => {
+  test("has every default filled in", () => {
+    expect(read(one(local()))).toMatchObject({ boards: [], warnings: [] });
+    expect(hostOf(one(local()))).toEqual({
+      name: "here",
+      connection: { kind: "unix", url: "unix:///var/run/docker.sock" },
+      platform: "linux/amd64",
+      emulation: [],
+      emulationImage: expect.stringMatching(
+        /^tonistiigi\/binfmt:qemu-v[\d.]+@sha256:[0-9a-f]{64}$/,
+      ),
+      builders: [
+        {
+          name: "builder",
+          image,
+          containerName: "builder",
+          rootless: false,
+          network: "host",
+          publish: { address: "127.0.0.1", port: 1234 },
+          endpoint: "tcp://localhost:1234",
+          serverName: "localhost",
+          certificateNames: { dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] },
+          platforms: ["linux/amd64"],
+          cacheVolume: "builder-cache",
+          protectCache: false,
+          removeCacheOnDelete: false,
+          restart: "unless-stopped",
+          memoryMb: undefined,
+          cpus: undefined,
+          labels: {},
+          networks: [],
+          environment: {},
+          startSeconds: 120,
+          buildkitd: {},
+        },
+      ],
+    });
+  });
+
+  test("is reached by SSH, and its builder where it is", () => {
+    const { connection, builders } = hostOf(one(ssh()));
+    expect(connection).toMatchObject({
+      kind: "ssh",
+      url: "ssh://root@far.example.com:2222",
+      hostKey,
+      key: { kind: "privateKey" },
+    });
+    expect(builders[0]).toMatchObject({
+      publish: { address: "0.0.0.0", port: 1234 },
+      endpoint: "tcp://far.example.com:1234",
+      serverName: "far.example.com",
+    });
+  });
+
+  test("is reached over TLS by three files, the key a secret", () => {
+    const { connection } = hostOf(one(tcp()));
+    expect(connection).toMatchObject({
+      kind: "tls",
+      url: "tcp://tls.example.com:2376",
+      caCertPem: certificate,
+      certPem: certificate,
+    });
+    expect(JSON.stringify(connection)).not.toContain("PRIVATE KEY");
+  });
+
+  test("has several builders, each with a name, a port and a cache of its own", () => {
+    const builders = [b({ name: "owner-one" }), b({ name: "owner-two", publish: { port: 1235 } })];
+    expect(
+      hostOf(one(local({ builders }))).builders.map(({ endpoint, cacheVolume }) => [
+        endpoint,
+        cacheVolume,
+      ]),
+    ).toEqual([
+      ["tcp://localhost:1234", "owner-one-cache"],
+      ["tcp://localhost:1235", "owner-two-cache"],
+    ]);
+  });
+
+  test("offers what it emulates", () => {
+    const stack = one(local({ emulation: ["linux/riscv64", "linux/arm64"] }));
+    expect(hostOf(stack).builders[0]?.platforms).toEqual([
+      "linux/amd64",
+      "linux/riscv64",
+      "linux/arm64",
+    ]);
+  });
+
+  test("takes the stack's BuildKit where a builder names no image, and warns of the missing digest", () => {
+    const stack = { ...w({ image: undefined, rootless: true }), releases: { buildkit: "v0.34.1" } };
+    expect(hostOf(stack).builders[0]?.image).toBe("moby/buildkit:v0.34.1-rootless");
+    expect(read(stack).warnings).toEqual([
+      "buildhosts:dockerHosts[0].builders[0].image: moby/buildkit:v0.34.1-rootless names no digest: what the registry serves at the first pull is what runs; pin it with moby/buildkit:v0.34.1-rootless@sha256:<digest>.",
+    ]);
+  });
+
+  test("takes proxies and telemetry as the daemon's environment", () => {
+    const stack = w({
+      proxies: { http: "http://proxy.lan:3128", no: [".lan", "10.0.0.0/8"] },
+      openTelemetry: { endpoint: "http://otel.lan:4317" },
+    });
+    expect(hostOf(stack).builders[0]?.environment).toEqual({
+      HTTP_PROXY: "http://proxy.lan:3128",
+      NO_PROXY: ".lan,10.0.0.0/8",
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://otel.lan:4317",
+      OTEL_EXPORTER_OTLP_PROTOCOL: "grpc",
+    });
+  });
+
+  test("an old BuildKit and open entitlements are accepted with a warning", () => {
+    const stack = w({
+      image: `moby/buildkit:v0.22.0@${digest}`,
+      buildkitd: { "insecure-entitlements": ["security.insecure"], worker: { gc: false } },
+    });
+    expect(read(stack).warnings).toEqual([
+      "buildhosts:dockerHosts[0].builders[0].image: is v0.22.0: known security holes are open below v0.31.2.",
+      "buildhosts:dockerHosts[0].builders[0].buildkitd.insecure-entitlements: security.insecure lets any client become root on the host.",
+      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.gc: nothing limits the build cache: it grows until the disk is full.",
+    ]);
+  });
+});
+
+describe("refused:", () => {
+  test.each<[title: string, stack: Stack, ...lines: string[]]>([
+    [
+      "an unknown key of a host",
+      one(local({ dockr: 1 })),
+      'buildhosts:dockerHosts[0].dockr: unknown key; did you mean "docker"?',
+    ],
+    [
+      "an unknown key of a builder",
+      w({ memory: 5 }),
+      'buildhosts:dockerHosts[0].builders[0].memory: unknown key; did you mean "memoryMb"?',
+    ],
+    [
+      "privileged, which is not a key",
+      w({ privileged: true }),
+      "buildhosts:dockerHosts[0].builders[0].privileged: not a key here: a container is privileged unless rootless: true.",
+    ],
+    [
+      "a way to a daemon that the provider does not know",
+      one(local({ docker: "http://here" })),
+      'buildhosts:dockerHosts[0].docker: received "http://here"; expected unix://<path of the socket>, ssh://<user>@<host>[:<port>] or tcp://<host>:<port>.',
+    ],
+    [
+      "a password in it, which is not shown",
+      one(ssh({ docker: "ssh://root:hunter2@far.example.com" })),
+      'buildhosts:dockerHosts[0].docker: received "ssh://(hidden)@far.example.com"; expected unix://<path of the socket>, ssh://<user>@<host>[:<port>] or tcp://<host>:<port>.',
+    ],
+    [
+      "ssh:// without a host key",
+      one(ssh({ hostKey: undefined })),
+      "buildhosts:dockerHosts[0].hostKey: missing; expected the host's public key (there: /etc/ssh/ssh_host_ed25519_key.pub), because docker is ssh://.",
+    ],
+    [
+      "a local socket with a host key, a login and TLS",
+      one(
+        local({
+          hostKey,
+          ssh: { privateKeyFile: "id" },
+          tls: { caFile: "cert.pem", certFile: "cert.pem", keyFile: "id" },
+        }),
+      ),
+      "buildhosts:dockerHosts[0].hostKey: is about ssh://, and docker is not; take it away.",
+      "buildhosts:dockerHosts[0].ssh: is about ssh://, and docker is not; take it away.",
+      "buildhosts:dockerHosts[0].tls: is about tcp://, and docker is not; take it away.",
+    ],
+    [
+      "tcp:// without TLS",
+      one(tcp({ tls: undefined })),
+      "buildhosts:dockerHosts[0].tls: missing; expected caFile, certFile and keyFile, all three: without, anybody on the network could be the daemon or become root there.",
+    ],
+    [
+      "two parts of three",
+      one(tcp({ tls: { certFile: "cert.pem", keyFile: "id" } })),
+      "buildhosts:dockerHosts[0].tls.caFile: missing; expected a path.",
+    ],
+    [
+      "files that are not there, or something else",
+      one(tcp({ tls: { caFile: "no.pem", certFile: "id", keyFile: "cert.pem" } })),
+      'buildhosts:dockerHosts[0].tls.caFile: received "no.pem"; the file cannot be read (ENOENT): /project/no.pem.',
+      'buildhosts:dockerHosts[0].tls.certFile: received "id"; this is no certificate in PEM form, from -----BEGIN to -----END.',
+      'buildhosts:dockerHosts[0].tls.keyFile: received "cert.pem"; this is no private key in PEM form, from -----BEGIN to -----END.',
+    ],
+    [
+      "no builder",
+      one(local({ builders: [] })),
+      "buildhosts:dockerHosts[0].builders: received []; expected at least one builder.",
+    ],
+    [
+      "hosts that are no list",
+      { dockerHosts: {} },
+      "buildhosts:dockerHosts: received {}; expected a list of Docker hosts.",
+    ],
+    [
+      "the host's own platform, emulated",
+      one(local({ emulation: ["linux/amd64"] })),
+      'buildhosts:dockerHosts[0].emulation: received "linux/amd64", which is the host\'s own; take it away.',
+    ],
+    [
+      "a bridge without root, and a place for the cache",
+      w({ rootless: true, network: "bridge", buildkitd: { root: "/mnt/nvme/buildkit" } }),
+      "buildhosts:dockerHosts[0].builders[0].network: a rootless buildkitd has its container's network only; use host.",
+      "buildhosts:dockerHosts[0].builders[0].buildkitd.root: the cache is in the volume; name that by cacheVolume.",
+    ],
+    [
+      "a bridge's settings without a bridge",
+      w({ buildkitd: { worker: { bridgeName: "br1" } } }),
+      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.bridgeName: has no effect with network host; take it away or set network: bridge.",
+    ],
+    [
+      "a setting of containerd's worker",
+      w({ buildkitd: { worker: { namespace: "x" } } }),
+      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.namespace: only the containerd worker has it, and this builder's worker is oci; take it away.",
+    ],
+    [
+      "a far host's loopback without an endpoint",
+      one(ssh({ builders: [b({ publish: { address: "127.0.0.1" } })] })),
+      'buildhosts:dockerHosts[0].builders[0].publish.address: received "127.0.0.1", which no client reaches from elsewhere; name in endpoint what clients reach it by, or publish on 0.0.0.0.',
+    ],
+    [
+      "telemetry without an endpoint",
+      w({ openTelemetry: {} }),
+      "buildhosts:dockerHosts[0].builders[0].openTelemetry: no endpoint; set endpoint, tracesEndpoint or metricsEndpoint.",
+    ],
+    [
+      "limits and labels that Docker would not take",
+      w({ memoryMb: 1.5, cpus: 0, labels: { "buildhosts.builder": "x" }, restart: "never" }),
+      'buildhosts:dockerHosts[0].builders[0].restart: received "never"; expected one of no, on-failure, unless-stopped, always.',
+      "buildhosts:dockerHosts[0].builders[0].memoryMb: received 1.5; expected a whole number of megabytes from 64.",
+      "buildhosts:dockerHosts[0].builders[0].cpus: received 0; expected a number of processors from 0.01, such as 1.5.",
+      'buildhosts:dockerHosts[0].builders[0].labels["buildhosts.builder"]: received "buildhosts.builder"; expected a label\'s name that does not start with buildhosts.',
+    ],
+    [
+      "two builders of one name, on one port",
+      one(local({ builders: [b(), b()] })),
+      'buildhosts:dockerHosts[0].builders[1].name: received "builder", which dockerHosts[0].builders[0] has already; choose another.',
+      "buildhosts:dockerHosts[0].builders[1].publish.port: received 1234, which dockerHosts[0].builders[0] has already; choose another.",
+    ],
+    [
+      "a board's name, and a host twice",
+      {
+        ssh: { privateKeyFile: "id" },
+        boards: [{ name: "builder", host: "a.example.com", hostKey, platform: "riscv64" }],
+        dockerHosts: [
+          local(),
+          local({ builders: [b({ name: "other", publish: { port: 1235 } })] }),
+        ],
+      },
+      'buildhosts:dockerHosts[0].builders[0].name: received "builder", which boards[0] has already; choose another.',
+      'buildhosts:dockerHosts[1].name: received "here", which dockerHosts[0] has already; choose another.',
+      'buildhosts:dockerHosts[1].docker: received "unix:///var/run/docker.sock", which dockerHosts[0] has already; name the builders of one host in one entry.',
+    ],
+    [
+      "one volume for two builders",
+      one(
+        local({
+          builders: [
+            b({ cacheVolume: "cache" }),
+            b({ name: "b", cacheVolume: "cache", publish: { port: 1235 } }),
+          ],
+        }),
+      ),
+      'buildhosts:dockerHosts[0].builders[1].cacheVolume: received "cache", which dockerHosts[0].builders[0] has already; choose another.',
+    ],
+    [
+      "an image reference with a tag cut off",
+      w({ image: "moby/buildkit@sha256:abc" }),
+      'buildhosts:dockerHosts[0].builders[0].image: received "moby/buildkit@sha256:abc"; expected an image reference, such as moby/buildkit:v0.34.2@sha256:<digest>.',
+    ],
+  ])("%s", (_, stack, ...lines) => {
+    expect(problemsOf(stack)).toEqual(lines);
+  });
+
+  test("an environment that the provider would follow instead of the stack", () => {
+    const environment = { DOCKER_CONTEXT: "other", DOCKER_HOST: "tcp://elsewhere:2375" };
+    expect(problemsOf(one(local()), environment)).toEqual([
+      "buildhosts:dockerHosts: the environment sets DOCKER_CONTEXT, and Pulumi's docker provider would follow that instead of the stack; run: unset DOCKER_CONTEXT",
+    ]);
+    expect(problemsOf(one(local()), { DOCKER_HOST: "tcp://elsewhere:2375" })).toEqual([]);
+  });
+});
