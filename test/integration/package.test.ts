@@ -33,16 +33,18 @@ async function packageSchema() {
   return JSON.parse(stdout);
 }
 
-test("components/ is a Pulumi package: seven components, their arguments typed", async () => {
+test("components/ is a Pulumi package: nine components, their arguments typed", async () => {
   const schema = await packageSchema();
 
   expect(schema.name).toBe("buildhosts");
   expect(Object.keys(schema.resources)).toEqual([
     "buildhosts:index:BuilderBoard",
+    "buildhosts:index:BuilderContainer",
     "buildhosts:index:BuilderRepository",
     "buildhosts:index:BuilderSecrets",
     "buildhosts:index:CertificateAuthority",
     "buildhosts:index:ClientCertificate",
+    "buildhosts:index:HostEmulation",
     "buildhosts:index:RepositoryWorkflows",
     "buildhosts:index:ServerCertificate",
   ]);
