@@ -97,17 +97,19 @@ async function pull(
     }),
     abortSignal: signal,
   })) as Readable;
+  // What goes wrong later than the answer's first byte stands in it.
+  let failed: string | undefined;
+  const progress = ({ status, id, error }: { status?: string; id?: string; error?: string }) => {
+    failed ??= error;
+    if (status?.startsWith("Pull") || status?.startsWith("Download")) {
+      log.status(`${id === undefined ? "" : `${id}: `}${status}`);
+    }
+  };
   await new Promise<void>((resolve, reject) => {
-    client.modem.followProgress(
-      stream,
-      (error) => (error === null ? resolve() : reject(error)),
-      ({ status, id }: { status?: string; id?: string }) => {
-        if (status?.startsWith("Pull") || status?.startsWith("Download")) {
-          log.status(`${id === undefined ? "" : `${id}: `}${status}`);
-        }
-      },
-    );
+    const finished = (error: Error | null) => (error === null ? resolve() : reject(error));
+    client.modem.followProgress(stream, finished, progress);
   });
+  if (failed !== undefined) throw new Error(failed);
 }
 
 /** A digest names an image alone: with it, a tag says nothing. */
