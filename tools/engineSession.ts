@@ -11,8 +11,13 @@ import type { Progress } from "../proving-ground/progress.ts";
 import { type Explanation, explain } from "./explain.ts";
 import { localDir, projectDir, requireStackFile, stackFile } from "./stackFile.ts";
 
-/** The stack of the virtual board, for which everything that a user would choose is chosen. */
-export const DEV = "dev";
+/**
+ * Whether `stack` is one of those whose committed file names virtual machines alone. For them everything that a user
+ * would choose is chosen, the passphrase too: it protects keys to machines on loopback, gone with them.
+ */
+export function isProvingGround(stack: string): boolean {
+  return stack === "dev" || stack === "docker";
+}
 
 /** A Pulumi engine with plugins, a backend and an environment, bound to one stack. */
 export interface EngineSession {
@@ -52,10 +57,10 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
   }
   const configFile: string[] = [];
   let stackHome = projectDir;
-  if (stack === DEV) {
-    Object.assign(env, await devPassphrase());
-    stackHome = await devFolder();
-    configFile.push("--config-file", join(stackHome, `Pulumi.${DEV}.yaml`));
+  if (isProvingGround(stack)) {
+    Object.assign(env, await chosenPassphrase(stack));
+    stackHome = await stackFolder(stack);
+    configFile.push("--config-file", join(stackHome, `Pulumi.${stack}.yaml`));
   }
 
   const options = { cwd: projectDir, env, reject: false } satisfies Options;
@@ -138,11 +143,11 @@ function userHome(): string {
   return process.env.PULUMI_HOME ?? join(homedir(), ".pulumi");
 }
 
-/** The dev stack's passphrase: made at random once, and kept beside the state that it protects. */
-async function devPassphrase(): Promise<Record<string, string>> {
+/** The passphrase of a stack of the proving ground: made at random once, and kept beside the state that it protects. */
+async function chosenPassphrase(stack: string): Promise<Record<string, string>> {
   if (process.env.PULUMI_CONFIG_PASSPHRASE !== undefined) return {};
   if (process.env.PULUMI_CONFIG_PASSPHRASE_FILE) return {};
-  const file = join(localDir, "dev.passphrase");
+  const file = join(localDir, `${stack}.passphrase`);
   await mkdir(localDir, { recursive: true, mode: 0o700 });
   try {
     await writeFile(file, randomBytes(24).toString("base64url"), { mode: 0o600, flag: "wx" });
@@ -153,16 +158,16 @@ async function devPassphrase(): Promise<Record<string, string>> {
 }
 
 /**
- * A folder with copies of Pulumi.yaml and Pulumi.dev.yaml, in which the stack is made: pulumi writes the
+ * A folder with copies of Pulumi.yaml and of the stack file, in which the stack is made: pulumi writes the
  * salt of the passphrase into the stack file there, and the committed one stays as it is in every clone.
  */
-async function devFolder(): Promise<string> {
-  const folder = join(localDir, DEV);
+async function stackFolder(stack: string): Promise<string> {
+  const folder = join(localDir, stack);
   await mkdir(folder, { recursive: true });
   await copyFile(join(projectDir, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
-  const copy = join(folder, `Pulumi.${DEV}.yaml`);
+  const copy = join(folder, `Pulumi.${stack}.yaml`);
   const { encryptionsalt } = parse(await readFile(copy, "utf8").catch(() => "")) ?? {};
-  const committed = parse(await readFile(stackFile(DEV), "utf8"));
+  const committed = parse(await readFile(stackFile(stack), "utf8"));
   await writeFile(copy, stringify({ ...committed, ...(encryptionsalt && { encryptionsalt }) }));
   return folder;
 }

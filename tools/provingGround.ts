@@ -1,20 +1,25 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  findVirtualBoard,
   instanceOf,
   startVirtualBoard,
   type VirtualBoard,
 } from "../proving-ground/board/virtualBoard.ts";
+import {
+  dockerInstance,
+  startVirtualDockerHost,
+} from "../proving-ground/docker/virtualDockerHost.ts";
 import { freePort } from "../proving-ground/freePort.ts";
 import { ensureReleaseAssets } from "../proving-ground/mirror/assets.ts";
 import { startMirror } from "../proving-ground/mirror/mirror.ts";
 import type { Progress } from "../proving-ground/progress.ts";
-import { localDir, projectDir, releasesOf, virtualBoards } from "./stackFile.ts";
+import { localDir, projectDir, releasesOf, virtualMachines } from "./stackFile.ts";
 
-/** The virtual boards of a stack, up, and the mirror that they install from. */
+/** The virtual machines of a stack, up, and the mirror that boards install from. */
 export interface ProvingGround {
-  boards: VirtualBoard[];
-  /** Ends the mirror; the boards go on. */
+  machines: VirtualBoard[];
+  /** Ends the mirror; the machines go on. */
   close(): Promise<void>;
 }
 
@@ -23,28 +28,42 @@ export async function startProvingGround(
   stack: string,
   log: Progress,
 ): Promise<ProvingGround | undefined> {
-  const requests = await virtualBoards(stack);
+  const requests = await virtualMachines(stack);
   if (requests.length === 0) return undefined;
-  // Two compilers at a time would slow each other down; the board's image is mostly waiting.
-  const boards = Promise.all(
-    requests.map(({ platform }) =>
-      startVirtualBoard({ platform, instance: instanceOf(projectDir), projectDir, log }),
+  const instance = instanceOf(projectDir);
+  // Two compilers at a time would slow each other down; a machine's image is mostly waiting.
+  const starting: Promise<VirtualBoard[]> = Promise.all(
+    requests.map(({ kind, platform }) =>
+      kind === "board"
+        ? startVirtualBoard({ platform, instance, projectDir, log })
+        : startVirtualDockerHost({ platform, instance, projectDir, log }),
     ),
   );
   // Awaited below; a failure of the assets must not leave this one unheard.
-  boards.catch(() => {});
+  starting.catch(() => {});
   const directories: string[] = [];
-  for (const { platform } of requests) {
-    directories.push(await ensureReleaseAssets(platform, await releasesOf(stack), log));
-  }
+  for (const { kind, platform } of requests)
+    if (kind === "board")
+      directories.push(await ensureReleaseAssets(platform, await releasesOf(stack), log));
   const mirror = await startMirror({ directories, port: await mirrorPort() });
   return {
-    boards: await boards,
+    machines: await starting,
     async close() {
-      for (const board of await boards) board.disconnect();
+      for (const machine of await starting) machine.disconnect();
       await mirror.close();
     },
   };
+}
+
+/** Those of the stack's virtual machines that there are, running or not. */
+export async function findProvingGround(stack: string): Promise<VirtualBoard[]> {
+  const instance = instanceOf(projectDir);
+  const machines = await Promise.all(
+    (await virtualMachines(stack)).map(({ kind, platform }) =>
+      findVirtualBoard(kind === "board" ? instance : dockerInstance(instance), platform),
+    ),
+  );
+  return machines.filter((machine) => machine !== undefined);
 }
 
 /** A port of loopback that stays the same, because the boards' commands name it. */

@@ -2,7 +2,8 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { execa } from "execa";
-import type { VirtualBoard } from "../proving-ground/board/virtualBoard.ts";
+import type { BoardConnection, VirtualBoard } from "../proving-ground/board/virtualBoard.ts";
+import type { DockerHostConnection } from "../proving-ground/docker/virtualDockerHost.ts";
 import { ensureBuildctl } from "../proving-ground/mirror/assets.ts";
 import type { Progress } from "../proving-ground/progress.ts";
 import { writeClientFiles } from "./clientFiles.ts";
@@ -13,22 +14,23 @@ interface Builder {
   endpoint: string;
 }
 
-/** Builds the sample image on each virtual board over mutual TLS, and says what came of it. */
+/** Builds the sample image on each virtual machine's builders over mutual TLS, and says what came of it. */
 export async function buildSample(
   outputs: Record<string, unknown>,
-  boards: VirtualBoard[],
+  machines: VirtualBoard[],
   log: Progress,
 ): Promise<void> {
   const buildctl = await ensureBuildctl(log);
   const client = Object.keys((outputs.clientCertificates ?? {}) as object)[0];
   if (!client) return log.note("no sample image: the stack has no client");
   for (const builder of outputs.builders as Builder[]) {
-    // A stack may have boards of other kinds beside the virtual ones.
-    const board = boards.find(
-      ({ connection: { host, buildkitPort } }) =>
-        builder.endpoint === `tcp://${host}:${buildkitPort}`,
+    // A stack may have other hosts beside the virtual ones.
+    const machine = machines.find(({ connection }) =>
+      builderPorts(connection).some(
+        (port) => builder.endpoint === `tcp://${connection.host}:${port}`,
+      ),
     );
-    if (!board) continue;
+    if (!machine) continue;
     const work = await mkdtemp(join(tmpdir(), "buildhosts-sample-"));
     try {
       await writeClientFiles(outputs, client, join(work, "client"));
@@ -37,7 +39,7 @@ export async function buildSample(
         join(projectDir, "proving-ground", "sample", "Dockerfile"),
         join(work, "context", "Dockerfile"),
       );
-      await copyFile(board.busybox, join(work, "context", "busybox"));
+      await copyFile(machine.busybox, join(work, "context", "busybox"));
       await mkdir(join(localDir, "images"), { recursive: true });
       const image = join(localDir, "images", `sample-${builder.name}.oci.tar`);
       const started = Date.now();
@@ -53,6 +55,12 @@ export async function buildSample(
       await rm(work, { recursive: true, force: true });
     }
   }
+}
+
+function builderPorts(connection: BoardConnection | DockerHostConnection): number[] {
+  return "builderPorts" in connection
+    ? Object.values(connection.builderPorts)
+    : [connection.buildkitPort];
 }
 
 async function sampleBuild(buildctl: string, endpoint: string, work: string, image: string) {

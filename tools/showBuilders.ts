@@ -1,6 +1,6 @@
 import { join, relative } from "node:path";
 import { writeClientFiles } from "./clientFiles.ts";
-import { DEV } from "./engineSession.ts";
+import { isProvingGround } from "./engineSession.ts";
 import { localDir, projectDir } from "./stackFile.ts";
 
 interface Builder {
@@ -19,7 +19,7 @@ export async function showBuilders(stack: string, outputs: Record<string, unknow
     const folder = join(localDir, "clients", stack, client);
     lines.push("", "Use them:");
     // Whose key goes where is the user's to say, but for the stack that is this machine's own.
-    if (stack === DEV) await writeClientFiles(outputs, client, folder);
+    if (isProvingGround(stack)) await writeClientFiles(outputs, client, folder);
     else lines.push(`  npm run client -- --stack ${stack} --name ${client}`);
     lines.push(`  cd ${relative(projectDir, folder)}`);
     for (const line of [...(outputs.buildctl as string[]), ...(outputs.buildx as string[])]) {

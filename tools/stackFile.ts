@@ -13,21 +13,31 @@ export function stackFile(stack: string): string {
   return join(projectDir, `Pulumi.${stack}.yaml`);
 }
 
-export interface VirtualBoardRequest {
+/** A virtual machine that a stack asks for: a board, or a board with Docker on it. */
+export interface VirtualMachineRequest {
+  kind: "board" | "docker-host";
   platform: "linux/riscv64" | "linux/arm64";
 }
 
 /**
- * The virtual boards that a stack asks for; none for every stack that names its hosts.
+ * The virtual machines that a stack asks for; none for every stack that names its hosts.
  *
  * @throws one line, when the stack has no file.
  */
-export async function virtualBoards(stack: string): Promise<VirtualBoardRequest[]> {
-  const boards = (await stackConfig(stack))["buildhosts:boards"];
-  if (!Array.isArray(boards)) return [];
-  return boards
-    .filter((board) => board?.virtual === true)
+export async function virtualMachines(stack: string): Promise<VirtualMachineRequest[]> {
+  const config = await stackConfig(stack);
+  return [
+    ...virtualIn(config["buildhosts:boards"], "board"),
+    ...virtualIn(config["buildhosts:dockerHosts"], "docker-host"),
+  ];
+}
+
+function virtualIn(hosts: unknown, kind: VirtualMachineRequest["kind"]): VirtualMachineRequest[] {
+  if (!Array.isArray(hosts)) return [];
+  return hosts
+    .filter((host) => host?.virtual === true)
     .map(({ platform }) => ({
+      kind,
       platform: /arm64$/.test(String(platform)) ? "linux/arm64" : "linux/riscv64",
     }));
 }

@@ -1,6 +1,6 @@
 import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
-import { DEV, engineSession } from "./engineSession.ts";
+import { engineSession, isProvingGround } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
 import { startProvingGround } from "./provingGround.ts";
 import { buildSample } from "./sample.ts";
@@ -9,8 +9,8 @@ import { showBuilders } from "./showBuilders.ts";
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run up --",
   summary:
-    "Makes the machines of a stack BuildKit builders. The dev stack boots a virtual riscv64 board first,\nand builds an image on it in the end; every other stack works on the hosts that it names.",
-  options: { yes: "do not ask before changing anything (the dev stack never asks)" },
+    "Makes the machines of a stack BuildKit builders. The stack dev boots a virtual riscv64 board first, and\ndocker a virtual Docker host, and they build an image there in the end; every other stack works on the\nhosts that it names.",
+  options: { yes: "do not ask before changing anything (the stacks dev and docker never ask)" },
   passes: true,
 });
 
@@ -20,12 +20,16 @@ await runTool(async () => {
     engineSession(stack, log),
   ]);
   try {
-    // There is nobody to protect from a change of the virtual board.
-    const unasked = stack === DEV ? ["--yes", "--skip-preview"] : values.yes ? ["--yes"] : [];
+    // There is nobody to protect from a change of a virtual machine.
+    const unasked = isProvingGround(stack)
+      ? ["--yes", "--skip-preview"]
+      : values.yes
+        ? ["--yes"]
+        : [];
     const { code, explanations } = await session.run(["up", ...unasked, ...pulumiArgs]);
     if (code !== 0) return ended.failed(`up failed on stack '${stack}'`, explanations);
     const outputs = await session.outputs();
-    if (ground) await buildSample(outputs, ground.boards, log);
+    if (ground) await buildSample(outputs, ground.machines, log);
     await showBuilders(stack, outputs);
     return ended.well(`stack '${stack}' is up`);
   } finally {

@@ -27,7 +27,8 @@ export interface BoardImage {
   hostKey: string;
 }
 
-const suite = "trixie";
+/** The release of Debian that everything is made of. */
+export const suite = "trixie";
 const diskGB = 12;
 /** systemd and sshd; what people install on such a board; what BuildKit and its rootless mode call. */
 const packages = [
@@ -83,7 +84,7 @@ async function recipeKey({ kernelPackage }: Architecture): Promise<string> {
   );
 }
 
-async function filesUnder(folder: string): Promise<string[]> {
+export async function filesUnder(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile())
@@ -92,12 +93,34 @@ async function filesUnder(folder: string): Promise<string[]> {
 }
 
 async function makeImage(architecture: Architecture, out: string, log: Progress): Promise<void> {
+  await writeKeys(out);
+  await makeDebian(join(here, "image/make.sh"), architecture, packages, out, log, {
+    KERNEL: architecture.kernelPackage,
+    INITRD_MODULES: initrdModules.join(" "),
+    GUEST: join(here, "guest"),
+    DISK_GB: `${diskGB}`,
+  });
+}
+
+/**
+ * Runs `script`, which puts a Debian with `packages` together with the help of image/root.sh and leaves something of
+ * it in `out`. `environment` is for the script, beside what root.sh wants.
+ *
+ * @throws the script's last words; or, where this is not run by root, what would help.
+ */
+export async function makeDebian(
+  script: string,
+  { platform, debian, userCpu }: Architecture,
+  packages: readonly string[],
+  out: string,
+  log: Progress,
+  environment: Record<string, string> = {},
+): Promise<void> {
   if (process.getuid?.() !== 0)
     throw new Error(
-      `The image of the virtual board ${architecture.platform} is not in the cache, and to make it ` +
-        "takes root (files of every owner, mounts). Run this as root, once.",
+      `A Debian for ${platform} is not in the cache, and to make it takes root (files of every owner, ` +
+        "mounts). Run this as root, once.",
     );
-  await writeKeys(out);
   const scratch = join(out, "scratch");
   await mkdir(scratch);
   const mirror = debianMirror(await aptSources());
@@ -107,22 +130,19 @@ async function makeImage(architecture: Architecture, out: string, log: Progress)
     [
       ...["--pdeathsig", "KILL"],
       ...["unshare", "--mount", "--propagation", "private", "--pid", "--mount-proc"],
-      ...["--kill-child", "--", join(here, "image/make.sh"), architecture.debian, out],
+      ...["--kill-child", "--", script, debian, out],
     ],
     {
       env: {
         PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
-        ...(architecture.userCpu && { QEMU_CPU: architecture.userCpu }),
+        ...(userCpu && { QEMU_CPU: userCpu }),
         SUITE: suite,
         MIRROR: mirror ?? "",
         PACKAGES: packages.join(","),
-        KERNEL: architecture.kernelPackage,
-        INITRD_MODULES: initrdModules.join(" "),
-        GUEST: join(here, "guest"),
         SCRATCH: scratch,
         // The root file system takes some 0.8 GB there.
         SCRATCH_IN_MEMORY: freemem() > 4 * 1024 ** 3 ? "yes" : "no",
-        DISK_GB: `${diskGB}`,
+        ...environment,
       },
       stdin: "ignore",
       reject: false,
@@ -133,7 +153,7 @@ async function makeImage(architecture: Architecture, out: string, log: Progress)
   await rm(scratch, { recursive: true, force: true });
   if (failed)
     throw new Error(
-      `No Debian ${suite} for ${architecture.debian} could be made` +
+      `No Debian ${suite} for ${debian} could be made` +
         `${mirror ? ` from ${mirror}` : ""}. Its last words:\n${stderr}`,
     );
 }

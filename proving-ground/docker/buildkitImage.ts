@@ -1,23 +1,13 @@
-import {
-  copyFile,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  symlink,
-  writeFile,
-} from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import type { Platform } from "../board/architectures.ts";
-import { cacheDir } from "../cache.ts";
-import { contentKey, makeOnce } from "../makeOnce.ts";
+import { contentKey } from "../makeOnce.ts";
 import { ensureReleaseAsset } from "../mirror/assets.ts";
 import { sha256 } from "../mirror/checksums.ts";
 import type { Progress } from "../progress.ts";
-import { type Image, type ImageConfig, packLayer, writeImage } from "./ociImage.ts";
+import { ensureImage, type Image, type ImageConfig, packLayer, writeImage } from "./ociImage.ts";
 
 /** As upstream's image has it, from its Dockerfile. */
 const config: ImageConfig = {
@@ -68,25 +58,22 @@ export async function ensureBuildkitImage(
 ): Promise<Image> {
   const release = await ensureReleaseAsset("buildkit", tag, platform, log);
   const key = contentKey(recipe, await sha256(release), await sha256(busybox));
-  const folder = cacheDir("images", `buildkit-${tag}-${platform.replace("/", "-")}-${key}`);
-  await makeOnce(
-    folder,
-    async (temporary) => {
+  return ensureImage(
+    `buildkit-${tag}-${platform.replace("/", "-")}-${key}`,
+    async (folder) => {
       const work = await mkdtemp(join(tmpdir(), "buildhosts-image-"));
       try {
         const root = join(work, "root");
         await fillRoot(root, release, busybox);
         const layer = join(work, "layer.tar");
         await packLayer(layer, root);
-        const { digest } = await writeImage(temporary, platform, [layer], config);
-        await writeFile(join(temporary, "digest"), digest);
+        return await writeImage(folder, platform, [layer], config);
       } finally {
         await rm(work, { recursive: true, force: true });
       }
     },
     log,
   );
-  return { folder, digest: await readFile(join(folder, "digest"), "utf8") };
 }
 
 /** Where buildkitd looks for descriptions of devices; it warns of each that is missing. */

@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { copyFile, link, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { exists } from "../makeOnce.ts";
+import { cacheDir } from "../cache.ts";
+import { exists, makeOnce } from "../makeOnce.ts";
 import { sha256 } from "../mirror/checksums.ts";
+import type { Progress } from "../progress.ts";
 
 /** What of an image's config we set, in the OCI image specification's words. */
 export interface ImageConfig {
@@ -50,7 +52,22 @@ export async function packLayer(archive: string, folder: string): Promise<void> 
   ]);
 }
 
-/** Writes the image of `layers`, tars from the lowest on, into `folder`, which is made. */
+/** The image `name` of the cache, which `make` writes into the folder that it is given, if it is not there yet. */
+export async function ensureImage(
+  name: string,
+  make: (folder: string) => Promise<Image>,
+  log: Progress,
+): Promise<Image> {
+  const folder = cacheDir("images", name);
+  await makeOnce(
+    folder,
+    async (temporary) => writeFile(join(temporary, "digest"), (await make(temporary)).digest),
+    log,
+  );
+  return { folder, digest: await readFile(join(folder, "digest"), "utf8") };
+}
+
+/** Writes the image of `layers`, tars from the lowest on, into `folder`. */
 export async function writeImage(
   folder: string,
   platform: string,

@@ -18,18 +18,10 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 log=$out/make.log
 trap '[ $? -eq 0 ] || tail -n 30 "$log" >&2' EXIT
 
-# dpkg makes every file safe against a power cut; on a disk that took half of the time.
-if [ "${SCRATCH_IN_MEMORY:-}" = yes ]; then
-  mount -t tmpfs -o size=3g,mode=0755 tmpfs "$SCRATCH"
-fi
+# shellcheck source=root.sh
+. "$here/root.sh"
 
-echo "packages: download and unpack"
-# The variant `extract` runs nothing of the foreign architecture.
-# shellcheck disable=SC2086 # an empty MIRROR is no argument
-mmdebstrap --mode=root --variant=extract --architectures="$architecture" --components=main \
-  --skip=cleanup/apt,check/qemu --aptopt='APT::Install-Recommends "false"' \
-  --include='?essential' --include='?priority(required)' --include="$PACKAGES" \
-  "$SUITE" "$root" ${MIRROR} >>"$log" 2>&1
+download_root
 
 # The kernel's own scripts would make an initramfs under emulation, for many minutes.
 echo "kernel: download and unpack"
@@ -60,29 +52,14 @@ rm -rf "$root/usr/lib/modules/$version/kernel/sound"
 find "$drivers/net" -mindepth 1 -maxdepth 1 -type d -exec rm -rf {} +
 depmod --basedir "$root" "$version"
 
-echo "packages: configure, under emulation"
 cp -R "$GUEST/." "$root/"
 chmod 0440 "$root/etc/sudoers.d/board"
 # Before openssh-server is configured: it then makes no keys of its own.
 install -m 0600 "$out/host_key" "$root/etc/ssh/ssh_host_ed25519_key"
 install -m 0644 "$out/host_key.pub" "$root/etc/ssh/ssh_host_ed25519_key.pub"
-# Nothing is to be started in here.
-printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
-chmod +x "$root/usr/sbin/policy-rc.d"
-mount -t proc proc "$root/proc"
-export DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true LC_ALL=C.UTF-8
-# This machine's dpkg, native; only the packages' own scripts are emulated. The essential
-# packages depend on each other in circles, which only --force-depends opens.
-native_dpkg() {
-  dpkg --root="$root" --force-depends --force-unsafe-io --force-confold "$@" >>"$log" 2>&1
-}
-native_dpkg --unpack "$root"/var/cache/apt/archives/*.deb
-native_dpkg --configure -a
+configure_root
 
 echo "users and settings"
-guest() {
-  chroot "$root" "$@" >>"$log" 2>&1
-}
 # An asterisk is no password; an account without one counts as locked.
 for user in builder nosudo; do
   guest useradd --create-home --shell /bin/bash --password '*' "$user"
@@ -106,10 +83,7 @@ echo 'nameserver 10.0.2.3' >"$root/etc/resolv.conf"
 # With an id the first boot is one like any other.
 od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$root/etc/machine-id"
 echo >>"$root/etc/machine-id"
-rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root/usr/sbin/policy-rc.d" \
-  "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/usr/share/locale/* \
-  "$root"/usr/share/info/* "$root"/etc/update-motd.d/* "$root/etc/motd" "$root"/var/log/*.log
-umount "$root/proc"
+tidy_root
 
 echo "initramfs"
 cp "$root/usr/bin/busybox" "$out/busybox"

@@ -1,0 +1,36 @@
+#!/bin/sh
+# make-debian.sh DEBIAN_ARCHITECTURE OUT: writes into OUT a Debian root file system as `layer.tar`, for an image.
+#
+# From the environment: what board/image/root.sh wants.
+set -eu
+
+architecture=$1
+out=$2
+root=$SCRATCH/root
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+log=$out/make.log
+trap '[ $? -eq 0 ] || tail -n 30 "$log" >&2' EXIT
+
+# shellcheck source=../board/image/root.sh
+. "$here/../board/image/root.sh"
+
+download_root
+configure_root
+# As Debian's own image has it; whoever builds here says how this is reached.
+cat >"$root/etc/apt/sources.list.d/debian.sources" <<SOURCES
+Types: deb
+URIs: http://deb.debian.org/debian
+Suites: $SUITE
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+SOURCES
+# By mmdebstrap, for itself; Docker mounts the names over.
+rm -f "$root/etc/apt/sources.list" "$root/etc/apt/apt.conf.d/99mmdebstrap" \
+  "$root/etc/resolv.conf" "$root/etc/hostname"
+tidy_root
+mkdir -p "$root/var/lib/apt/lists/partial" "$root/var/cache/apt/archives/partial"
+
+echo "layer"
+tar --sort=name --mtime=@0 --numeric-owner --format=posix \
+  --pax-option=delete=atime,delete=ctime --directory="$root" -cf "$out/layer.tar" .
+rm "$log"
