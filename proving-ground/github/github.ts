@@ -62,6 +62,8 @@ export interface Github {
   readonly runs: WorkflowRun[];
   /** Everything asked, in its order. */
   readonly served: readonly Served[];
+  /** How many requests were under way at a time, at most. */
+  readonly mostAtOnce: number;
   /** What did not fit GitHub's description. A test ends with none. */
   readonly problems: string[];
   /** A secret in the clear, where `place` is `owner`, `owner/repository` or `owner/repository/environment`. */
@@ -118,6 +120,8 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
   const served: Served[] = [];
   const problems: string[] = [];
   let lastId = 1_000_000;
+  let underWay = 0;
+  let mostAtOnce = 0;
 
   const world: World = {
     url,
@@ -199,6 +203,8 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
   };
 
   server.on("request", async (request: IncomingMessage, response: ServerResponse) => {
+    mostAtOnce = Math.max(mostAtOnce, ++underWay);
+    response.once("close", () => --underWay);
     const { pathname, searchParams } = new URL(request.url ?? "/", url);
     const path = /^\/api\/(?:v3|uploads)(\/.*)$/.exec(pathname)?.[1];
     const call = await callOf(request, path ?? pathname, searchParams);
@@ -253,6 +259,9 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     packages,
     runs,
     served,
+    get mostAtOnce() {
+      return mostAtOnce;
+    },
     problems,
     secret: async (place, name) => secrets.get(await scopeIn(place), name),
     variable: async (place, name) => variables.get(await scopeIn(place), name),
@@ -369,7 +378,8 @@ function withPublicUrls(text: string, inside: string, outside: string): string {
       `${outside}/api/uploads/repos/$1`,
     )
     .replace(new RegExp(`${escaped}/(${OF_THE_API})(?=[/"?])`, "g"), `${outside}/api/v3/$1`)
-    .replaceAll(inside, outside);
+    .replaceAll(inside, outside)
+    .replaceAll(new URL(inside).host, new URL(outside).host);
 }
 
 function send(

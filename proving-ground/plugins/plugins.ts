@@ -29,6 +29,7 @@ export interface InstalledPlugin {
 const PLUGINS = [
   { name: "command", version: "1.2.1" },
   { name: "docker", version: "5.0.0" },
+  { name: "github", version: "6.15.0" },
   { name: "tls", version: "5.5.1" },
 ] as const;
 

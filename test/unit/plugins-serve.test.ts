@@ -60,17 +60,23 @@ describe("the plugins", () => {
     expect(plugins).toEqual([
       { name: "command", version: "1.2.1", origin: "stand-in" },
       { name: "docker", version: "5.0.0", origin: "stand-in" },
+      { name: "github", version: "6.15.0", origin: "stand-in" },
       { name: "tls", version: "5.5.1", origin: "stand-in" },
     ]);
     expect(notes).toEqual([
-      "plugins command 1.2.1, docker 5.0.0, tls 5.5.1 are the offline stand-ins: the official ones cannot be had (no such host)",
+      "plugins command 1.2.1, docker 5.0.0, github 6.15.0, tls 5.5.1 are the offline stand-ins: the official ones cannot be had (no such host)",
     ]);
     expect((await stat(join(home, TLS))).mode & 0o777).toBe(0o755);
   });
 
   test("are the official ones where they can be had", async () => {
     const plugins = await ensurePlugins(await engineThat(ONLINE), home, log);
-    expect(plugins.map(({ origin }) => origin)).toEqual(["official", "official", "official"]);
+    expect(plugins.map(({ origin }) => origin)).toEqual([
+      "official",
+      "official",
+      "official",
+      "official",
+    ]);
     expect(notes).toEqual([]);
   });
 
@@ -78,19 +84,29 @@ describe("the plugins", () => {
     const offline = await engineThat(OFFLINE);
     await ensurePlugins(offline, home, log);
     await ensurePlugins(offline, home, log);
-    expect(await asked()).toBe(3);
+    expect(await asked()).toBe(4);
 
     const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000);
     await utimes(join(home, COMMAND), yesterday, yesterday);
     const plugins = await ensurePlugins(await engineThat(ONLINE), home, log);
-    expect(plugins.map(({ origin }) => origin)).toEqual(["official", "stand-in", "stand-in"]);
+    expect(plugins.map(({ origin }) => origin)).toEqual([
+      "official",
+      "stand-in",
+      "stand-in",
+      "stand-in",
+    ]);
   });
 
   test("that are official already are left alone", async () => {
     await ensurePlugins(await engineThat(ONLINE), home, log);
     const plugins = await ensurePlugins(await engineThat(OFFLINE), home, log);
-    expect(plugins.map(({ origin }) => origin)).toEqual(["official", "official", "official"]);
-    expect(await asked()).toBe(3);
+    expect(plugins.map(({ origin }) => origin)).toEqual([
+      "official",
+      "official",
+      "official",
+      "official",
+    ]);
+    expect(await asked()).toBe(4);
   });
 
   test("are those that the user has installed, without asking", async () => {
@@ -100,7 +116,12 @@ describe("the plugins", () => {
     await ensurePlugins(await engineThat(ONLINE), own, log);
     const other = join(home, "other");
     const plugins = await ensurePlugins(await engineThat(OFFLINE), other, log);
-    expect(plugins.map(({ origin }) => origin)).toEqual(["official", "official", "official"]);
+    expect(plugins.map(({ origin }) => origin)).toEqual([
+      "official",
+      "official",
+      "official",
+      "official",
+    ]);
     expect((await stat(join(other, COMMAND))).size).toBe(70_000);
   });
 

@@ -49,6 +49,7 @@ export class Description {
   readonly #ajv: Ajv;
   readonly #excerpt: Excerpt;
   readonly #paths: readonly { readonly path: string; readonly pattern: RegExp }[];
+  static #loaded: Promise<Description> | undefined;
   readonly #validators = new Map<string, ValidateFunction>();
 
   private constructor(excerpt: Excerpt) {
@@ -61,9 +62,12 @@ export class Description {
       .map((path) => ({ path, pattern: patternOf(path) }));
   }
 
-  static async load(): Promise<Description> {
-    const file = join(import.meta.dirname, "description.json");
-    return new Description(JSON.parse(await readFile(file, "utf8")) as Excerpt);
+  /** The same one each time: what it has compiled serves every GitHub of a process. */
+  static load(): Promise<Description> {
+    Description.#loaded ??= readFile(join(import.meta.dirname, "description.json"), "utf8").then(
+      (text) => new Description(JSON.parse(text) as Excerpt),
+    );
+    return Description.#loaded;
   }
 
   /** The operation that a request is for, or nothing when the description has none such. */

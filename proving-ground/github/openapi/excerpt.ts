@@ -76,6 +76,8 @@ const PATHS = [
   "/repos/{owner}/{repo}/rulesets/{ruleset_id}",
   "/repos/{owner}/{repo}/environments",
   "/repos/{owner}/{repo}/environments/{environment_name}",
+  "/repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies",
+  "/repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}",
   "/repos/{owner}/{repo}/environments/{environment_name}/secrets",
   "/repos/{owner}/{repo}/environments/{environment_name}/secrets/public-key",
   "/repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}",

@@ -21,6 +21,12 @@ export interface Environment {
   readonly preventSelfReview: boolean;
   readonly reviewers: readonly { readonly type: "User" | "Team"; readonly id: number }[];
   readonly branchPolicy: JsonObject | null;
+  /** The patterns of a custom branch policy. */
+  readonly patterns: readonly {
+    readonly id: number;
+    readonly name: string;
+    readonly type: string;
+  }[];
 }
 
 /** Deployment environments by repository; names are the same in any case. */
@@ -95,6 +101,10 @@ export function environmentRoutes(
         preventSelfReview: body.prevent_self_review ?? false,
         reviewers: body.reviewers ?? [],
         branchPolicy: body.deployment_branch_policy ?? null,
+        patterns:
+          body.deployment_branch_policy?.custom_branch_policies === true
+            ? (old?.patterns ?? [])
+            : [],
       });
       return ok(await described(world, call, environments.get(id, nameIn(call)) as Environment));
     },
@@ -102,6 +112,73 @@ export function environmentRoutes(
       const { id } = await world.repository(call);
       if (!environments.delete(id, nameIn(call))) throw NOT_FOUND;
       onDelete(id, nameIn(call));
+      return NO_CONTENT;
+    },
+    ...patternRoutes(world, environments, one, nameIn),
+  };
+}
+
+/** The branches and tags that may use an environment, where its policy is a custom one. */
+function patternRoutes(
+  world: World,
+  environments: Environments,
+  environment: string,
+  nameIn: (call: Call) => string,
+): Routes {
+  const all = `${environment}/deployment-branch-policies`;
+  const one = `${all}/{branch_policy_id}`;
+  const found = async (call: Call) => {
+    const { id: repositoryId } = await world.repository(call);
+    const environment = environments.get(repositoryId, nameIn(call));
+    if (environment?.branchPolicy?.custom_branch_policies !== true) throw NOT_FOUND;
+    const { patterns } = environment;
+    return {
+      patterns,
+      change: (to: Environment["patterns"]) =>
+        environments.set(repositoryId, { ...environment, patterns: to }),
+    };
+  };
+  const foundOne = async (call: Call) => {
+    const { patterns, change } = await found(call);
+    const pattern = patterns.find(({ id }) => id === Number(call.parameters.branch_policy_id));
+    if (pattern === undefined) throw NOT_FOUND;
+    return { pattern, others: patterns.filter((other) => other !== pattern), change };
+  };
+  const shown = (pattern: Environment["patterns"][number]): JsonObject => ({
+    ...pattern,
+    node_id: `DBP_${pattern.id}`,
+  });
+  return {
+    async [`GET ${all}`](call) {
+      const { patterns } = await found(call);
+      return ok({ total_count: patterns.length, branch_policies: patterns.map(shown) });
+    },
+    async [`POST ${all}`](call) {
+      const { patterns, change } = await found(call);
+      const { name, type = "branch" } = call.body as {
+        readonly name: string;
+        readonly type?: string;
+      };
+      if (patterns.some((other) => other.name === name && other.type === type)) {
+        // Described without a body.
+        return { status: 303 };
+      }
+      const pattern = { id: world.nextId(), name, type };
+      change([...patterns, pattern]);
+      return ok(shown(pattern));
+    },
+    async [`GET ${one}`](call) {
+      return ok(shown((await foundOne(call)).pattern));
+    },
+    async [`PUT ${one}`](call) {
+      const { pattern, others, change } = await foundOne(call);
+      const changed = { ...pattern, name: (call.body as { readonly name: string }).name };
+      change([...others, changed]);
+      return ok(shown(changed));
+    },
+    async [`DELETE ${one}`](call) {
+      const { others, change } = await foundOne(call);
+      change(others);
       return NO_CONTENT;
     },
   };

@@ -1,7 +1,7 @@
 // Kinds of inputs that several resources have.
 
+import type { Attribute } from "../provider/plan.ts";
 import type { Shape } from "../provider/shapes.ts";
-import type { Attribute } from "./plan.ts";
 
 export const STRING: Shape = { kind: "string" };
 export const BOOLEAN: Shape = { kind: "boolean" };

@@ -1,7 +1,7 @@
+import type { Attribute, Attributes } from "../provider/plan.ts";
 import type { Shape } from "../provider/shapes.ts";
 import { BOOLEAN, COUNT, LABELS, NOT_HERE, NUMBER, STRING, STRINGS, TEXTS } from "./attributes.ts";
 import type { Label } from "./dockerResource.ts";
-import type { Attribute, Attributes } from "./plan.ts";
 
 /** The inputs of a container, with the defaults of those not set. */
 export interface ContainerInputs {

@@ -1,8 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import {
+  checkPlanned,
+  diffPlanned,
+  inputsFound,
+  type Planned,
+  planOf,
+  previewOf,
+} from "../provider/plan.ts";
 import { type Existing, NotReady, type Request, type Resource } from "../provider/plugin.ts";
 import type { PropertyMap } from "../provider/values.ts";
 import { type Daemon, isNotFound, reasonOf } from "./connection.ts";
-import { checkPlanned, diffPlanned, inputsFound, type Planned, planOf, previewOf } from "./plan.ts";
 
 /** A label, as Docker's resources take them. */
 export interface Label {

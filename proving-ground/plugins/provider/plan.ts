@@ -1,24 +1,17 @@
-// What the official plugin does with inputs, as far as it does not depend on Docker: it has a Terraform
+// What an official plugin does with inputs, whatever it manages: it has a Terraform
 // provider inside, which compares the state with a plan, the inputs with the defaults of those not set.
 
 import { randomBytes } from "node:crypto";
-import { type Difference, differences } from "../provider/differences.ts";
-import type { CheckContext, Diff, Existing } from "../provider/plugin.ts";
-import { type Checked, check, type Field, type Shape } from "../provider/shapes.ts";
-import {
-  equal,
-  hasUnknowns,
-  isMap,
-  type PropertyMap,
-  UNKNOWN,
-  type Value,
-} from "../provider/values.ts";
+import { type Difference, differences } from "./differences.ts";
+import type { CheckContext, Diff, Existing } from "./plugin.ts";
+import { type Checked, check, type Field, type Shape } from "./shapes.ts";
+import { equal, hasUnknowns, isMap, type PropertyMap, UNKNOWN, type Value } from "./values.ts";
 
 /** An input of a resource, or of an object in one. */
 export interface Attribute extends Field {
   /** What an input counts as that is not set; as nothing (no text, false, 0, an empty list) unless said. */
   readonly unset?: Value;
-  /** What is not set is the daemon's to choose, and stays. */
+  /** What is not set is chosen where the resource is made, and stays. */
   readonly computed?: boolean;
   /**
    * Another value makes a new resource. `count`: only another number of elements does; another element
@@ -41,7 +34,7 @@ export interface Planned {
   readonly autoName?: boolean;
   readonly deleteBeforeReplace?: boolean;
   /**
-   * Lists that the daemon chooses. The state of a create that failed has them not; the official plugin
+   * Lists that are chosen there. The state of a create that failed has them not; the official plugin
    * expects a change then, and so a new resource.
    */
   readonly knownOnceMade?: readonly string[];
@@ -115,7 +108,7 @@ export function planOf(inputs: PropertyMap, attributes: Attributes): PropertyMap
   return planned;
 }
 
-/** The same with everything unknown that only the daemon can say. */
+/** The same with everything unknown that is chosen there. */
 export function previewOf(inputs: PropertyMap, { attributes, outputs }: Planned): PropertyMap {
   const preview: { [name: string]: Value } = { ...planOf(inputs, attributes), id: UNKNOWN };
   for (const name of outputs) preview[name] = UNKNOWN;
@@ -198,7 +191,7 @@ function elementChanges(
   return found;
 }
 
-/** `plan` with what the daemon has chosen in each of its objects, from `state`. */
+/** `plan` with what has been chosen for each of its objects, from `state`. */
 function withChosen(
   plan: Value | undefined,
   state: Value | undefined,
