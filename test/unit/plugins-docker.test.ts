@@ -12,10 +12,10 @@ import { daemonOf } from "../../proving-ground/plugins/docker/connection.ts";
 import { nanoseconds, uploadArchive } from "../../proving-ground/plugins/docker/containerCreate.ts";
 import type { ContainerInputs } from "../../proving-ground/plugins/docker/containerInputs.ts";
 import { goDuration, stateOf } from "../../proving-ground/plugins/docker/containerRead.ts";
-import { inputsFound } from "../../proving-ground/plugins/docker/plan.ts";
 import { docker } from "../../proving-ground/plugins/docker/plugin.ts";
 import { registryOf } from "../../proving-ground/plugins/docker/registryLogin.ts";
 import { repositoryAndTag } from "../../proving-ground/plugins/docker/remoteImage.ts";
+import { inputsFound } from "../../proving-ground/plugins/provider/plan.ts";
 import type { Diff, Resource } from "../../proving-ground/plugins/provider/plugin.ts";
 import {
   type PropertyMap,
