@@ -1,7 +1,9 @@
 import "./stack/sdkDebugging.ts";
 import { loadConfig } from "./config/load.ts";
 import { compose } from "./stack/compose.ts";
+import { checkGithub } from "./stack/githubCheck.ts";
 
-export const { builders, clientCertificates, buildx, buildctl } = compose(
-  loadConfig(import.meta.dirname),
-);
+const config = loadConfig(import.meta.dirname);
+if (config.github) await checkGithub(config.github);
+
+export const { builders, clientCertificates, buildx, buildctl } = await compose(config);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 import * as z from "zod";
-import { stackKeys } from "./schema.ts";
+import { secretKeys, stackKeys } from "./schema.ts";
 
 /** Where the JSON schema lies, relative to the project; stack files name it in their first line. */
 export const stackSchemaPath = "schema/stack.schema.json";
@@ -20,7 +20,7 @@ export function stackFileSchema(): JsonSchema {
   const config = Object.fromEntries(
     Object.entries(properties ?? {}).map(([key, schema]) => [
       `buildhosts:${key}`,
-      key === "sshPrivateKey" ? secretOf(schema as JsonSchema) : schema,
+      secretKeys.includes(key) ? secretOf(schema as JsonSchema) : schema,
     ]),
   );
   return {

@@ -8,6 +8,7 @@ import {
   refuseSameBuilders,
   warnOfHost,
 } from "./dockerChecks.ts";
+import { githubConfig } from "./github.ts";
 import { ConfigError, Findings, nearest, problemLine, read, shown } from "./problems.ts";
 import { stackReleases } from "./releases.ts";
 import { endpointOf, resolveBoard } from "./resolveBoard.ts";
@@ -99,6 +100,22 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     warnOfHost(host, buildkit, hostFindings);
     return resolveDockerHost(host, { buildkit, certificates, stackKey, machine }, hostFindings);
   });
+  const githubInput = read(stackKeys.github, value("github"), findings.at("github"));
+  const github =
+    githubInput &&
+    githubConfig(
+      githubInput,
+      {
+        clients: clients ?? [],
+        builderCount:
+          boardInputs.length + hostInputs.flatMap((host) => host?.builders ?? []).length,
+        token: stack.values[`${namespace}githubToken`] ?? "",
+        tokenIsSecret: stack.secretKeys.includes(`${namespace}githubToken`),
+        environment: machine.environment,
+      },
+      findings.at("github"),
+      findings.at("githubToken"),
+    );
   if (boardInputs.length + hostInputs.length === 0)
     findings.warn(["boards"], "there is none, so the stack has no builder.");
 
@@ -111,12 +128,13 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     clients,
     boards: boards.filter((board) => board !== undefined),
     dockerHosts: dockerHosts.filter((host) => host !== undefined),
+    ...(github && { github }),
     warnings: warnings.map(problemLine),
   };
 }
 
-/** The one secret is read apart. */
-type ReadableKey = Exclude<StackKey, "sshPrivateKey">;
+/** The secrets are read apart. */
+type ReadableKey = Exclude<StackKey, "sshPrivateKey" | "githubToken">;
 
 const namespace = "buildhosts:";
 
@@ -147,7 +165,7 @@ function stackValue(
     // Its values would appear in plain outputs and, in errors, in logs.
     findings.refuse(
       [key],
-      "holds a secret; only buildhosts:sshPrivateKey is one. Set it again without --secret.",
+      "holds a secret; only buildhosts:sshPrivateKey and buildhosts:githubToken are some. Set it again without --secret.",
     );
     return undefined;
   }

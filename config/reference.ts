@@ -118,8 +118,11 @@ function rowsOf(schema: JsonSchema, prefix = ""): Row[] {
       required.has(key) ? "required" : byDefault,
       text,
     ];
-    const nested = value.type === "object" && value.properties;
-    return nested ? [row, ...rowsOf(value, `${prefix}${key}.`)] : [row];
+    if (value.type === "object" && value.properties) {
+      return [row, ...rowsOf(value, `${prefix}${key}.`)];
+    }
+    const items = (value.items ?? {}) as JsonSchema;
+    return items.properties ? [row, ...rowsOf(items, `${prefix}${key}[].`)] : [row];
   });
 }
 

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { buildkitdSettings } from "./buildkitdSchema.ts";
+import { githubSchema, githubToken } from "./githubSchema.ts";
 import { readHostKey } from "./hostKey.ts";
 import {
   checkedText,
@@ -500,9 +501,14 @@ export const stackKeys = {
   sshPrivateKey,
   boards,
   dockerHosts,
+  github: githubSchema.prefault({}),
+  githubToken,
 };
 
 export type StackKey = keyof typeof stackKeys;
+
+/** Those that a stack file holds encrypted. */
+export const secretKeys: readonly string[] = ["sshPrivateKey", "githubToken"] satisfies StackKey[];
 
 export const boardSchema = board;
 export const dockerHostSchema = dockerHost;

@@ -1,5 +1,6 @@
 import type { Input } from "@pulumi/pulumi";
 import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
+import type { RepositoryWorkflowSet } from "../components/github/repositoryFiles.ts";
 
 /**
  * A stack's configuration as the composition reads it: checked, complete, every default filled in,
@@ -12,6 +13,8 @@ export interface StackConfig {
   clients: string[];
   boards: BoardConfig[];
   dockerHosts: DockerHostConfig[];
+  /** Absent where the stack has nothing on GitHub. */
+  github?: GithubConfig;
   /** What is accepted but should be known; one line each, path first. */
   warnings: string[];
 }
@@ -167,4 +170,39 @@ export interface ContainerConfig {
   environment: Record<string, string>;
   startSeconds: number;
   buildkitd: BuildkitdSettings;
+}
+
+export interface GithubConfig {
+  owner: string;
+  /** The API's address, with a slash at its end. */
+  baseUrl: string;
+  /** In the clear: it becomes a Pulumi secret where a resource gets it. */
+  token: string;
+  repositories: RepositoryConfig[];
+  organizationSecrets?: { client: string; visibility: "all" | "private" } | undefined;
+}
+
+export interface RepositoryConfig {
+  name: string;
+  /** It is there already, and not the stack's. */
+  existing: boolean;
+  description?: string | undefined;
+  topics?: string[] | undefined;
+  visibility?: "public" | "private" | "internal" | undefined;
+  deleteOnDestroy: boolean;
+  requireShaPins: boolean;
+  allowedActions?: string[] | undefined;
+  protectDefaultBranch: boolean;
+  defaultBranch: string;
+  environment?: RepositoryEnvironmentConfig | undefined;
+  /** Whose certificate its workflows get; one of the stack's clients. */
+  client?: string | undefined;
+  proposeWorkflows: boolean;
+  workflows: RepositoryWorkflowSet;
+}
+
+export interface RepositoryEnvironmentConfig {
+  name: string;
+  branches?: string[] | undefined;
+  reviewerUserIds?: number[] | undefined;
 }

@@ -7,7 +7,7 @@ import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts"
 import { stackCertificates } from "./stackCertificates.ts";
 
 /** The resources of a stack, and what it tells its users: one line for each kind of host. */
-export function compose(config: StackConfig): StackOutputs {
+export async function compose(config: StackConfig): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
   const certificates = stackCertificates(config);
@@ -15,6 +15,12 @@ export function compose(config: StackConfig): StackOutputs {
     ...config.boards.map((board) => boardBuilder(board, config, certificates)),
     ...config.dockerHosts.flatMap((host) => dockerHostBuilders(host, config, certificates)),
   ];
+
+  if (config.github) {
+    // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
+    const { githubRepositories } = await import("./githubRepositories.ts");
+    githubRepositories(config.github, certificates, builders);
+  }
 
   const clients: Record<string, ClientFiles> = {};
   for (const [name, client] of Object.entries(certificates.clients)) {

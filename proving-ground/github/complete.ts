@@ -31,24 +31,27 @@ function withAccounts(world: World, value: Json): Json {
     if (typeof object.login !== "string" || "followers_url" in object || "followers" in object) {
       return object;
     }
-    const url = `${world.url}/api/v3/users/${object.login}`;
-    return {
-      gravatar_id: "",
-      followers_url: `${url}/followers`,
-      following_url: `${url}/following{/other_user}`,
-      gists_url: `${url}/gists{/gist_id}`,
-      starred_url: `${url}/starred{/owner}{/repo}`,
-      subscriptions_url: `${url}/subscriptions`,
-      organizations_url: `${url}/orgs`,
-      repos_url: `${url}/repos`,
-      events_url: `${url}/events{/privacy}`,
-      received_events_url: `${url}/received_events`,
-      html_url: `${world.url}/${object.login}`,
-      type: "Organization",
-      site_admin: false,
-      ...object,
-    };
+    return { ...addressesOf(world, object.login), type: "Organization", ...object };
   });
+}
+
+/** What every account has beside what tells it from others. */
+export function addressesOf(world: World, login: string): JsonObject {
+  const url = `${world.url}/api/v3/users/${login}`;
+  return {
+    gravatar_id: "",
+    followers_url: `${url}/followers`,
+    following_url: `${url}/following{/other_user}`,
+    gists_url: `${url}/gists{/gist_id}`,
+    starred_url: `${url}/starred{/owner}{/repo}`,
+    subscriptions_url: `${url}/subscriptions`,
+    organizations_url: `${url}/orgs`,
+    repos_url: `${url}/repos`,
+    events_url: `${url}/events{/privacy}`,
+    received_events_url: `${url}/received_events`,
+    html_url: `${world.url}/${login}`,
+    site_admin: false,
+  };
 }
 
 /** The checksum of a release's asset, which the emulator does not make. */

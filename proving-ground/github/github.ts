@@ -20,6 +20,7 @@ import {
 import { complete } from "./complete.ts";
 import { answerOf, type Fault, Faults } from "./faults.ts";
 import { Description } from "./openapi/description.ts";
+import { accountRoutes } from "./routes/accounts.ts";
 import { branchRoutes } from "./routes/branches.ts";
 import { Environments, environmentRoutes } from "./routes/environments.ts";
 import { type ContainerPackage, packageRoutes } from "./routes/packages.ts";
@@ -146,6 +147,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
   const extras = new AllRepositoryExtras();
   const rulesets: Rulesets = new Map();
   const routes: Routes = {
+    ...accountRoutes(world),
     ...repositoryRoutes(world, extras),
     ...branchRoutes(world),
     ...settingsRoutes(world, box, secrets, variables, environments),

@@ -120,7 +120,7 @@ describe("keys", () => {
     [
       "an unknown key that resembles none",
       { colour: "red", ...one() },
-      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards, dockerHosts.",
+      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards, dockerHosts, github, githubToken.",
     ],
     [
       "an unknown key of a section",
@@ -1373,7 +1373,7 @@ describe("a warning is given for", () => {
 describe("secrets", () => {
   test("may stand in no other key, because that would be shown", () => {
     expect(problemsOf(one({ host: "canary" }), ["buildhosts:boards"])).toEqual([
-      "buildhosts:boards: holds a secret; only buildhosts:sshPrivateKey is one. Set it again without --secret.",
+      "buildhosts:boards: holds a secret; only buildhosts:sshPrivateKey and buildhosts:githubToken are some. Set it again without --secret.",
     ]);
   });
 

@@ -70,6 +70,7 @@ export async function underMocks<T>(
   await pulumi.runtime.setMocks(mocks, "buildhosts", "test", false);
   acceptHooks();
   const result = program();
+  await result;
   await pulumi.runtime.disconnect();
   return { mocks, result };
 }

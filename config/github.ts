@@ -1,0 +1,151 @@
+import type { GithubInput, RepositoryInput } from "./githubSchema.ts";
+import { type Findings, nearest, shown } from "./problems.ts";
+import type { GithubConfig, RepositoryConfig } from "./stackConfig.ts";
+
+/** What of the rest of the stack decides whether `buildhosts:github` can work. */
+export interface GithubSurroundings {
+  clients: readonly string[];
+  builderCount: number;
+  /** The text of buildhosts:githubToken; empty where it is not set. */
+  token: string;
+  tokenIsSecret: boolean;
+  environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** `buildhosts:github` as the composition reads it, or nothing where the stack has none of it. */
+export function githubConfig(
+  input: GithubInput,
+  stack: GithubSurroundings,
+  findings: Findings,
+  tokenFindings: Findings,
+): GithubConfig | undefined {
+  const { owner, repositories, organizationSecrets } = input;
+  if (owner === undefined && repositories.length === 0 && !organizationSecrets) return undefined;
+  if (owner === undefined) {
+    findings.refuse(
+      ["owner"],
+      "missing; expected the name of a user or an organization on GitHub.",
+    );
+  }
+  const token = githubToken(stack, tokenFindings);
+  for (const [index, repository] of repositories.entries()) {
+    const at = findings.at("repositories", index);
+    refuseImpossible(repository, at);
+    refuseForeignClient(repository.client, stack.clients, at);
+    const first = repositories.findIndex(
+      ({ name }) => name.toLowerCase() === repository.name.toLowerCase(),
+    );
+    if (first < index) {
+      at.refuse(
+        ["name"],
+        `received ${shown(repository.name)}, which repositories[${first}] has already; choose another.`,
+      );
+    }
+  }
+  if (organizationSecrets) {
+    refuseForeignClient(
+      organizationSecrets.client,
+      stack.clients,
+      findings.at("organizationSecrets"),
+    );
+  }
+  const needsBuilders = organizationSecrets ?? repositories.find(({ client }) => client);
+  if (needsBuilders && stack.builderCount === 0) {
+    findings.warn(["repositories"], "gives secrets of builders, and the stack has no builder.");
+  }
+  if (owner === undefined || token === undefined) return undefined;
+  return {
+    owner,
+    baseUrl: input.baseUrl,
+    token,
+    repositories: repositories.map((one) => repositoryConfig(one, stack.builderCount)),
+    organizationSecrets,
+  };
+}
+
+function githubToken(
+  { token, tokenIsSecret, environment }: GithubSurroundings,
+  findings: Findings,
+): string | undefined {
+  if (token !== "" && !tokenIsSecret) {
+    findings.refuse(
+      [],
+      "is not secret: the token stands readable in the stack file. Revoke it, make a new one, and run: pulumi config set --secret buildhosts:githubToken",
+    );
+    return undefined;
+  }
+  const found = (token || environment.GITHUB_TOKEN || "").trim();
+  if (/^[\x21-\x7e]+$/.test(found)) return found;
+  findings.refuse(
+    [],
+    found === ""
+      ? "missing; buildhosts:github needs a token. Run: pulumi config set --secret buildhosts:githubToken, or set GITHUB_TOKEN."
+      : "is no token of GitHub (not shown): it has blanks or line breaks inside.",
+  );
+  return undefined;
+}
+
+/** Of an existing repository, these belong to whoever it belongs to. */
+const ownSettings = ["description", "topics", "visibility"] as const;
+
+function refuseImpossible(repository: RepositoryInput, findings: Findings): void {
+  const { existing, workflows } = repository;
+  if (existing) {
+    for (const key of ownSettings) {
+      if (repository[key] === undefined) continue;
+      findings.refuse(
+        [key],
+        "does not go together with existing: such a repository keeps its own. Take one of the two away.",
+      );
+    }
+    if (repository.deleteOnDestroy) {
+      findings.refuse(
+        ["deleteOnDestroy"],
+        "does not go together with existing: a repository that is not this stack's is never deleted.",
+      );
+    }
+  }
+  if (workflows.releaseTracker && !workflows.buildkitBuild) {
+    findings.refuse(
+      ["workflows", "releaseTracker"],
+      "starts the workflow of buildkitBuild, which is missing here; add buildkitBuild: {}.",
+    );
+  }
+  if (repository.defaultBranch !== "main" && !existing) {
+    findings.refuse(
+      ["defaultBranch"],
+      `received ${shown(repository.defaultBranch)}; a new repository's is main. Only with existing.`,
+    );
+  }
+}
+
+function refuseForeignClient(
+  client: string | undefined,
+  clients: readonly string[],
+  findings: Findings,
+): void {
+  if (client === undefined || clients.includes(client)) return;
+  const near = nearest(client, clients);
+  findings.refuse(
+    ["client"],
+    `received ${shown(client)}, which is none of buildhosts:clients; ${near ? `did you mean ${shown(near)}?` : `they are ${clients.join(", ")}.`}`,
+  );
+}
+
+function repositoryConfig(input: RepositoryInput, builderCount: number): RepositoryConfig {
+  const { buildOnBuilders, ...workflows } = input.workflows;
+  return {
+    ...input,
+    requireShaPins: input.requireShaPins ?? !input.existing,
+    workflows: {
+      ...workflows,
+      ...(buildOnBuilders && {
+        // By tens: the workflow shall not change with every board.
+        buildOnBuilders: {
+          ...buildOnBuilders,
+          maxBuilders: Math.max(10, Math.ceil(builderCount / 10) * 10),
+        },
+      }),
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import type { GithubConfig } from "../config/stackConfig.ts";
+
+/** What GitHub answered to a question. */
+export interface GithubAnswer {
+  status: number;
+  headers: Headers;
+  /** Empty where there is none. */
+  body: Record<string, unknown>;
+}
+
+const PATIENCE_MS = 15_000;
+
+/**
+ * Asks the API of the stack's GitHub, in the name of its token. Nothing is ever changed from here: that
+ * is for resources to do.
+ *
+ * @throws when there is no answer; the message has no token in it
+ */
+export async function askGithub(
+  { baseUrl, token }: Pick<GithubConfig, "baseUrl" | "token">,
+  path: string,
+): Promise<GithubAnswer> {
+  const { hostname } = new URL(baseUrl);
+  // As the provider does it: everything else than github.com is a GitHub Enterprise Server.
+  const api = hostname === "api.github.com" ? baseUrl : new URL("api/v3/", baseUrl).href;
+  let response: Response;
+  try {
+    response = await fetch(new URL(path, api), {
+      headers: { authorization: `Bearer ${token}`, accept: "application/vnd.github+json" },
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+  } catch (error) {
+    const { cause, message } = error as Error & { cause?: { code?: string } };
+    throw new Error(`${api} does not answer (${cause?.code ?? message})`);
+  }
+  const text = await response.text();
+  let body: Record<string, unknown> = {};
+  try {
+    body = JSON.parse(text) ?? {};
+  } catch {
+    // A proxy's page, say; the status tells enough.
+  }
+  return { status: response.status, headers: response.headers, body };
+}

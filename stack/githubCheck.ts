@@ -1,0 +1,180 @@
+import * as pulumi from "@pulumi/pulumi";
+import { ConfigError, Findings, shown } from "../config/problems.ts";
+import type { GithubConfig, RepositoryConfig } from "../config/stackConfig.ts";
+import { askGithub } from "./githubApi.ts";
+
+/**
+ * Asks GitHub whether what a stack wants of it can be had, before anything is made: the owner, the
+ * token's rights, the repositories that must be there. Warns of packages that not everybody can pull who
+ * should.
+ *
+ * @throws {ConfigError} with every problem in one message
+ */
+export async function checkGithub(github: GithubConfig): Promise<void> {
+  const findings = new Findings();
+  try {
+    await checkAll(github, findings);
+  } catch (error) {
+    findings.refuse(
+      ["github", "baseUrl"],
+      `received ${shown(github.baseUrl)}; ${(error as Error).message}.`,
+    );
+  }
+  if (findings.problems.length > 0) throw new ConfigError(findings.problems);
+}
+
+async function checkAll(github: GithubConfig, findings: Findings): Promise<void> {
+  const user = await askGithub(github, "user");
+  if (user.status === 401) {
+    findings.refuse(
+      ["githubToken"],
+      "GitHub refuses the token (401): it is wrong, revoked or expired. Make a new one.",
+    );
+    return;
+  }
+  checkScopes(github, user.headers.get("x-oauth-scopes"), findings);
+  const owner = await account(github);
+  if (owner === undefined) {
+    findings.refuse(
+      ["github", "owner"],
+      `received ${shown(github.owner)}; GitHub knows no such user or organization.`,
+    );
+    return;
+  }
+  checkOwner(github, owner, user.body.login, findings);
+  await Promise.all(
+    github.repositories.map(async (repository, index) => {
+      const at = findings.at("github", "repositories", index);
+      if (repository.existing) await checkExisting(github, repository, at);
+      await warnOfPackage(github, repository, owner);
+    }),
+  );
+}
+
+interface Account {
+  login: string;
+  isOrganization: boolean;
+}
+
+async function account(github: GithubConfig): Promise<Account | undefined> {
+  const { status, body } = await askGithub(github, `users/${github.owner}`);
+  return status === 200
+    ? { login: String(body.login), isOrganization: body.type === "Organization" }
+    : undefined;
+}
+
+/** A classic token says what it may do; others do not, and fail where they may not. */
+function checkScopes(
+  { repositories, organizationSecrets }: GithubConfig,
+  header: string | null,
+  findings: Findings,
+): void {
+  if (header === null) return;
+  const has = header.split(/,\s*/).filter((scope) => scope !== "");
+  const needed = [
+    ...(repositories.length > 0 ? ["repo"] : []),
+    ...(repositories.some(({ workflows }) => Object.keys(workflows).length > 0)
+      ? ["workflow"]
+      : []),
+    ...(repositories.some(({ deleteOnDestroy }) => deleteOnDestroy) ? ["delete_repo"] : []),
+    ...(organizationSecrets ? ["admin:org"] : []),
+  ];
+  const lacks = needed.filter((scope) => !has.includes(scope));
+  if (lacks.length === 0) return;
+  findings.refuse(
+    ["githubToken"],
+    `lacks ${lacks.length > 1 ? "the scopes" : "the scope"} ${lacks.join(", ")}; it has ${has.join(", ") || "none"}. Add what is missing where the token was made: Settings, Developer settings, Personal access tokens.`,
+  );
+}
+
+function checkOwner(
+  github: GithubConfig,
+  { login, isOrganization }: Account,
+  user: unknown,
+  findings: Findings,
+): void {
+  if (isOrganization) return;
+  if (github.organizationSecrets) {
+    findings.refuse(
+      ["github", "organizationSecrets"],
+      `${login} is a user, and only organizations have secrets of their own. Give each repository a client instead.`,
+    );
+  }
+  const makes = github.repositories.some(({ existing }) => !existing);
+  if (makes && typeof user === "string" && user.toLowerCase() !== login.toLowerCase()) {
+    findings.refuse(
+      ["github", "owner"],
+      `received ${shown(login)}, but the token is ${user}'s: only ${login} can make repositories there. Use a token of theirs.`,
+    );
+  }
+}
+
+async function checkExisting(
+  github: GithubConfig,
+  { name, client, environment }: RepositoryConfig,
+  findings: Findings,
+): Promise<void> {
+  const { status, body } = await askGithub(github, `repos/${github.owner}/${name}`);
+  if (status !== 200) {
+    findings.refuse(
+      ["name"],
+      `received ${shown(name)}; ${github.owner} has no such repository, or the token may not see it. Without existing: true, it is made.`,
+    );
+    return;
+  }
+  if (body.archived === true) {
+    findings.refuse(
+      ["name"],
+      `received ${shown(name)}, which is archived: it takes no change. Unarchive it first.`,
+    );
+  }
+  const { admin } = (body.permissions ?? {}) as { admin?: boolean };
+  if ((client || environment) && admin === false) {
+    findings.refuse(
+      ["name"],
+      `received ${shown(name)}, whose secrets and environments the token may not change: it must be an admin's.`,
+    );
+  }
+}
+
+/** No API sets a package's visibility, so that the step by hand is said until it is done. */
+async function warnOfPackage(
+  github: GithubConfig,
+  { workflows }: RepositoryConfig,
+  owner: Account,
+): Promise<void> {
+  if (!workflows.buildkitBuild) return;
+  const { packageName = "buildkit-riscv64", visibility = "public" } = workflows.buildkitBuild;
+  const kind = owner.isOrganization ? "orgs" : "users";
+  const path = `${kind}/${owner.login}/packages/container/${encodeURIComponent(packageName)}`;
+  const { status, body } = await askGithub(github, path);
+  if (status !== 200 || body.visibility === visibility) return;
+  void pulumi.log.warn(
+    `package ${packageName} is ${body.visibility} and should be ${visibility}. By hand, as GitHub has no API for it: open ${String(body.html_url).replace("/container/package/", "/container/")}/settings, and under Danger Zone choose Change visibility, ${visibility}.`,
+  );
+}
+
+/**
+ * Refuses to make a repository that is there already, while previewing too. It runs only before a
+ * repository is made, so the stack's own is no obstacle to it.
+ */
+export function refuseExisting(
+  github: GithubConfig,
+  index: number,
+  name: string,
+): pulumi.ResourceHook {
+  return new pulumi.ResourceHook(
+    `${name}-is-free`,
+    async () => {
+      const { status } = await askGithub(github, `repos/${github.owner}/${name}`);
+      if (status !== 200) return;
+      throw new Error(
+        `buildhosts:github.repositories[${index}].name: received ${shown(name)}, which ${github.owner} has already. ` +
+          "To use it as it is: existing: true. To have it managed by this stack, or if an up that made it was cut off: " +
+          "npm run pulumi -- --stack <stack> -- import github:index/repository:Repository " +
+          `${name}-repository ${name} --parent <urn of its BuilderRepository>.`,
+      );
+    },
+    { onDryRun: true },
+  );
+}

@@ -1,0 +1,90 @@
+import * as github from "@pulumi/github";
+import * as pulumi from "@pulumi/pulumi";
+import { BuilderRepository } from "../components/builderRepository.ts";
+import { BuilderSecrets } from "../components/builderSecrets.ts";
+import { repositoryFiles } from "../components/github/repositoryFiles.ts";
+import { RepositoryWorkflows } from "../components/repositoryWorkflows.ts";
+import type { GithubConfig } from "../config/stackConfig.ts";
+import type { Builder } from "./builder.ts";
+import { refuseExisting } from "./githubCheck.ts";
+import type { StackCertificates } from "./stackCertificates.ts";
+
+/** The repositories of a stack, with the workflows and the secrets that let them in. */
+export function githubRepositories(
+  config: GithubConfig,
+  { ca, clients }: StackCertificates,
+  builders: Builder[],
+): void {
+  const isGithubItself = new URL(config.baseUrl).hostname === "api.github.com";
+  const provider = new github.Provider("github", {
+    owner: config.owner,
+    baseUrl: config.baseUrl,
+    token: pulumi.secret(config.token),
+    // GitHub wants a second between changes; a server of one's own does not.
+    ...(!isGithubItself && { writeDelayMs: 0 }),
+  });
+
+  const client = (name: string) => {
+    const found = clients[name];
+    if (!found) throw new Error(`buildhosts:clients has no ${name}`);
+    return {
+      caCertPem: ca.certPem,
+      certPem: found.certPem,
+      privateKeyPem: found.privateKeyPem,
+      builders,
+    };
+  };
+
+  for (const [index, one] of config.repositories.entries()) {
+    const { name } = one;
+    const repository = new BuilderRepository(
+      name,
+      {
+        existing: one.existing,
+        description: one.description,
+        topics: one.topics,
+        visibility: one.visibility,
+        deleteOnDestroy: one.deleteOnDestroy,
+        requireShaPins: one.requireShaPins,
+        allowedActions: one.allowedActions,
+        protectDefaultBranch: one.protectDefaultBranch,
+        environment: one.environment,
+      },
+      { provider, hooks: { beforeCreate: [refuseExisting(config, index, name)] } },
+    );
+    const opts = { provider, dependsOn: [repository] };
+    const files = repositoryFiles(config.owner, one.workflows);
+    if (Object.keys(files).length > 0) {
+      new RepositoryWorkflows(
+        name,
+        {
+          repository: repository.repositoryName,
+          files,
+          delivery: one.proposeWorkflows ? "pullRequest" : "commit",
+          defaultBranch: one.defaultBranch,
+        },
+        opts,
+      );
+    }
+    if (one.client) {
+      new BuilderSecrets(
+        name,
+        {
+          ...client(one.client),
+          repository: repository.repositoryName,
+          ...(one.environment && { environment: repository.environmentName }),
+        },
+        opts,
+      );
+    }
+  }
+
+  if (config.organizationSecrets) {
+    const { client: name, visibility } = config.organizationSecrets;
+    new BuilderSecrets(
+      `organization-${config.owner}`,
+      { ...client(name), visibility },
+      { provider },
+    );
+  }
+}

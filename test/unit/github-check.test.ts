@@ -1,0 +1,127 @@
+import * as pulumi from "@pulumi/pulumi";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
+import {
+  type Github,
+  type GithubOptions,
+  startGithub,
+} from "../../proving-ground/github/github.ts";
+import { checkGithub } from "../../stack/githubCheck.ts";
+
+let github: Github;
+afterEach(() => github.stop());
+
+async function start(options: GithubOptions = {}): Promise<void> {
+  github = await startGithub({ organizations: ["builders"], ...options });
+}
+
+const repository = (change: Partial<RepositoryConfig> = {}): RepositoryConfig => ({
+  name: "images",
+  existing: false,
+  deleteOnDestroy: false,
+  requireShaPins: true,
+  protectDefaultBranch: false,
+  defaultBranch: "main",
+  proposeWorkflows: false,
+  workflows: {},
+  ...change,
+});
+
+const check = (change: Partial<GithubConfig> = {}) =>
+  checkGithub({
+    owner: "builders",
+    baseUrl: `${github.url}/`,
+    token: github.token,
+    repositories: [repository()],
+    ...change,
+  });
+
+describe("before anything is made", () => {
+  test("what can be had is accepted, and nothing is changed by asking", async () => {
+    await start();
+    await check({ organizationSecrets: { client: "ci", visibility: "private" } });
+    expect(github.served.every(({ operation }) => operation.startsWith("GET "))).toBe(true);
+    expect(github.problems).toEqual([]);
+  });
+
+  test("an owner that GitHub does not know is refused", async () => {
+    await start();
+    await expect(check({ owner: "nobody" })).rejects.toThrow(
+      'buildhosts:github.owner: received "nobody"; GitHub knows no such user or organization.',
+    );
+  });
+
+  test("a token that GitHub refuses is refused, and not shown", async () => {
+    await start();
+    const error: Error = await check({ token: "ghp_hunter2" }).catch((e) => e);
+    expect(error.message).toBe(
+      "buildhosts:githubToken: GitHub refuses the token (401): it is wrong, revoked or expired. Make a new one.",
+    );
+  });
+
+  test("a token without the scopes that are needed is refused, with all of them", async () => {
+    await start({ scopes: ["repo"] });
+    await expect(
+      check({
+        repositories: [
+          repository({ deleteOnDestroy: true, workflows: { pulumi: { stack: "home" } } }),
+        ],
+        organizationSecrets: { client: "ci", visibility: "all" },
+      }),
+    ).rejects.toThrow(
+      "buildhosts:githubToken: lacks the scopes workflow, delete_repo, admin:org; it has repo. Add what is missing where the token was made",
+    );
+  });
+
+  test("an existing repository that is not there is refused", async () => {
+    await start();
+    await expect(check({ repositories: [repository({ existing: true })] })).rejects.toThrow(
+      'buildhosts:github.repositories[0].name: received "images"; builders has no such repository, or the token may not see it. Without existing: true, it is made.',
+    );
+  });
+
+  test("an archived one is refused", async () => {
+    await start();
+    await github.ask("POST", "/orgs/builders/repos", { name: "images", auto_init: true });
+    await github.ask("PATCH", "/repos/builders/images", { archived: true });
+    await expect(check({ repositories: [repository({ existing: true })] })).rejects.toThrow(
+      'received "images", which is archived: it takes no change. Unarchive it first.',
+    );
+  });
+
+  test("secrets of a user's organization are refused, for there is none", async () => {
+    await start();
+    await expect(
+      check({ owner: "octocat", organizationSecrets: { client: "ci", visibility: "all" } }),
+    ).rejects.toThrow("buildhosts:github.organizationSecrets: octocat is a user");
+  });
+
+  test("a GitHub that does not answer is named", async () => {
+    await start();
+    await expect(check({ baseUrl: "http://127.0.0.1:1/" })).rejects.toThrow(
+      'buildhosts:github.baseUrl: received "http://127.0.0.1:1/"; http://127.0.0.1:1/api/v3/ does not answer (',
+    );
+  });
+});
+
+describe("a package", () => {
+  const packages = (visibility: "public" | "private") => [
+    { owner: "builders", name: "buildkit-riscv64", visibility, versions: [] },
+  ];
+
+  test.each([
+    ["private", 1],
+    ["public", 0],
+  ] as const)("that is %s causes %i warnings", async (visibility, warnings) => {
+    const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+    await start({ packages: packages(visibility) });
+    await check({ repositories: [repository({ workflows: { buildkitBuild: {} } })] });
+    expect(warn).toHaveBeenCalledTimes(warnings);
+    if (warnings > 0) {
+      expect(warn).toHaveBeenCalledWith(
+        `package buildkit-riscv64 is private and should be public. By hand, as GitHub has no API for it: open ${github.url}/orgs/builders/packages/container/buildkit-riscv64/settings, and under Danger Zone choose Change visibility, public.`,
+      );
+    }
+    warn.mockRestore();
+  });
+});

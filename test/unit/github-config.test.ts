@@ -1,0 +1,210 @@
+import { describe, expect, test } from "vitest";
+import { readStackConfig } from "../../config/load.ts";
+import { ConfigError, problemLine } from "../../config/problems.ts";
+import type { StackConfig } from "../../config/stackConfig.ts";
+import { compose } from "../../stack/compose.ts";
+import { underMocks } from "./pulumiMocks.ts";
+
+const TOKEN = "ghp_hunter2";
+
+function read(github: unknown, more: Record<string, string> = {}, secretKeys: string[] = []) {
+  return readStackConfig(
+    {
+      values: {
+        "buildhosts:clients": '["ci", "alice"]',
+        "buildhosts:github": JSON.stringify(github),
+        ...more,
+      },
+      secretKeys,
+    },
+    { projectDir: "/", environment: { GITHUB_TOKEN: TOKEN } },
+  );
+}
+
+function problems(...args: Parameters<typeof read>): string[] {
+  try {
+    read(...args);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(problemLine);
+    throw error;
+  }
+  return [];
+}
+
+const one = (repository: object) => ({
+  owner: "example",
+  repositories: [{ name: "images", ...repository }],
+});
+
+describe("buildhosts:github", () => {
+  test("is absent where nothing is said", () => {
+    expect(read({}).github).toBeUndefined();
+  });
+
+  test("has every default filled in", () => {
+    expect(read(one({ client: "ci", workflows: { buildOnBuilders: {} } })).github).toEqual({
+      owner: "example",
+      baseUrl: "https://api.github.com/",
+      token: TOKEN,
+      repositories: [
+        {
+          name: "images",
+          existing: false,
+          deleteOnDestroy: false,
+          requireShaPins: true,
+          protectDefaultBranch: false,
+          defaultBranch: "main",
+          client: "ci",
+          proposeWorkflows: false,
+          workflows: { buildOnBuilders: { maxBuilders: 10 } },
+        },
+      ],
+    });
+  });
+
+  test("demands no pins of a repository that is not the stack's", () => {
+    expect(read(one({ existing: true })).github?.repositories[0]?.requireShaPins).toBe(false);
+  });
+
+  test("takes the secret token before the environment's, and an own GitHub's address", () => {
+    const github = { owner: "example", baseUrl: "https://github.example.com", repositories: [] };
+    const config = read(github, { "buildhosts:githubToken": "ghp_own\n" }, [
+      "buildhosts:githubToken",
+    ]);
+    expect(config.github).toMatchObject({
+      token: "ghp_own",
+      baseUrl: "https://github.example.com/",
+    });
+  });
+
+  test.each<[string, unknown, string]>([
+    ["no owner", { repositories: [{ name: "a" }] }, "github.owner: missing; expected the name"],
+    ["an owner that is none", { owner: "a/b" }, 'github.owner: received "a/b"; expected the name'],
+    [
+      "plain http",
+      { owner: "a", baseUrl: "http://github.example.com/" },
+      "github.baseUrl: received",
+    ],
+    ["an owner in a name", one({ name: "a/b" }), 'repositories[0].name: received "a/b"; expected'],
+    [
+      "a misspelt key",
+      one({ exsting: true }),
+      'repositories[0].exsting: unknown key; did you mean "existing"?',
+    ],
+    ["a bad topic", one({ topics: ["RISC-V"] }), "repositories[0].topics[0]: received"],
+    [
+      "a client of nobody's",
+      one({ client: "cii" }),
+      'repositories[0].client: received "cii", which is none of buildhosts:clients; did you mean "ci"?',
+    ],
+    [
+      "settings of an existing repository",
+      one({ existing: true, visibility: "public" }),
+      "repositories[0].visibility: does not go together with existing",
+    ],
+    [
+      "deleting an existing repository",
+      one({ existing: true, deleteOnDestroy: true }),
+      "repositories[0].deleteOnDestroy: does not go together with existing",
+    ],
+    [
+      "a tracker of nothing",
+      one({ workflows: { releaseTracker: {} } }),
+      "workflows.releaseTracker: starts the workflow of buildkitBuild, which is missing here",
+    ],
+    [
+      "a cron line of words",
+      one({ workflows: { buildkitBuild: { schedule: "weekly" } } }),
+      "buildkitBuild.schedule: received",
+    ],
+    [
+      "a runner of no label",
+      one({ workflows: { buildkitBuild: { runsOn: [] } } }),
+      "buildkitBuild.runsOn: received []; expected at least one label",
+    ],
+    [
+      "a label with a blank",
+      one({ workflows: { buildkitBuild: { runsOn: ["my board"] } } }),
+      'buildkitBuild.runsOn[0]: received "my board"; expected a runner\'s label',
+    ],
+    [
+      "an image without a digest",
+      one({ workflows: { ownBuildkitd: { buildkitImage: "moby/buildkit:v0.34.2" } } }),
+      "ownBuildkitd.buildkitImage: received",
+    ],
+    [
+      "a branch of a new repository",
+      one({ defaultBranch: "trunk" }),
+      'defaultBranch: received "trunk"; a new repository\'s is main',
+    ],
+    [
+      "the same repository twice",
+      { owner: "a", repositories: [{ name: "b" }, { name: "B" }] },
+      'repositories[1].name: received "B", which repositories[0] has already; choose another.',
+    ],
+  ])("refuses %s", (_, github, message) => {
+    expect(problems(github)).toEqual([expect.stringContaining(`buildhosts:github`)]);
+    expect(problems(github)[0]).toContain(message);
+  });
+
+  test("refuses a token that stands readable in the stack file, without showing it", () => {
+    const lines = problems(one({}), { "buildhosts:githubToken": "ghp_own" });
+    expect(lines).toEqual([
+      "buildhosts:githubToken: is not secret: the token stands readable in the stack file. Revoke it, make a new one, and run: pulumi config set --secret buildhosts:githubToken",
+    ]);
+  });
+
+  test("refuses what is no token, without showing it", () => {
+    const lines = problems(one({}), { "buildhosts:githubToken": "ghp own" }, [
+      "buildhosts:githubToken",
+    ]);
+    expect(lines).toEqual([expect.stringContaining("is no token of GitHub (not shown)")]);
+  });
+});
+
+test("a stack with repositories is composed of a provider, and of each repository's own resources", async () => {
+  const config: StackConfig = read({
+    owner: "example",
+    baseUrl: "http://127.0.0.1:8080/",
+    repositories: [
+      {
+        name: "riscv64",
+        environment: { name: "builders" },
+        client: "ci",
+        workflows: { buildkitBuild: {}, releaseTracker: {}, buildOnBuilders: {} },
+      },
+    ],
+    organizationSecrets: { client: "alice" },
+  });
+  const { mocks, result } = await underMocks(() => compose(config));
+  await result;
+  expect(mocks.inputs("github")).toMatchObject({ owner: "example", writeDelayMs: "0" });
+  // The SDK hands a provider's inputs over as it does every other: a secret is marked.
+  expect(JSON.stringify(mocks.inputs("github").token)).toContain(
+    "1b47061264138c4ac30d75fd1eb44270",
+  );
+  expect(mocks.names().filter((name) => /github:|Repository|Secrets/.test(name))).toEqual([
+    "buildhosts:index:BuilderRepository riscv64",
+    "buildhosts:index:BuilderSecrets organization-example",
+    "buildhosts:index:BuilderSecrets riscv64",
+    "buildhosts:index:RepositoryWorkflows riscv64",
+    "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret riscv64-cacert",
+    "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret riscv64-cert",
+    "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret riscv64-key",
+    "github:index/actionsEnvironmentVariable:ActionsEnvironmentVariable riscv64-nodes",
+    "github:index/actionsOrganizationSecret:ActionsOrganizationSecret organization-example-cacert",
+    "github:index/actionsOrganizationSecret:ActionsOrganizationSecret organization-example-cert",
+    "github:index/actionsOrganizationSecret:ActionsOrganizationSecret organization-example-key",
+    "github:index/actionsOrganizationVariable:ActionsOrganizationVariable organization-example-nodes",
+    "github:index/actionsRepositoryPermissions:ActionsRepositoryPermissions riscv64-actions",
+    "github:index/repository:Repository riscv64-repository",
+    "github:index/repositoryEnvironment:RepositoryEnvironment riscv64-environment",
+    "github:index/repositoryFile:RepositoryFile riscv64-Dockerfile.buildkit-riscv64",
+    "github:index/repositoryFile:RepositoryFile riscv64-build-on-builders.yml",
+    "github:index/repositoryFile:RepositoryFile riscv64-buildkit-weekly-build.yml",
+    "github:index/repositoryFile:RepositoryFile riscv64-nfpm.buildkit-riscv64.yaml",
+    "github:index/repositoryFile:RepositoryFile riscv64-track-buildkit-releases.yml",
+    "github:index/repositoryVulnerabilityAlerts:RepositoryVulnerabilityAlerts riscv64-alerts",
+    "github:index/workflowRepositoryPermissions:WorkflowRepositoryPermissions riscv64-token",
+  ]);
+});
