@@ -8,7 +8,7 @@ import {
   previewOf,
 } from "../provider/plan.ts";
 import { type Existing, NotReady, type Request, type Resource } from "../provider/plugin.ts";
-import type { PropertyMap } from "../provider/values.ts";
+import type { PropertyMap, Value } from "../provider/values.ts";
 import { type Daemon, isNotFound, reasonOf } from "./connection.ts";
 
 /** A label, as Docker's resources take them. */
@@ -83,7 +83,7 @@ export function dockerResource<Inputs>(
         const id = await bounded(resource.create(planned as Inputs, daemon, request));
         const state = await found(daemon, id, planned);
         if (state === undefined) throw new Error("is gone as soon as it was made");
-        return { id, state: { ...state, ...setsOf(planned, attributes) } };
+        return { id, state: withSets(state, planned, attributes) };
       } catch (error) {
         if (!(error instanceof MadeButFailed)) throw new Error(reasonOf(error));
         throw new NotReady(error.message, error.id, { ...planned, ...noted, id: error.id });
@@ -146,16 +146,25 @@ function withoutOld(old: Existing, attributes: Planned["attributes"], planned: P
 }
 
 /**
- * The sets that were asked for. What the daemon makes of one (`CAP_SYS_ADMIN` of `SYS_ADMIN`) the official
- * plugin finds at the next refresh only.
+ * The state of what was just made, its sets as they were asked for. What the daemon makes of one
+ * (`CAP_SYS_ADMIN` of `SYS_ADMIN`) the official plugin finds at the next refresh only.
  */
-function setsOf(planned: PropertyMap, attributes: Planned["attributes"]): PropertyMap {
-  return Object.fromEntries(
-    Object.entries(planned).filter(
-      ([name, value]) =>
-        attributes[name]?.unordered && !(Array.isArray(value) && value.length === 0),
-    ),
-  );
+function withSets(
+  state: PropertyMap,
+  planned: PropertyMap,
+  attributes: Planned["attributes"],
+): PropertyMap {
+  const asked: { [name: string]: Value } = { ...state };
+  for (const [name, { unordered, computed, shape }] of Object.entries(attributes)) {
+    if (!unordered) continue;
+    const wanted = planned[name];
+    const isNone = wanted === undefined || (Array.isArray(wanted) && wanted.length === 0);
+    if (!isNone) asked[name] = wanted;
+    else if (computed) continue;
+    else if (shape.kind === "list") asked[name] = [];
+    else delete asked[name];
+  }
+  return asked;
 }
 
 /**
