@@ -11,7 +11,7 @@ import { sshArguments } from "../../components/container/sshAgent.ts";
 import { daemonOf } from "../../proving-ground/plugins/docker/connection.ts";
 import { nanoseconds, uploadArchive } from "../../proving-ground/plugins/docker/containerCreate.ts";
 import type { ContainerInputs } from "../../proving-ground/plugins/docker/containerInputs.ts";
-import { goDuration, stateOf } from "../../proving-ground/plugins/docker/containerRead.ts";
+import { cpus, goDuration, stateOf } from "../../proving-ground/plugins/docker/containerRead.ts";
 import { docker } from "../../proving-ground/plugins/docker/plugin.ts";
 import { registryOf } from "../../proving-ground/plugins/docker/registryLogin.ts";
 import { repositoryAndTag } from "../../proving-ground/plugins/docker/remoteImage.ts";
@@ -367,6 +367,17 @@ test.each([
 ])("the duration %s is %d ns, and is read as %s", (text, nano, read) => {
   expect(nanoseconds(text)).toBe(nano);
   expect(goDuration(nano)).toBe(read);
+});
+
+test.each([
+  [0.5, "0.5"],
+  [1.5, "1.5"],
+  [0.25, "0.25"],
+  [2, "2.0"],
+  [10, "10."],
+])("%d CPUs are read as %s", (count, read) => {
+  expect(cpus(count * 1e9)).toBe(read);
+  expect(checked(container, { image: "i", cpus: read }).cpus).toBe(read);
 });
 
 describe("an image's name", () => {

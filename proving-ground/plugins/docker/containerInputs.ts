@@ -301,7 +301,7 @@ export const CONTAINER: Attributes = {
   memoryReservation: { shape: COUNT, unset: 0 },
   memorySwap: { shape: { kind: "number", minimum: -1 } },
   shmSize: chosen({ shape: COUNT }),
-  cpus: fixed({ shape: { kind: "string", pattern: /^\d+(\.\d{1,9})?$/ } }),
+  cpus: fixed({ shape: { kind: "string", pattern: /^\d+(\.\d{0,9})?$/ } }),
   cpuPeriod: { shape: COUNT },
   cpuQuota: { shape: COUNT },
   cpuShares: { shape: COUNT },

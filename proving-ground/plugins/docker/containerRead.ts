@@ -124,10 +124,14 @@ function mebibytes(bytes = 0): number {
   return bytes > 0 ? Math.trunc(bytes / MEBIBYTE) : bytes;
 }
 
-/** `1.5`, as the official plugin has it; whole numbers keep one zero. */
-function cpus(nano: number): string {
-  const text = (nano / 1e9).toFixed(9).replace(/0+$/, "");
-  return text.endsWith(".") ? `${text}0` : text;
+/**
+ * `1.5`, as the official plugin writes it: one zero for whole numbers below ten, none from there on
+ * (`2.0`, `10.`). What the program says in other words is a change for ever.
+ */
+export function cpus(nano: number): string {
+  const text = (nano / 1e9).toFixed(9);
+  if (text.split("0").length - 1 === 9) return (nano / 1e9).toFixed(1);
+  return text.replace(/0+$/, "");
 }
 
 function networkData(
