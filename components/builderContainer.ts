@@ -187,7 +187,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
         memory: args.memoryMb,
         // Docker's own default, named because it must grow together with the memory.
         memorySwap: args.memoryMb && args.memoryMb * 2,
-        cpus: args.cpus?.toString(),
+        cpus: args.cpus === undefined ? undefined : cpuLimit(args.cpus),
         destroyGraceSeconds: STOP_SECONDS,
         healthcheck: {
           tests: emulated.apply((all) => healthCheck(layout.socket, all)),
@@ -222,6 +222,15 @@ export class BuilderContainer extends pulumi.ComponentResource {
       .apply(([all]) => args.platforms ?? [...new Set([args.platform, ...all])]);
     this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
   }
+}
+
+/**
+ * `cpus` as the provider reads it back (`1.5`, `2.0`, `10.`): in other words for the same number it would
+ * see another limit, and replace the container each time.
+ */
+function cpuLimit(cpus: number): string {
+  if (!Number.isInteger(cpus)) return cpus.toString();
+  return cpus < 10 ? `${cpus}.0` : `${cpus}.`;
 }
 
 /** https://github.com/moby/buildkit/blob/master/docs/rootless.md#docker */

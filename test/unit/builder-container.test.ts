@@ -133,6 +133,14 @@ describe("BuilderContainer", () => {
     });
   });
 
+  test.each([
+    [0.5, "0.5"],
+    [2, "2.0"],
+    [10, "10."],
+  ])("limits it to %d processors in the provider's own words", async (cpus, limit) => {
+    expect(await containerOf({ cpus })).toMatchObject({ cpus: limit });
+  });
+
   test("without root has exactly the security options that it needs, and its image's places", async () => {
     const inputs = await containerOf({ rootless: true });
     expect(inputs.privileged).toBeUndefined();
