@@ -80,7 +80,15 @@ export interface Github {
   stop(): Promise<void>;
 }
 
-const TOKEN_SCOPES = ["repo", "workflow", "admin:org", "delete_repo", "read:packages", "user"];
+const TOKEN_SCOPES = [
+  "repo",
+  "workflow",
+  "admin:org",
+  "delete_repo",
+  "read:packages",
+  "delete:packages",
+  "user",
+];
 
 /** Starts a GitHub, empty but for a user and organizations. */
 export async function startGithub(options: GithubOptions = {}): Promise<Github> {

@@ -12,6 +12,10 @@ export function checkScopes(operation: string, call: Call, scopes: readonly stri
   if (operation.includes("/packages/") && !has("read:packages", "write:packages", "repo")) {
     throw new ApiError(403, "You need at least read:packages scope to get a package.");
   }
+  if (operation.startsWith("DELETE ") && operation.includes("/packages/")) {
+    if (has("delete:packages")) return;
+    throw new ApiError(403, "You need at least delete:packages scope to delete a package.");
+  }
   if (operation.includes("/orgs/{org}/actions/") && !has("admin:org")) {
     throw new ApiError(403, "Must have admin rights to Repository.");
   }

@@ -142,6 +142,20 @@ describe("the GitHub on loopback", () => {
     ]);
     expect((await request("PATCH", path, { visibility: "public" })).status).toBe(501);
   });
+
+  test("deletes a package's versions, but the last", async () => {
+    const versions = [
+      { digest: "sha256:1", tags: ["latest"] },
+      { digest: "sha256:0", tags: [], createdAt: "2026-01-01T00:00:00Z" },
+    ];
+    github.packages.push({ owner: "builders", name: "image", visibility: "public", versions });
+    const path = "/orgs/builders/packages/container/image/versions";
+    const [newest, oldest] = (await github.ask("GET", path)) as { readonly id: number }[];
+    expect(oldest).toMatchObject({ name: "sha256:0", created_at: "2026-01-01T00:00:00Z" });
+    expect((await request("DELETE", `${path}/${oldest?.id}`)).status).toBe(204);
+    expect(await github.ask("GET", path)).toMatchObject([{ id: newest?.id }]);
+    expect((await request("DELETE", `${path}/${newest?.id}`)).status).toBe(400);
+  });
 });
 
 describe("requests and answers are held against GitHub's description", () => {

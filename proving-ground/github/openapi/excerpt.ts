@@ -23,10 +23,12 @@ const PATHS = [
   "/users/{username}",
   "/users/{username}/packages/{package_type}/{package_name}",
   "/users/{username}/packages/{package_type}/{package_name}/versions",
+  "/users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}",
   "/orgs/{org}",
   "/orgs/{org}/repos",
   "/orgs/{org}/packages/{package_type}/{package_name}",
   "/orgs/{org}/packages/{package_type}/{package_name}/versions",
+  "/orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}",
   "/orgs/{org}/actions/secrets",
   "/orgs/{org}/actions/secrets/public-key",
   "/orgs/{org}/actions/secrets/{secret_name}",
@@ -100,7 +102,16 @@ const PATHS = [
 ];
 
 /** Operations there that this GitHub does not have: as good as unknown. */
-const NOT_SERVED = ["GET /orgs/{org}/repos", "DELETE /orgs/{org}", "PATCH /orgs/{org}"];
+const NOT_SERVED = [
+  "GET /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}",
+  "GET /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}",
+  "DELETE /users/{username}/packages/{package_type}/{package_name}",
+  "DELETE /orgs/{org}/packages/{package_type}/{package_name}",
+  "DELETE /user/packages/{package_type}/{package_name}",
+  "GET /orgs/{org}/repos",
+  "DELETE /orgs/{org}",
+  "PATCH /orgs/{org}",
+];
 
 /** Keywords of OpenAPI that say nothing about whether a body fits. */
 const PROSE = new Set([

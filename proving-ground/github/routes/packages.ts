@@ -3,6 +3,7 @@ import {
   type Call,
   changeTime,
   type JsonObject,
+  NO_CONTENT,
   NOT_FOUND,
   ok,
   page,
@@ -19,7 +20,14 @@ export interface ContainerPackage {
   /** `owner/name` of the repository that it is linked to, if it is to one. */
   readonly repository?: string;
   /** Newest first. */
-  readonly versions: readonly { readonly digest: string; readonly tags: readonly string[] }[];
+  versions: readonly PackageVersion[];
+}
+
+export interface PackageVersion {
+  readonly digest: string;
+  readonly tags: readonly string[];
+  /** When GitHub was started unless said. */
+  readonly createdAt?: string;
 }
 
 /** GitHub has no endpoint that sets a package's visibility; so there is none here. */
@@ -64,18 +72,36 @@ export function packageRoutes(world: World, packages: readonly ContainerPackage[
   };
 
   const versions = (found: ContainerPackage, call: Call) => {
-    const count = found.versions.length;
-    const all = found.versions.map(({ digest, tags }, index) => ({
-      id: idOf(found) * 1000 + count - index,
-      name: digest,
-      url: `${world.url}/api/v3${call.path}/${idOf(found) * 1000 + count - index}`,
+    const all = found.versions.map((version) => ({
+      id: versionId(version),
+      name: version.digest,
+      url: `${world.url}/api/v3${call.path}/${versionId(version)}`,
       package_html_url: `${world.url}/${found.owner}/packages/container/package/${found.name}`,
-      created_at: at,
-      updated_at: at,
-      metadata: { package_type: "container", container: { tags } },
+      created_at: version.createdAt ?? at,
+      updated_at: version.createdAt ?? at,
+      metadata: { package_type: "container", container: { tags: version.tags } },
     }));
     const { items, headers } = page(call, world, all);
     return { ...ok(items), ...(headers && { headers }) };
+  };
+  const versionIds = new Map<string, number>();
+  const versionId = ({ digest }: PackageVersion): number => {
+    const id = versionIds.get(digest) ?? world.nextId();
+    versionIds.set(digest, id);
+    return id;
+  };
+  const remove = (found: ContainerPackage, { parameters }: Call) => {
+    const id = Number(parameters.package_version_id);
+    const left = found.versions.filter((version) => versionId(version) !== id);
+    if (left.length === found.versions.length) throw new ApiError(404, "Package not found.");
+    if (left.length === 0) {
+      throw new ApiError(
+        400,
+        "You cannot delete the last version of a package. You must delete the package instead.",
+      );
+    }
+    found.versions = left;
+    return NO_CONTENT;
   };
   const idOf = (found: ContainerPackage) => packages.indexOf(found) + 1;
 
@@ -87,6 +113,8 @@ export function packageRoutes(world: World, packages: readonly ContainerPackage[
     const one = `${prefix}/packages/{package_type}/{package_name}`;
     routes[`GET ${one}`] = async (call) => ok(await described(find(ownerIn(call), call), call));
     routes[`GET ${one}/versions`] = (call) => versions(find(ownerIn(call), call), call);
+    routes[`DELETE ${one}/versions/{package_version_id}`] = (call) =>
+      remove(find(ownerIn(call), call), call);
   }
   return routes;
 }

@@ -121,7 +121,7 @@ export function githubResource<Inputs, State extends Inputs>(
       const known = isImport ? resource.imported(id) : ownOf(reveal(state) as PropertyMap);
       const now = await found(id, known);
       if (now === undefined) return undefined;
-      if (isImport) return { inputs: planOf(now, attributes), state: now };
+      if (isImport) return { inputs: imported(now), state: now };
       const visible = inputsFound(
         reveal(inputs) as PropertyMap,
         reveal(now) as PropertyMap,
@@ -130,6 +130,15 @@ export function githubResource<Inputs, State extends Inputs>(
       return { inputs: withSecrets(visible), state: now };
     },
   };
+
+  /** What a program would say to have what has been found. */
+  function imported(now: PropertyMap): PropertyMap {
+    return Object.fromEntries(
+      Object.entries(planOf(now, attributes)).filter(
+        ([name, value]) => value !== null && attributes[name]?.unsupported === undefined,
+      ),
+    );
+  }
 
   function withSecrets(inputs: PropertyMap): PropertyMap {
     const marked: { [name: string]: Value } = { ...inputs };
