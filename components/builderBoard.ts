@@ -7,7 +7,6 @@ import {
   deactivateCommand,
   installCommand,
   preflightCommand,
-  stageCertificatesCommand,
   stageConfigCommand,
   uninstallCommand,
 } from "./board/commands.ts";
@@ -148,9 +147,9 @@ const TIMEOUT = "60m";
  * On the host it keeps everything below /usr/local/lib/buildhosts; links in /usr/local/bin,
  * /usr/local/sbin and /etc/buildkit and units in /usr/local/lib/systemd/system lead there. Each step is
  * one SSH session: `-preflight` (checks, then places the script that does the rest), `-install`
- * (verified releases into a store), `-config` and `-certificates` (likewise), `-service` (switches to
- * them, restarts only what changed, asks the daemon as a client would, and goes back when it does not
- * answer). Delete takes all of it away, and the build cache if `removeCacheOnDelete`.
+ * (verified releases into a store), `-config` (likewise), `-service` (brings the certificates, switches
+ * to all of it, restarts only what changed, asks the daemon as a client would, and goes back when it does
+ * not answer). Delete takes all of it away, and the build cache if `removeCacheOnDelete`.
  *
  * ```ts
  * new BuilderBoard("board-1", {
@@ -189,7 +188,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       new command.remote.Command(
         `${name}-${role}`,
         // The output before last is no input of the next run, and may not pass through the environment.
-        { connection, addPreviousOutputInEnv: false, logging: "stderr", ...inputs },
+        { connection, addPreviousOutputInEnv: false, ...inputs },
         {
           parent: this,
           dependsOn,
@@ -302,31 +301,6 @@ export class BuilderBoard extends pulumi.ComponentResource {
       [preflight],
     );
 
-    const certificateFiles = pulumi.secret(
-      pulumi
-        .all([
-          args.caCertPem,
-          args.certificate.certPem,
-          args.certificate.privateKeyPem,
-          args.certificate.validityStartTime,
-          args.certificate.validityEndTime,
-        ])
-        .apply(([ca, cert, key, start, end]) =>
-          bundle({
-            "ca.pem": ca,
-            "cert.pem": cert,
-            "key.pem": key,
-            validity: `${epoch(start)} ${epoch(end)}`,
-          }),
-        ),
-    );
-    const certificates = remote(
-      "certificates",
-      { create: stageCertificatesCommand(), stdin: certificateFiles, logging: "none" },
-      [preflight],
-      ["stdout", "stderr"],
-    );
-
     const service = remote(
       "service",
       {
@@ -345,22 +319,27 @@ export class BuilderBoard extends pulumi.ComponentResource {
           pulumi
             .all([
               args.caCertPem,
+              args.certificate.certPem,
+              args.certificate.privateKeyPem,
+              args.certificate.validityStartTime,
+              args.certificate.validityEndTime,
               args.healthCheck.certPem,
               args.healthCheck.privateKeyPem,
-              certificateFiles,
             ])
-            .apply(([ca, cert, key, files]) =>
+            .apply(([ca, cert, key, start, end, clientCert, clientKey]) =>
               bundle({
                 "ca.pem": ca,
                 "cert.pem": cert,
-                certificates: bundleId(files),
+                "client-cert.pem": clientCert,
+                "client-key.pem": clientKey,
                 "key.pem": key,
+                validity: `${epoch(start)} ${epoch(end)}`,
               }),
             ),
         ),
         delete: deactivateCommand(),
       },
-      [install, config, certificates],
+      [install, config],
       ["stdout", "stderr"],
     );
 

@@ -68,15 +68,10 @@ export function installCommand(
 }
 
 export function stageConfigCommand(id: string): string {
-  return commandLine(BOARDCTL, "stage", "config", id);
+  return commandLine(BOARDCTL, "stage-config", id);
 }
 
-/** The bundle's own name stands in its first line: certificates are not known while previewing. */
-export function stageCertificatesCommand(): string {
-  return commandLine(BOARDCTL, "stage", "certificates");
-}
-
-/** What `boardctl activate` puts to use. */
+/** What `boardctl activate` puts to use, beside the certificates on its standard input. */
 export interface Activation {
   releases: Array<{ component: string; version: string; sha256?: string }>;
   configId: string;

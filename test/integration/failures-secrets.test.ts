@@ -18,7 +18,7 @@ test("no private key is seen in output, logs, state or processes, whatever fails
   expect(canaries.length).toBeGreaterThanOrEqual(5);
   const seen = (text: string) => canaries.filter((canary) => text.includes(canary));
   // The search itself finds what it looks for.
-  expect(seen(state.command("certificates").stdin)).not.toEqual([]);
+  expect(seen(state.command("service").stdin)).not.toEqual([]);
 
   await board.ssh("umask 077; cat >/run/canaries", `${canaries.join("\n")}\n`);
   await on(board, "touch /run/sampling");
@@ -49,13 +49,13 @@ test("no private key is seen in output, logs, state or processes, whatever fails
   expect(preview.code, preview.output).toBe(0);
 
   await intercept(board, "mv", "*store/certificates-*", "echo no >&2; exit 1");
-  const certificates = await look("failing -certificates", await stack.up());
+  const certificates = await look("failing to stage", await stack.up());
   expect(certificates.code).not.toBe(0);
   expect(certificates.output).toContain("certificates: cannot move it into the store");
   await doNotIntercept(board, "mv");
 
   await intercept(board, "systemctl", "restart*", "exit 1");
-  const service = await look("failing -service", await stack.up());
+  const service = await look("failing to start", await stack.up());
   expect(service.code).not.toBe(0);
   expect(service.output).toContain("board: the update failed");
   await doNotIntercept(board, "systemctl");

@@ -66,7 +66,7 @@ function install(components: ReleaseComponent[], version: string): string {
   );
 }
 
-/** The service step of the stack with another part of it changed, that part being staged before. */
+/** The service step of the stack with another part of it changed; what it selects by its name is there. */
 const changes = {
   async buildkit(version: string): Promise<BoardCommand> {
     await on(scene.board, install(["buildkit"], version));
@@ -85,12 +85,8 @@ const changes = {
   /** The server shows a client's certificate: its key fits, but not its use and its name. */
   async certificate(): Promise<BoardCommand> {
     const { cert, key } = defaultClient(state);
-    const { create, stdin } = state.command("certificates");
-    const text = section(section(stdin, "cert.pem", cert), "key.pem", key);
-    const { code, stderr } = await scene.board.ssh(create, text);
-    if (code !== 0) throw new Error(stderr);
-    const service = state.command("service");
-    return { ...service, stdin: section(service.stdin, "certificates", bundleId(text)) };
+    const { create, stdin } = state.command("service");
+    return { create, stdin: section(section(stdin, "cert.pem", cert), "key.pem", key) };
   },
 };
 
@@ -173,8 +169,8 @@ test("killed before the switch, after it and in the health check, a change is fi
 
   await killAt(board, "mv", "*store/config-*", stage);
   await killAt(board, "mv", "*store/certificates-*", {
-    create: state.command("certificates").create,
-    stdin: section(state.command("certificates").stdin, "validity", "0 9999999999"),
+    create: state.command("service").create,
+    stdin: section(state.command("service").stdin, "validity", "0 9999999999"),
   });
   expect(await pidsOf(board)).toEqual(pids);
   const change = await changes.toml("debug = false");
@@ -212,7 +208,6 @@ test("a first installation that is unhealthy leaves no service behind", async ()
   await step(command("preflight"));
   await step({ create: install(["containerd", "runc", "buildkit"], EXITS), stdin: "" });
   await step(command("config"));
-  await step(command("certificates"));
   const { create, stdin } = command("service");
   const { code, stderr } = await board.ssh(
     create.replace(/--(containerd|runc|buildkit) \S+/g, `--$1 ${EXITS}`),

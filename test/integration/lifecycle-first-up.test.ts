@@ -15,11 +15,10 @@ describe("a board that was brought up from nothing", () => {
     ({ board, stack } = await provisioned());
   });
 
-  test("took five steps on the board, and a certificate for itself and for each client", () => {
+  test("took four steps on the board, and a certificate for itself and for each client", () => {
     const { up } = stack.ground.baseline;
     expect(up.changes.create?.filter((name) => name.startsWith("board"))).toEqual([
       "board",
-      "board-certificates",
       "board-config",
       "board-install",
       "board-preflight",

@@ -5,7 +5,7 @@ export interface State {
   /** A resource's properties by its name; the outputs, or else the inputs. */
   resource(name: string): Record<string, string>;
   /** A remote command of the board, as the engine ran it. */
-  command(role: "preflight" | "install" | "config" | "certificates" | "service"): BoardCommand;
+  command(role: "preflight" | "install" | "config" | "service"): BoardCommand;
 }
 
 export interface BoardCommand {

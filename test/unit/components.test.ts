@@ -116,11 +116,10 @@ describe("ServerCertificate and ClientCertificate", () => {
 });
 
 describe("BuilderBoard", () => {
-  test("is five steps, each one SSH session", async () => {
+  test("is four steps, each one SSH session", async () => {
     const { mocks } = await underMocks(() => new BuilderBoard("board-1", board));
     expect(mocks.names()).toEqual([
       "buildhosts:index:BuilderBoard board-1",
-      "command:remote:Command board-1-certificates",
       "command:remote:Command board-1-config",
       "command:remote:Command board-1-install",
       "command:remote:Command board-1-preflight",
@@ -130,7 +129,7 @@ describe("BuilderBoard", () => {
 
   test("no step has triggers, and each keeps its last output out of the environment", async () => {
     const { mocks } = await underMocks(() => new BuilderBoard("board-1", board));
-    for (const role of ["preflight", "install", "config", "certificates", "service"]) {
+    for (const role of ["preflight", "install", "config", "service"]) {
       const inputs = mocks.inputs(`board-1-${role}`);
       expect(inputs.triggers).toBeUndefined();
       expect(inputs.addPreviousOutputInEnv).toBe(false);
@@ -139,11 +138,10 @@ describe("BuilderBoard", () => {
 
   test("keys go on standard input as secrets, and into no command", async () => {
     const { mocks } = await underMocks(() => new BuilderBoard("board-1", board));
-    const certificates = mocks.inputs("board-1-certificates");
-    expect(certificates.logging).toBe("none");
-    expect(JSON.stringify(certificates.stdin)).toContain(SECRET);
-    expect(JSON.stringify(certificates.stdin)).toContain("SERVER KEY");
-    expect(JSON.stringify(mocks.inputs("board-1-service").stdin)).toContain(SECRET);
+    const stdin = JSON.stringify(mocks.inputs("board-1-service").stdin);
+    expect(stdin).toContain(SECRET);
+    expect(stdin).toContain("SERVER KEY");
+    expect(stdin).toContain("CLIENT KEY");
     for (const { inputs } of mocks.registered) {
       const commands = JSON.stringify([inputs.create, inputs.update, inputs.delete]);
       expect(commands).not.toMatch(/KEY/);
@@ -176,16 +174,13 @@ describe("BuilderBoard", () => {
     ]);
   });
 
-  test("a renewed certificate changes the certificates and the service and nothing else", async () => {
+  test("a renewed certificate changes the service and nothing else", async () => {
     const before = await underMocks(() => new BuilderBoard("board-1", board));
     const after = await underMocks(
       () =>
         new BuilderBoard("board-1", { ...board, certificate: { ...certificate, certPem: "NEW" } }),
     );
-    expect(changed(before.mocks.registered, after.mocks.registered)).toEqual([
-      "board-1-certificates",
-      "board-1-service",
-    ]);
+    expect(changed(before.mocks.registered, after.mocks.registered)).toEqual(["board-1-service"]);
   });
 
   test("a pushed release needs its checksum in the stack", async () => {

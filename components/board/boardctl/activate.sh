@@ -181,7 +181,7 @@ healthy() { # healthy GENERATION
   failed_unit=buildkitd.service
   tries=0
   while ! workers=$(timeout 30 "$1/buildkit/bin/buildctl" --addr "$check_address" --tlsservername "$check_name" \
-    --tlscacert "$health/ca.pem" --tlscert "$health/cert.pem" --tlskey "$health/key.pem" debug workers 2>"$health/error"); do
+    --tlscacert "$health/ca.pem" --tlscert "$health/client-cert.pem" --tlskey "$health/client-key.pem" debug workers 2>"$health/error"); do
     tries=$((tries + 1))
     [ "$tries" -lt 5 ] || return 1
     # Asking again makes sense only while the daemon lives.
@@ -270,13 +270,13 @@ activate() {
     shift 2
   done
 
-  # The client's key of the health check stays in memory (/run), for as long as this command runs; one
-  # that was killed had no time to take it away.
+  # The certificates of the server and of the health check's client come on standard input. The client's
+  # key stays in memory (/run), for as long as this command runs; one that was killed had no time to take it away.
   rm -rf /run/buildhosts-health.*
   health=$(mktemp -d /run/buildhosts-health.XXXXXX) || fail "/run: cannot make a temporary folder"
   trap 'rm -rf "$health"' EXIT
   (umask 077 && unbundle "$health") || fail "activate: the input was cut off; nothing was changed"
-  certificates=$(cat "$health/certificates")
+  stage_certificates "$health"
 
   parts=''
   for release in $releases; do
@@ -287,10 +287,7 @@ activate() {
     parts="$parts $component=$dir"
   done
   [ -d "$HOME_DIR/store/config-$config" ] || missing "configuration $config"
-  [ -d "$HOME_DIR/store/certificates-$certificates" ] || missing "certificate $certificates"
-  parts="$parts config=$HOME_DIR/store/config-$config certificates=$HOME_DIR/store/certificates-$certificates"
-  read -r first last <"$HOME_DIR/store/certificates-$certificates/validity"
-  require_clock_within "$first" "$last"
+  parts="$parts config=$HOME_DIR/store/config-$config certificates=$HOME_DIR/store/certificates-$certificates_id"
 
   generation=$HOME_DIR/generations/$(printf '%s' "$parts" | sha256sum | cut -c 1-12)
   if [ ! -d "$generation" ]; then

@@ -18,9 +18,9 @@ main() {
   command=${1-}
   [ $# -eq 0 ] || shift
   case $command in
-    preflight | install | stage | activate | deactivate | uninstall) ;;
+    preflight | install | stage-config | activate | deactivate | uninstall) ;;
     status) status; exit 0 ;;
-    *) say "usage: boardctl preflight|install|stage|activate|deactivate|uninstall|status"; exit 2 ;;
+    *) say "usage: boardctl preflight|install|stage-config|activate|deactivate|uninstall|status"; exit 2 ;;
   esac
   if [ "$(id -u)" != 0 ]; then
     # Without sudo the preflight still lists what is wrong, that included; nothing else can go on.
@@ -47,7 +47,7 @@ main() {
   case $command in
     preflight) BOARD=$2; place_boardctl ;;
     install) install_releases "$@" ;;
-    stage) stage "$@" ;;
+    stage-config) stage_config "$@" ;;
     activate) activate "$@" ;;
     deactivate) deactivate ;;
     uninstall) uninstall "$@" ;;
