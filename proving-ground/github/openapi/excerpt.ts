@@ -2,9 +2,9 @@
 //
 // The description is published as @octokit/openapi, whose 400 MB are too much for a dependency, so it
 // is downloaded for this once: `node proving-ground/github/openapi/excerpt.ts`. Prose and examples are
-// left out, and `nullable` becomes what JSON Schema has for it.
+// left out, and `nullable` becomes what JSON Schema has for it. Its license comes along.
 
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -158,7 +158,7 @@ const folder = await mkdtemp(join(tmpdir(), "openapi-"));
 try {
   await execa("npm", ["pack", PACKAGE, "--silent", `--pack-destination=${folder}`]);
   const file = "package/generated/api.github.com.json";
-  await execa("sh", ["-c", `tar xzf *.tgz ${file}`], { cwd: folder });
+  await execa("sh", ["-c", `tar xzf *.tgz ${file} package/LICENSE`], { cwd: folder });
   const whole = JSON.parse(await readFile(join(folder, file), "utf8"));
 
   const references = new Set<string>();
@@ -209,6 +209,7 @@ try {
   }
   const excerpt: Excerpt = { source: PACKAGE, license: whole.info.license.name, paths, schemas };
   await writeFile(join(import.meta.dirname, "description.json"), `${JSON.stringify(excerpt)}\n`);
+  await copyFile(join(folder, "package/LICENSE"), join(import.meta.dirname, "LICENSE"));
 } finally {
   await rm(folder, { recursive: true });
 }
