@@ -24,6 +24,7 @@ import {
 } from "./schema.ts";
 import { findSshKey, type Machine, privateKeyRefusal, secretKey, staleAgent } from "./sshKey.ts";
 import type { SshKey, StackConfig } from "./stackConfig.ts";
+import { located } from "./virtualDockerHost.ts";
 
 /**
  * The configuration of the stack that Pulumi runs.
@@ -66,7 +67,9 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   const clients = read(stackKeys.clients, value("clients"), findings.at("clients"));
   const ssh = read(stackKeys.ssh, value("ssh"), findings.at("ssh"));
   const boardInputs = readEach(stack, "boards", boardSchema, findings);
-  const hostInputs = readEach(stack, "dockerHosts", dockerHostSchema, findings);
+  const hostInputs = readEach(stack, "dockerHosts", dockerHostSchema, findings).map(
+    (host, index) => host && located(host, machine.projectDir, findings.at("dockerHosts", index)),
+  );
   const hosts = hostInputs.filter((host) => host !== undefined);
   const readable = boardInputs.filter((board) => board !== undefined);
 

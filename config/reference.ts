@@ -37,11 +37,10 @@ export function configurationReference(): string {
   const boards = keys["buildhosts:boards"] as JsonSchema;
   const kinds = (boards.items as JsonSchema).oneOf as JsonSchema[];
   const [physical = {}, virtual = {}] = kinds;
-  const lacks = Object.keys(physical.properties ?? {}).filter((key) => !virtual.properties?.[key]);
   parts.push(
     part("`buildhosts:boards[]`", {
       ...physical,
-      description: `${described(boards).text} A virtual board has no ${lacks.join(", ")}: the proving ground gives them.`,
+      description: `${described(boards).text} A virtual board has no ${lacking(physical, virtual)}: the proving ground gives them.`,
     }),
     ...dockerHostParts(keys["buildhosts:dockerHosts"] as JsonSchema),
     `## \`buildhosts:boards[].buildkitd\`\n\n${buildkitdIntroduction}`,
@@ -50,16 +49,25 @@ export function configurationReference(): string {
   return parts.join("\n");
 }
 
+/** The keys of a machine that a virtual one has not. */
+function lacking(physical: JsonSchema, virtual: JsonSchema): string {
+  const keys = Object.keys(physical.properties ?? {});
+  return keys.filter((key) => !virtual.properties?.[key]).join(", ");
+}
+
 /** A table for a Docker host, and one for each of its builders. */
 function dockerHostParts(hosts: JsonSchema): string[] {
-  const host = hosts.items as JsonSchema;
+  const [host = {}, virtual = {}] = (hosts.items as JsonSchema).oneOf as JsonSchema[];
   const builders = host.properties?.builders as JsonSchema;
   const withText = (schema: JsonSchema, { description }: JsonSchema) => ({
     ...schema,
     description,
   });
   return [
-    part("`buildhosts:dockerHosts[]`", withText(host, hosts)),
+    part("`buildhosts:dockerHosts[]`", {
+      ...host,
+      description: `${described(hosts).text} A virtual one has no ${lacking(host, virtual)}: the proving ground gives them.`,
+    }),
     part("`buildhosts:dockerHosts[].builders[]`", withText(builders.items as JsonSchema, builders)),
   ];
 }

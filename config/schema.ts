@@ -298,7 +298,7 @@ const physicalBoard = closed({
     .describe("As clients reach the builder. Default: tcp://<host>:<listen.port>."),
 });
 
-const givenByProvingGround = "a virtual board has it from the proving ground";
+const givenByProvingGround = "a virtual machine has it from the proving ground";
 
 const virtualBoard = closed(
   {
@@ -320,14 +320,19 @@ const virtualBoard = closed(
   },
 );
 
-const boardError = {
+/** The error of what is neither a machine nor a virtual one. */
+const machineError = (what: string) => ({
   error: (issue: { input?: unknown; discriminator?: string }) =>
     typeof issue.input === "object" && issue.input !== null && !Array.isArray(issue.input)
       ? mismatch((issue.input as { virtual?: unknown }).virtual, "true or false")
-      : mismatch(issue.input, "a board, an object with at least name, host, hostKey and platform"),
-};
+      : mismatch(issue.input, what),
+});
 
-const board = z.discriminatedUnion("virtual", [physicalBoard, virtualBoard], boardError);
+const board = z.discriminatedUnion(
+  "virtual",
+  [physicalBoard, virtualBoard],
+  machineError("a board, an object with at least name, host, hostKey and platform"),
+);
 
 const boards = listOf(board, "a list of boards")
   .default([])
@@ -447,24 +452,10 @@ const dockerTls = closed({
   keyFile: file("The client's key, without passphrase"),
 }).describe("Mutual TLS with the daemon: all three, with tcp:// only.");
 
-const dockerHost = closed({
-  name: name.describe("The host's name in the stack and in messages."),
-  docker: checkedText(
-    "unix://<path of the socket>, ssh://<user>@<host>[:<port>] or tcp://<host>:<port>",
-    (value) => parseDockerUrl(value) !== undefined,
-  ).describe(
-    "How to reach the Docker daemon, or Podman's socket: unix:///var/run/docker.sock, unix:///run/podman/podman.sock, ssh://root@host, tcp://host:2376. The user of ssh:// may use docker there.",
-  ),
-  hostKey: hostKey
-    .optional()
-    .describe(
-      "Compulsory with ssh://: the host's public key, ed25519 or ecdsa, as a line of known_hosts or of a .pub file. Any other host is refused.",
-    ),
-  ssh: ssh
-    .optional()
-    .describe("How to log in with ssh://, where it is not as buildhosts:ssh says."),
-  tls: dockerTls.optional(),
-  platform: platform("amd64", "arm64", "riscv64").describe("What the host is."),
+const dockerHostName = name.describe("The host's name in the stack and in messages.");
+
+/** What else can be said of every Docker host. */
+const dockerHostShape = {
   emulation: listOf(
     oneOf(
       "linux/amd64",
@@ -486,7 +477,52 @@ const dockerHost = closed({
   builders: listOf(builderContainer, "a list of builders")
     .min(1, expected("at least one builder"))
     .describe("The builders on this host, each with a container, a port and a cache of its own."),
+};
+
+const physicalDockerHost = closed({
+  name: dockerHostName,
+  virtual: z.literal(false, expected("true or false")).optional().describe("Default: false."),
+  docker: checkedText(
+    "unix://<path of the socket>, ssh://<user>@<host>[:<port>] or tcp://<host>:<port>",
+    (value) => parseDockerUrl(value) !== undefined,
+  ).describe(
+    "How to reach the Docker daemon, or Podman's socket: unix:///var/run/docker.sock, unix:///run/podman/podman.sock, ssh://root@host, tcp://host:2376. The user of ssh:// may use docker there.",
+  ),
+  hostKey: hostKey
+    .optional()
+    .describe(
+      "Compulsory with ssh://: the host's public key, ed25519 or ecdsa, as a line of known_hosts or of a .pub file. Any other host is refused.",
+    ),
+  ssh: ssh
+    .optional()
+    .describe("How to log in with ssh://, where it is not as buildhosts:ssh says."),
+  tls: dockerTls.optional(),
+  platform: platform("amd64", "arm64", "riscv64").describe("What the host is."),
+  ...dockerHostShape,
 });
+
+const virtualDockerHost = closed(
+  {
+    name: dockerHostName,
+    virtual: z
+      .literal(true)
+      .describe("A Docker host of the proving ground, which npm run up starts on this machine."),
+    platform: platform("riscv64"),
+    ...dockerHostShape,
+  },
+  {
+    docker: givenByProvingGround,
+    hostKey: givenByProvingGround,
+    ssh: givenByProvingGround,
+    tls: givenByProvingGround,
+  },
+);
+
+const dockerHost = z.discriminatedUnion(
+  "virtual",
+  [physicalDockerHost, virtualDockerHost],
+  machineError("a Docker host, an object with at least name, docker, platform and builders"),
+);
 
 const dockerHosts = listOf(dockerHost, "a list of Docker hosts")
   .default([])
@@ -520,7 +556,8 @@ export type JumpInput = z.output<typeof jump>;
 export type PhysicalBoardInput = z.output<typeof physicalBoard>;
 export type VirtualBoardInput = z.output<typeof virtualBoard>;
 export type BoardInput = PhysicalBoardInput | VirtualBoardInput;
-export type DockerHostInput = z.output<typeof dockerHost>;
+export type DockerHostInput = z.output<typeof physicalDockerHost>;
+export type VirtualDockerHostInput = z.output<typeof virtualDockerHost>;
 export type BuilderContainerInput = z.output<typeof builderContainer>;
 export type DockerTlsInput = z.output<typeof dockerTls>;
 export type OpenTelemetryInput = z.output<typeof openTelemetry>;
@@ -566,4 +603,10 @@ export const boardConnection = z.object({
   identityFile: z.string(),
   buildkitPort: port,
   gateway: z.string(),
+});
+
+/** For the connection file of a virtual Docker host. */
+export const dockerHostConnection = boardConnection.extend({
+  user: z.string(),
+  builderPorts: z.record(z.string(), port),
 });

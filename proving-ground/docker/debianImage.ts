@@ -24,7 +24,7 @@ const here = import.meta.dirname;
 
 /**
  * The image that stands in for debian:trixie-slim where no registry of the internet answers, with more packages in
- * it. Its apt asks deb.debian.org, as Debian's own image does.
+ * it, and without time zones and what of perl its base package lacks. Its apt asks deb.debian.org, as Debian's own image does.
  */
 export async function ensureDebianImage(platform: Platform, log: Progress): Promise<Image> {
   const architecture = architectures[platform];

@@ -833,7 +833,7 @@ describe("virtual boards", () => {
     [
       "one with a host",
       { boards: [{ name: "v", virtual: true, platform: "riscv64", host: "a.example.com" }] },
-      "buildhosts:boards[0].host: not a key here: a virtual board has it from the proving ground.",
+      "buildhosts:boards[0].host: not a key here: a virtual machine has it from the proving ground.",
     ],
     [
       "two of one architecture",
