@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { defaultVersions } from "../../config/versions.ts";
+import { dockerfileArg } from "../../proving-ground/mirror/build.ts";
 import { formatChecksums } from "../../proving-ground/mirror/checksums.ts";
 
 const image = join(import.meta.dirname, "..", "..", "image");
@@ -23,6 +25,12 @@ async function run(name: string, args: string[], env: Record<string, string> = {
   // Not as one: which of the two arrives first is not certain.
   return { code: exitCode, said: stderr, ran: stdout };
 }
+
+test("it is made of the releases that a stack gets by default", async () => {
+  const dockerfile = await readFile(join(image, "Dockerfile"), "utf8");
+  expect(dockerfileArg(dockerfile, "BUILDKIT_VERSION")).toBe(defaultVersions.buildkit);
+  expect(dockerfileArg(dockerfile, "ROOTLESSKIT_VERSION")).toBe(defaultVersions.rootlesskit);
+});
 
 describe("a release", () => {
   const asset = "buildkit-v0.34.2.linux-riscv64.tar.gz";
