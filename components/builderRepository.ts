@@ -82,9 +82,7 @@ export class BuilderRepository extends pulumi.ComponentResource {
     args: BuilderRepositoryArgs = {},
     opts: pulumi.ComponentResourceOptions = {},
   ) {
-    // What is to happen before a repository is made concerns the repository, not this group of resources.
-    const { hooks, ...ownOpts } = opts;
-    super("buildhosts:index:BuilderRepository", name, {}, ownOpts);
+    super("buildhosts:index:BuilderRepository", name, {}, opts);
     const existing = args.existing ?? false;
     const child = { parent: this };
     const repositoryName = args.repository ?? name;
@@ -110,7 +108,7 @@ export class BuilderRepository extends pulumi.ComponentResource {
           archiveOnDestroy: !args.deleteOnDestroy,
         },
         // GitHub makes the first commit once: a repository that has one would be replaced for it.
-        { ...child, hooks, ignoreChanges: ["autoInit"] },
+        { ...child, ignoreChanges: ["autoInit"] },
       );
       repository = made.name;
       new github.RepositoryVulnerabilityAlerts(

@@ -30,6 +30,11 @@ export interface BuilderSecretsArgs {
   privateKeyPem: pulumi.Input<string>;
   /** All that the client can build on. */
   builders: BuilderNodeArgs[];
+  /**
+   * Another text than before has all secrets written anew: what `up` is told when somebody else changed
+   * one. Default: `never`.
+   */
+  rewrite?: string;
   /** What the names begin with, for a repository that uses the builders of several stacks. Default: `BUILDER`. */
   prefix?: string;
 }
@@ -38,6 +43,9 @@ export interface BuilderSecretsArgs {
  * Workflows can build on the builders as one client: secrets BUILDER_AUTH_TLS_CACERT, _CERT and _KEY hold
  * its PEM texts, and the variable BUILDER_NODES the builders as JSON, in the form that
  * docker/setup-buildx-action takes both (its BUILDER_NODE_<number>_AUTH_TLS_* and `append`).
+ *
+ * No API gives a secret back, so the variable BUILDER_SECRETS says when they were written: at another time
+ * than GitHub says, somebody else has changed one.
  *
  * They are made in a repository, in one of its environments, or in an organization. A renewed certificate
  * updates `-cert` alone, a new CA `-cacert` too, another builder `-nodes` alone. Delete takes all away; it
@@ -58,9 +66,17 @@ export class BuilderSecrets extends pulumi.ComponentResource {
     super("buildhosts:index:BuilderSecrets", name, {}, opts);
     const place = placeOf(name, args, this);
     const prefix = args.prefix ?? "BUILDER";
-    place.secret("cacert", `${prefix}_AUTH_TLS_CACERT`, args.caCertPem);
-    place.secret("cert", `${prefix}_AUTH_TLS_CERT`, args.certPem);
-    place.secret("key", `${prefix}_AUTH_TLS_KEY`, args.privateKeyPem);
+    const rewrite = args.rewrite ?? "never";
+    const pem = {
+      CACERT: place.secret("cacert", `${prefix}_AUTH_TLS_CACERT`, args.caCertPem, rewrite),
+      CERT: place.secret("cert", `${prefix}_AUTH_TLS_CERT`, args.certPem, rewrite),
+      KEY: place.secret("key", `${prefix}_AUTH_TLS_KEY`, args.privateKeyPem, rewrite),
+    };
+    place.variable(
+      "written",
+      `${prefix}_SECRETS`,
+      pulumi.all(pem).apply((times) => JSON.stringify({ rewrite, written: times })),
+    );
     place.variable(
       "nodes",
       `${prefix}_NODES`,
@@ -80,7 +96,13 @@ export class BuilderSecrets extends pulumi.ComponentResource {
 
 /** Where secrets and variables are made: each place has resources of its own for them. */
 interface Place {
-  secret(role: string, name: string, value: pulumi.Input<string>): void;
+  /** @returns when it was written */
+  secret(
+    role: string,
+    name: string,
+    value: pulumi.Input<string>,
+    rewrite: string,
+  ): pulumi.Output<string>;
   variable(role: string, name: string, value: pulumi.Input<string>): void;
 }
 
@@ -90,14 +112,15 @@ function placeOf(name: string, args: BuilderSecretsArgs, parent: pulumi.Resource
     throw new Error(`${name}: an environment belongs to a repository; name the repository`);
   }
   const opts = { parent, deleteBeforeReplace: true };
+  const written = (rewrite: string) => ({ ...opts, replacementTrigger: rewrite });
   if (repository !== undefined && environment !== undefined) {
     return {
-      secret: (role, secretName, value) =>
+      secret: (role, secretName, value, rewrite) =>
         new github.ActionsEnvironmentSecret(
           `${name}-${role}`,
           { repository, environment, secretName, value: pulumi.secret(value) },
-          opts,
-        ),
+          written(rewrite),
+        ).updatedAt,
       variable: (role, variableName, value) =>
         new github.ActionsEnvironmentVariable(
           `${name}-${role}`,
@@ -108,12 +131,12 @@ function placeOf(name: string, args: BuilderSecretsArgs, parent: pulumi.Resource
   }
   if (repository !== undefined) {
     return {
-      secret: (role, secretName, value) =>
+      secret: (role, secretName, value, rewrite) =>
         new github.ActionsSecret(
           `${name}-${role}`,
           { repository, secretName, value: pulumi.secret(value) },
-          opts,
-        ),
+          written(rewrite),
+        ).updatedAt,
       variable: (role, variableName, value) =>
         new github.ActionsVariable(`${name}-${role}`, { repository, variableName, value }, opts),
     };
@@ -123,12 +146,12 @@ function placeOf(name: string, args: BuilderSecretsArgs, parent: pulumi.Resource
     selectedRepositoryIds: args.selectedRepositoryIds,
   };
   return {
-    secret: (role, secretName, value) =>
+    secret: (role, secretName, value, rewrite) =>
       new github.ActionsOrganizationSecret(
         `${name}-${role}`,
         { ...who, secretName, value: pulumi.secret(value) },
-        opts,
-      ),
+        written(rewrite),
+      ).updatedAt,
     variable: (role, variableName, value) =>
       new github.ActionsOrganizationVariable(
         `${name}-${role}`,

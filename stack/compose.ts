@@ -19,7 +19,7 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
   if (config.github) {
     // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
     const { githubRepositories } = await import("./githubRepositories.ts");
-    githubRepositories(config.github, certificates, builders);
+    await githubRepositories(config.github, certificates, builders);
   }
 
   const clients: Record<string, ClientFiles> = {};

@@ -1,3 +1,4 @@
+import { RunError } from "@pulumi/pulumi";
 import type { GithubConfig } from "../config/stackConfig.ts";
 
 /** What GitHub answered to a question. */
@@ -31,7 +32,7 @@ export async function askGithub(
     });
   } catch (error) {
     const { cause, message } = error as Error & { cause?: { code?: string } };
-    throw new Error(`${api} does not answer (${cause?.code ?? message})`);
+    throw new RunError(`${api} does not answer (${cause?.code ?? message})`);
   }
   const text = await response.text();
   let body: Record<string, unknown> = {};

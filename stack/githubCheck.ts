@@ -45,7 +45,7 @@ async function checkAll(github: GithubConfig, findings: Findings): Promise<void>
   await Promise.all(
     github.repositories.map(async (repository, index) => {
       const at = findings.at("github", "repositories", index);
-      if (repository.existing) await checkExisting(github, repository, at);
+      await (repository.existing ? checkExisting : checkOwn)(github, repository, at);
       await warnOfPackage(github, repository, owner);
     }),
   );
@@ -137,6 +137,38 @@ async function checkExisting(
   }
 }
 
+/**
+ * The topic by which a repository that this stack made is known: whether it did is in the state, which the
+ * program does not see.
+ */
+export function stackTopic(): string {
+  const stack = pulumi
+    .getStack()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-");
+  return `buildhosts-${stack}`.slice(0, 50).replace(/-+$/, "");
+}
+
+async function checkOwn(
+  github: GithubConfig,
+  { name }: RepositoryConfig,
+  findings: Findings,
+): Promise<void> {
+  const { status, body } = await askGithub(github, `repos/${github.owner}/${name}`);
+  if (status !== 200) return;
+  if (!(body.topics as string[]).includes(stackTopic())) {
+    findings.refuse(
+      ["name"],
+      `received ${shown(name)}, which ${github.owner} has already. To use it as it is: existing: true. If this stack made it: give it back its topic ${stackTopic()}; and if the up that made it was cut off: pulumi import github:index/repository:Repository ${name}-repository ${name}, or delete it.`,
+    );
+  } else if (body.archived === true) {
+    findings.refuse(
+      ["name"],
+      `received ${shown(name)}, which is archived, as destroy leaves it. Unarchive it and set existing: true, or delete it.`,
+    );
+  }
+}
+
 /** No API sets a package's visibility, so that the step by hand is said until it is done. */
 async function warnOfPackage(
   github: GithubConfig,
@@ -151,30 +183,5 @@ async function warnOfPackage(
   if (status !== 200 || body.visibility === visibility) return;
   void pulumi.log.warn(
     `package ${packageName} is ${body.visibility} and should be ${visibility}. By hand, as GitHub has no API for it: open ${String(body.html_url).replace("/container/package/", "/container/")}/settings, and under Danger Zone choose Change visibility, ${visibility}.`,
-  );
-}
-
-/**
- * Refuses to make a repository that is there already, while previewing too. It runs only before a
- * repository is made, so the stack's own is no obstacle to it.
- */
-export function refuseExisting(
-  github: GithubConfig,
-  index: number,
-  name: string,
-): pulumi.ResourceHook {
-  return new pulumi.ResourceHook(
-    `${name}-is-free`,
-    async () => {
-      const { status } = await askGithub(github, `repos/${github.owner}/${name}`);
-      if (status !== 200) return;
-      throw new Error(
-        `buildhosts:github.repositories[${index}].name: received ${shown(name)}, which ${github.owner} has already. ` +
-          "To use it as it is: existing: true. To have it managed by this stack, or if an up that made it was cut off: " +
-          "npm run pulumi -- --stack <stack> -- import github:index/repository:Repository " +
-          `${name}-repository ${name} --parent <urn of its BuilderRepository>.`,
-      );
-    },
-    { onDryRun: true },
   );
 }

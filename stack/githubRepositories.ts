@@ -6,15 +6,20 @@ import { repositoryFiles } from "../components/github/repositoryFiles.ts";
 import { RepositoryWorkflows } from "../components/repositoryWorkflows.ts";
 import type { GithubConfig } from "../config/stackConfig.ts";
 import type { Builder } from "./builder.ts";
-import { refuseExisting } from "./githubCheck.ts";
+import { stackTopic } from "./githubCheck.ts";
+import { organizationSecrets, repositorySecrets, secretRewrites } from "./githubSecrets.ts";
 import type { StackCertificates } from "./stackCertificates.ts";
 
-/** The repositories of a stack, with the workflows and the secrets that let them in. */
-export function githubRepositories(
+/**
+ * The repositories of a stack, with the workflows and the secrets that let them in. Asks GitHub, while
+ * previewing too, whether somebody else has changed those since.
+ */
+export async function githubRepositories(
   config: GithubConfig,
   { ca, clients }: StackCertificates,
   builders: Builder[],
-): void {
+): Promise<void> {
+  const rewrites = await secretRewrites(config);
   const isGithubItself = new URL(config.baseUrl).hostname === "api.github.com";
   const provider = new github.Provider("github", {
     owner: config.owner,
@@ -35,14 +40,14 @@ export function githubRepositories(
     };
   };
 
-  for (const [index, one] of config.repositories.entries()) {
+  for (const one of config.repositories) {
     const { name } = one;
     const repository = new BuilderRepository(
       name,
       {
         existing: one.existing,
         description: one.description,
-        topics: one.topics,
+        ...(!one.existing && { topics: [...(one.topics ?? []), stackTopic()] }),
         visibility: one.visibility,
         deleteOnDestroy: one.deleteOnDestroy,
         requireShaPins: one.requireShaPins,
@@ -50,7 +55,7 @@ export function githubRepositories(
         protectDefaultBranch: one.protectDefaultBranch,
         environment: one.environment,
       },
-      { provider, hooks: { beforeCreate: [refuseExisting(config, index, name)] } },
+      { provider },
     );
     const opts = { provider, dependsOn: [repository] };
     const files = repositoryFiles(config.owner, one.workflows);
@@ -71,6 +76,7 @@ export function githubRepositories(
         name,
         {
           ...client(one.client),
+          rewrite: rewrites.get(repositorySecrets(config.owner, name, one.environment?.name)),
           repository: repository.repositoryName,
           ...(one.environment && { environment: repository.environmentName }),
         },
@@ -83,7 +89,11 @@ export function githubRepositories(
     const { client: name, visibility } = config.organizationSecrets;
     new BuilderSecrets(
       `organization-${config.owner}`,
-      { ...client(name), visibility },
+      {
+        ...client(name),
+        visibility,
+        rewrite: rewrites.get(organizationSecrets(config.owner)),
+      },
       { provider },
     );
   }

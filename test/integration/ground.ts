@@ -134,6 +134,7 @@ export type BoardSettings = Record<string, unknown>;
 
 /** A stack of its own, in a folder of its own, with a file backend there. */
 export class TestStack {
+  /** A stack without a board has none. */
   readonly ground: Ground;
   readonly folder: string;
   readonly name: string;
@@ -145,11 +146,19 @@ export class TestStack {
   }
 
   static async make(ground: Ground, name = "test"): Promise<TestStack> {
+    const stack = await TestStack.makeAlone(ground, name);
+    await stack.configure();
+    return stack;
+  }
+
+  /** A stack without a board; it has no key yet. */
+  static async makeAlone(shared: SharedGround, name = "test"): Promise<TestStack> {
+    const ground = shared as Ground;
     const folder = await mkdtemp(join(ground.folder, "stack-"));
     await mkdir(join(folder, "state"));
     await cp(join(projectDir, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
     const stack = new TestStack(ground, folder, name);
-    await stack.configure();
+    await stack.configureAlone({});
     const { code, output } = await stack.pulumi(["stack", "init", name]);
     if (code !== 0) throw new Error(`stack init failed: ${output}`);
     return stack;
@@ -174,10 +183,7 @@ export class TestStack {
   /** The board as every test has it, with what it says differently; and keys of the stack beside it. */
   async configure(board: BoardSettings = {}, keys: Record<string, unknown> = {}): Promise<void> {
     const { connection } = this.ground.board;
-    const salt = /^encryptionsalt: .*$/m.exec(
-      await readFile(this.configFile, "utf8").catch(() => ""),
-    )?.[0];
-    const config = {
+    await this.configureAlone({
       "buildhosts:releases": { mirror: this.mirrorUrl() },
       "buildhosts:ssh": { privateKeyFile: connection.identityFile },
       "buildhosts:boards": [
@@ -193,7 +199,14 @@ export class TestStack {
         },
       ],
       ...keys,
-    };
+    });
+  }
+
+  /** These keys and no others: a stack without a board, unless they name one. */
+  async configureAlone(config: Record<string, unknown>): Promise<void> {
+    const salt = /^encryptionsalt: .*$/m.exec(
+      await readFile(this.configFile, "utf8").catch(() => ""),
+    )?.[0];
     await writeFile(this.configFile, `${salt ? `${salt}\n` : ""}${stringify({ config })}`);
   }
 

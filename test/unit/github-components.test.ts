@@ -152,6 +152,7 @@ describe("BuilderSecrets", () => {
       "github:index/actionsSecret:ActionsSecret images-cert",
       "github:index/actionsSecret:ActionsSecret images-key",
       "github:index/actionsVariable:ActionsVariable images-nodes",
+      "github:index/actionsVariable:ActionsVariable images-written",
     ]);
     expect(mocks.inputs("images-key")).toEqual({
       repository: "images",

@@ -1,7 +1,8 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { readStackConfig } from "../../config/load.ts";
 import { ConfigError, problemLine } from "../../config/problems.ts";
 import type { StackConfig } from "../../config/stackConfig.ts";
+import { startGithub } from "../../proving-ground/github/github.ts";
 import { compose } from "../../stack/compose.ts";
 import { underMocks } from "./pulumiMocks.ts";
 
@@ -163,9 +164,11 @@ describe("buildhosts:github", () => {
 });
 
 test("a stack with repositories is composed of a provider, and of each repository's own resources", async () => {
+  const github = await startGithub({ organizations: ["example"] });
+  onTestFinished(() => github.stop());
   const config: StackConfig = read({
     owner: "example",
-    baseUrl: "http://127.0.0.1:8080/",
+    baseUrl: `${github.url}/`,
     repositories: [
       {
         name: "riscv64",
@@ -192,10 +195,12 @@ test("a stack with repositories is composed of a provider, and of each repositor
     "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret riscv64-cert",
     "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret riscv64-key",
     "github:index/actionsEnvironmentVariable:ActionsEnvironmentVariable riscv64-nodes",
+    "github:index/actionsEnvironmentVariable:ActionsEnvironmentVariable riscv64-written",
     "github:index/actionsOrganizationSecret:ActionsOrganizationSecret organization-example-cacert",
     "github:index/actionsOrganizationSecret:ActionsOrganizationSecret organization-example-cert",
     "github:index/actionsOrganizationSecret:ActionsOrganizationSecret organization-example-key",
     "github:index/actionsOrganizationVariable:ActionsOrganizationVariable organization-example-nodes",
+    "github:index/actionsOrganizationVariable:ActionsOrganizationVariable organization-example-written",
     "github:index/actionsRepositoryPermissions:ActionsRepositoryPermissions riscv64-actions",
     "github:index/repository:Repository riscv64-repository",
     "github:index/repositoryEnvironment:RepositoryEnvironment riscv64-environment",

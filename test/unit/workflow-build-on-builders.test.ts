@@ -100,7 +100,7 @@ function select(nodes: unknown, env: Record<string, string> = {}) {
     PLATFORMS: "",
     MISSING_PLATFORMS: "fail",
     MAX_NODES: "10",
-    ANSWER_SECONDS: "3",
+    ANSWER_SECONDS: "8",
     ...env,
   });
 }
