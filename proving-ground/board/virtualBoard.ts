@@ -161,7 +161,7 @@ export async function startBoard<Connection extends BoardConnection>(
     ...(projectDir && { connectionFile: connectionFile(projectDir, platform, kind) }),
   });
   if (projectDir) await writeState(folder, board.state);
-  const title = `start the ${kind.name.replace("-", " ")} ${platform} (${instance})`;
+  const title = `start the ${kind.name.replaceAll("-", " ")} ${platform} (${instance})`;
   // In a running board this only makes sure that it answers.
   await ((await board.running()) ? board.start() : log.step(title, () => board.start()));
   if (board.state.connectionFile) {
