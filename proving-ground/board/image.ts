@@ -84,6 +84,7 @@ async function recipeKey({ kernelPackage }: Architecture): Promise<string> {
   );
 }
 
+/** The paths of all files below `folder`, sorted. */
 export async function filesUnder(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries

@@ -1,11 +1,11 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
 import { defaultVersions } from "../../config/versions.ts";
 import type { Platform } from "../board/architectures.ts";
-import type { BoardImage } from "../board/image.ts";
+import { type BoardImage, filesUnder, suite } from "../board/image.ts";
 import {
   type BoardConnection,
   type BoardKind,
@@ -35,7 +35,6 @@ export type VirtualDockerHost = VirtualBoard<DockerHostConnection>;
 /** The versions of BuildKit whose images are on a virtual Docker host from the beginning. */
 export const preloadedVersions: readonly string[] = [defaultVersions.buildkit, "v0.34.1"];
 
-const suite = "trixie";
 const names = ["containerd", "docker-cli", "docker.io", "runc", "tini"];
 const here = import.meta.dirname;
 const builderPorts = [1234, 1235, 1236];
@@ -112,20 +111,12 @@ async function preparationKey(
   platform: Platform,
   log: Progress,
 ): Promise<string> {
-  const texts = (await hostFiles()).map((path) => readFile(path, "utf8"));
+  const files = [join(here, "prepare-host.sh"), ...(await filesUnder(join(here, "host")))];
+  const texts = files.map((path) => readFile(path, "utf8"));
   const digests: string[] = [];
   for (const tag of preloadedVersions)
     digests.push((await ensureBuildkitImage(tag, platform, image.busybox, log)).digest);
   return contentKey(suite, ...names, ...(await Promise.all(texts)), ...digests);
-}
-
-async function hostFiles(): Promise<string[]> {
-  const entries = await readdir(join(here, "host"), { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile());
-  return [
-    join(here, "prepare-host.sh"),
-    ...files.map((file) => join(file.parentPath, file.name)).sort(),
-  ];
 }
 
 async function prepare(board: VirtualBoard, folder: string, log: Progress): Promise<void> {
