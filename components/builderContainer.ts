@@ -83,6 +83,8 @@ export interface BuilderContainerArgs {
   buildkitd?: PackagedSettings;
   /** How long a new container may take until it is healthy, in seconds. Default: 120. */
   startSeconds?: number;
+  /** Deletion leaves the host alone: the way out for one that is gone. Default: false. */
+  abandon?: boolean;
 }
 
 /**
@@ -119,7 +121,8 @@ export class BuilderContainer extends pulumi.ComponentResource {
     const provider =
       this.getProvider("docker:index/container:Container") ??
       dockerProvider(`${name}-docker`, connection, { parent: this });
-    const options = { parent: this, provider };
+    const abandon = args.abandon ?? false;
+    const options = { parent: this, provider, retainOnDelete: abandon };
 
     const rootless = args.rootless ?? false;
     const layout = containerLayout(rootless);
@@ -145,7 +148,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
       {
         ...options,
         protect: args.protectCache ?? false,
-        retainOnDelete: !(args.removeCacheOnDelete ?? false),
+        retainOnDelete: abandon || !(args.removeCacheOnDelete ?? false),
       },
     );
 

@@ -14,6 +14,8 @@ export interface HostEmulationArgs {
   image: string;
   /** The container's name on its host. Default: the resource's name. */
   containerName?: string;
+  /** Deletion leaves the host alone: the way out for one that is gone. Default: false. */
+  abandon?: boolean;
 }
 
 /**
@@ -40,7 +42,7 @@ export class HostEmulation extends pulumi.ComponentResource {
     const provider =
       this.getProvider("docker:index/container:Container") ??
       dockerProvider(`${name}-docker`, dockerConnection(name, args.connection), { parent: this });
-    const options = { parent: this, provider };
+    const options = { parent: this, provider, retainOnDelete: args.abandon ?? false };
 
     const image = new docker.RemoteImage(
       `${name}-image`,

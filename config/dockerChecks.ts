@@ -104,6 +104,12 @@ function refuseImpossibleContainer(
 
 /** What a host's configuration allows that its owner should know. */
 export function warnOfHost(host: DockerHostInput, buildkit: string, findings: Findings): void {
+  if (host.abandon) {
+    findings.warn(
+      ["abandon"],
+      "deleting this host or its builders from the stack will leave everything there as it is; their certificates stay valid until they end.",
+    );
+  }
   for (const [index, builder] of host.builders.entries()) {
     warnOfContainer(builder, imageOf(builder, buildkit), findings.at("builders", index));
   }

@@ -38,8 +38,8 @@ export function resolveDockerHost(
   const builders = host.builders.map((builder) => resolveContainer(builder, host, context));
   const connection = dockerConnection(host, context, findings);
   if (!connection) return undefined;
-  const { name, platform, emulation, emulationImage } = host;
-  return { name, connection, platform, emulation, emulationImage, builders };
+  const { name, platform, emulation, emulationImage, abandon } = host;
+  return { name, connection, platform, emulation, emulationImage, abandon, builders };
 }
 
 function dockerConnection(

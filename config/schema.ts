@@ -474,6 +474,11 @@ const dockerHostShape = {
   emulationImage: imageReference
     .default(binfmtImage)
     .describe("The image that installs the emulators."),
+  abandon: flag
+    .default(false)
+    .describe(
+      "Deleting the host or its builders from the stack does nothing there: the way out for a host that is gone. Set it, run up, then delete.",
+    ),
   builders: listOf(builderContainer, "a list of builders")
     .min(1, expected("at least one builder"))
     .describe("The builders on this host, each with a container, a port and a cache of its own."),

@@ -141,6 +141,8 @@ export interface DockerHostConfig {
   /** Other platforms that the host is made to emulate. */
   emulation: string[];
   emulationImage: string;
+  /** The way out for a dead host: delete does nothing there. */
+  abandon: boolean;
   builders: ContainerConfig[];
 }
 

@@ -23,7 +23,12 @@ export function dockerHostBuilders(
       ? []
       : new HostEmulation(
           `${host.name}-emulation`,
-          { connection, platforms: host.emulation, image: host.emulationImage },
+          {
+            connection,
+            platforms: host.emulation,
+            image: host.emulationImage,
+            abandon: host.abandon,
+          },
           { providers: [provider] },
         ).platforms;
   return host.builders.map((builder) => {
@@ -54,6 +59,7 @@ export function dockerHostBuilders(
         environment: builder.environment,
         buildkitd: builder.buildkitd,
         startSeconds: builder.startSeconds,
+        abandon: host.abandon,
       },
       { providers: [provider] },
     );

@@ -1,3 +1,6 @@
+import { explainDocker } from "./explainDocker.ts";
+import { lastLine } from "./lastLine.ts";
+
 /** What a user is told about an error of an update, beside the engine's own words. */
 export interface Explanation {
   /** The resource, by its name. */
@@ -64,7 +67,7 @@ const CONNECTION_LOST: Rule = {
 };
 
 const DEAD_BOARD =
-  "a board that is gone for good: set abandon: true for it and run the update once; then it can leave the stack, and nothing is asked of the host";
+  "a host that is gone for good: set abandon: true for it and run the update once; then it can leave the stack, and nothing is asked of it";
 
 /** One line for each resource that failed for a known reason, from the engine's event log. */
 export function explain(eventLog: string): Explanation[] {
@@ -91,21 +94,11 @@ const RAN = /^(?<reason>.*): running "(?:[^"\\]|\\.)*":\n(?<output>[\s\S]*)$/m;
 function lineFor(message: string): string | undefined {
   const { reason, output } = RAN.exec(message)?.groups ?? {};
   if (reason === undefined || output === undefined) {
-    return CONNECTING.find(({ pattern }) => pattern.test(message))?.line;
+    return explainDocker(message) ?? CONNECTING.find(({ pattern }) => pattern.test(message))?.line;
   }
   // What a command printed may speak of refused connections too, but of others than ours to the host.
   if (CONNECTION_LOST.pattern.test(reason)) return CONNECTION_LOST.line;
   return lastLine(output);
-}
-
-/** boardctl says in its last line what came of it all. */
-function lastLine(output: string): string | undefined {
-  return output
-    .replace(/<\{%[a-z]+%\}>/g, "")
-    .split("\n")
-    .map((line) => line.trim())
-    .filter(Boolean)
-    .at(-1);
 }
 
 function resourceName(urn: string): string {

@@ -86,6 +86,7 @@ describe("a good Docker host", () => {
       connection: { kind: "unix", url: "unix:///var/run/docker.sock" },
       platform: "linux/amd64",
       emulation: [],
+      abandon: false,
       emulationImage: expect.stringMatching(
         /^tonistiigi\/binfmt:qemu-v[\d.]+@sha256:[0-9a-f]{64}$/,
       ),
