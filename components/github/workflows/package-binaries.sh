@@ -37,6 +37,7 @@ ls -l packages
 
 if command -v dpkg-deb >/dev/null; then
   deb=$(echo packages/*.deb)
-  [ "$(dpkg-deb --field "$deb" Version)" = "$version" ] || fail "the Debian package has another version"
-  dpkg-deb --contents "$deb" | grep -q ' ./usr/bin/buildkitd$' || fail "the Debian package lacks buildkitd"
+  [ "$(dpkg-deb --field "$deb" Version)" = "$version-1" ] || fail "the Debian package has another version"
+  contents=$(dpkg-deb --contents "$deb")
+  grep -q ' ./usr/bin/buildkitd$' <<<"$contents" || fail "the Debian package lacks buildkitd"
 fi

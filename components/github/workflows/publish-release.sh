@@ -16,7 +16,7 @@ releases=/repos/$GITHUB_REPOSITORY/releases
 
 accept='200 404' api GET "$releases/tags/$RELEASE"
 before=
-if [ "$status" = 200 ]; then
+if [ "$status" = 200 ] && [ "$(jq .draft <<<"$answer")" = false ]; then
   if [ "$OFFICIAL" = true ]; then
     echo "$RELEASE is published already"
     exit 0
@@ -24,16 +24,17 @@ if [ "$status" = 200 ]; then
   before=$(jq -r .id <<<"$answer")
 fi
 
-# Drafts of runs that did not come to their end.
+# Drafts of runs that did not come to their end. A tag of its own keeps a draft from what is published.
+draft=$RELEASE-draft
 api GET "$releases?per_page=100"
-for id in $(jq -r --arg tag "$RELEASE" '.[] | select(.draft and .tag_name == $tag) | .id' <<<"$answer"); do
+for id in $(jq -r --arg tag "$draft" '.[] | select(.draft and .tag_name == $tag) | .id' <<<"$answer"); do
   accept='204 404' api DELETE "$releases/$id"
 done
 
 prerelease=true
 [ "$OFFICIAL" != true ] || prerelease=false
 api POST "$releases" "$(
-  jq -n --arg tag_name "$RELEASE" --arg name "$TITLE" --rawfile body "$NOTES" --arg target_commitish "$COMMITISH" \
+  jq -n --arg tag_name "$draft" --arg name "$TITLE" --rawfile body "$NOTES" --arg target_commitish "$COMMITISH" \
     --argjson prerelease "$prerelease" '{$tag_name, $name, $body, $target_commitish, draft: true, $prerelease}'
 )"
 id=$(jq -r .id <<<"$answer")
@@ -57,5 +58,5 @@ if [ -n "$before" ]; then
 fi
 latest=true
 [ "$OFFICIAL" = true ] || latest=false
-api PATCH "$releases/$id" "$(jq -n --arg latest "$latest" '{draft: false, make_latest: $latest}')"
+api PATCH "$releases/$id" "$(jq -n --arg tag_name "$RELEASE" --arg latest "$latest" '{$tag_name, draft: false, make_latest: $latest}')"
 echo "published $(jq -r .html_url <<<"$answer")"
