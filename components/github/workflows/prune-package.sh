@@ -41,7 +41,7 @@ for digest in $(jq -r --argjson kept "$kept" '
     printf 'header = "Authorization: Bearer %s"\n' "$(printf %s "$GH_TOKEN" | base64 -w 0)" |
       curl --silent --show-error --fail --config - --max-time 60 --retry 4 --retry-all-errors \
         --header 'Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json' \
-        "$REGISTRY/v2/$owner/$PACKAGE/manifests/$digest"
+        "$REGISTRY/v2/${owner,,}/$PACKAGE/manifests/$digest"
   ) || fail "the registry does not say what $digest consists of, so nothing is deleted"
   belongs=$(jq -c --arg digest "$digest" --argjson manifest "$manifest" '. + [$digest] + [$manifest.manifests[]?.digest] | unique' <<<"$belongs")
 done
