@@ -1,8 +1,9 @@
-import { mkdir } from "node:fs/promises";
-import { delimiter, dirname, join } from "node:path";
+import { copyFile, link, mkdir } from "node:fs/promises";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
 import { type GoTarget, goBuild, modulePins, thisMachine } from "../golang.ts";
+import { launcherOf, writeScript } from "../launcher.ts";
 import { contentKey, exists, makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 
@@ -48,7 +49,7 @@ export async function ensureEngine(log: Progress): Promise<Engine> {
   const downloaded = cacheDir("engine", `pulumi-${engineVersion}-official`);
   const built = await builtFolder(thisMachine);
   if (await exists(downloaded)) return engineIn(join(downloaded, "bin"), "downloaded");
-  if (await exists(built)) return engineIn(built, "built");
+  if (await exists(built)) return engineIn(await withLanguageHost(built), "built");
   try {
     await download(downloaded, log);
     return await engineIn(join(downloaded, "bin"), "downloaded");
@@ -56,7 +57,27 @@ export async function ensureEngine(log: Progress): Promise<Engine> {
     log.note(`no official Pulumi ${engineVersion} here: ${firstLine(error)}`);
   }
   await makeOnce(built, (folder) => buildEngine({ ...thisMachine, folder, log }), log);
-  return engineIn(built, "built");
+  return engineIn(await withLanguageHost(built), "built");
+}
+
+/**
+ * A folder with the engine of `built` and this clone's own language host: that of the Go modules hands on
+ * only the calls that it knows, and resource hooks came later. The engine takes a language host from
+ * beside itself without a word, so both are in one folder.
+ */
+async function withLanguageHost(built: string): Promise<string> {
+  const folder = cacheDir("engine-of-clone", contentKey(built, resolve(here)));
+  await mkdir(folder, { recursive: true });
+  const pulumi = join(folder, "pulumi");
+  if (!(await exists(pulumi))) {
+    await link(join(built, "pulumi"), pulumi).catch(async (error: NodeJS.ErrnoException) => {
+      // Another run of this clone was faster, or the cache spans file systems.
+      if (error.code !== "EEXIST") await copyFile(join(built, "pulumi"), pulumi);
+    });
+  }
+  const launcher = await launcherOf(join(here, "languageHost.ts"));
+  await writeScript(join(folder, "pulumi-language-nodejs"), launcher);
+  return folder;
 }
 
 /** What `buildEngine` builds for, and where to. */

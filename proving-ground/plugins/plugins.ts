@@ -1,20 +1,10 @@
-import {
-  chmod,
-  lstat,
-  mkdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  symlink,
-  utimes,
-  writeFile,
-} from "node:fs/promises";
+import { lstat, mkdir, readFile, rm, stat, symlink, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
 import type { Engine } from "../engine/engine.ts";
+import { launcherOf, writeScript } from "../launcher.ts";
 import { contentKey } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 
@@ -161,20 +151,7 @@ async function writeLauncher(
   { name }: PluginName,
   asked: boolean,
 ): Promise<void> {
-  if (process.platform === "win32") {
-    throw new Error(
-      "the plugins' offline stand-ins need a POSIX shell: on Windows, the official plugins must be within reach",
-    );
-  }
-  const template = await readFile(join(import.meta.dirname, "launcher.sh"), "utf8");
-  const paths: { readonly [placeholder: string]: string } = {
-    "@NODE@": process.execPath,
-    "@MAIN@": join(import.meta.dirname, name, "main.ts"),
-    "@COMPILE_CACHE@": cacheDir("node-compile"),
-  };
-  const script = template.replace(/@[A-Z_]+@/g, (placeholder) =>
-    inSingleQuotes(paths[placeholder] ?? placeholder),
-  );
+  const script = await launcherOf(join(import.meta.dirname, name, "main.ts"));
   const present = await readFile(executable, "utf8").catch(() => undefined);
   if (present === script) {
     const now = new Date();
@@ -185,13 +162,5 @@ async function writeLauncher(
   // A link to a user's plugin that has been uninstalled since is in the way.
   if ((await lstat(folder).catch(() => undefined))?.isSymbolicLink()) await rm(folder);
   await mkdir(folder, { recursive: true });
-  const temporary = `${executable}.${process.pid}`;
-  await writeFile(temporary, script);
-  await chmod(temporary, 0o755);
-  await rename(temporary, executable);
-}
-
-/** `text` for a place that stands in single quotes of a shell script. */
-function inSingleQuotes(text: string): string {
-  return text.replaceAll("'", `'\\''`);
+  await writeScript(executable, script);
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts an offline stand-in for an official Pulumi plugin. This file is a copy that `npm run up` makes
-# of proving-ground/plugins/launcher.sh, with the paths of the clone and of Node.js filled in.
+# of proving-ground/launcher.sh, with the paths of the clone and of Node.js filled in.
 node='@NODE@'
 main='@MAIN@'
 compile_cache='@COMPILE_CACHE@'

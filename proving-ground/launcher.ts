@@ -1,0 +1,34 @@
+import { chmod, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { cacheDir } from "./cache.ts";
+
+/** The script that runs `main`, a TypeScript file of this clone, with the Node.js that runs now. */
+export async function launcherOf(main: string): Promise<string> {
+  if (process.platform === "win32") {
+    throw new Error(
+      "the offline stand-ins need a POSIX shell: on Windows, Pulumi's own programs must be within reach",
+    );
+  }
+  const template = await readFile(join(import.meta.dirname, "launcher.sh"), "utf8");
+  const paths: { readonly [placeholder: string]: string } = {
+    "@NODE@": process.execPath,
+    "@MAIN@": main,
+    "@COMPILE_CACHE@": cacheDir("node-compile"),
+  };
+  return template.replace(/@[A-Z_]+@/g, (placeholder) =>
+    inSingleQuotes(paths[placeholder] ?? placeholder),
+  );
+}
+
+/** Puts a script in its place in one step. */
+export async function writeScript(executable: string, script: string): Promise<void> {
+  const temporary = `${executable}.${process.pid}`;
+  await writeFile(temporary, script);
+  await chmod(temporary, 0o755);
+  await rename(temporary, executable);
+}
+
+/** `text` for a place that stands in single quotes of a shell script. */
+function inSingleQuotes(text: string): string {
+  return text.replaceAll("'", `'\\''`);
+}
