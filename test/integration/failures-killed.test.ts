@@ -1,9 +1,8 @@
-import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { defaultClient, handshake } from "./clients.ts";
 import { provisioned } from "./ground.ts";
 import { hold } from "./heldStep.ts";
+import { startUp } from "./killedUp.ts";
 import { eventually, on, pidsOf } from "./onBoard.ts";
 import { stateOf } from "./state.ts";
 
@@ -18,11 +17,9 @@ test("pulumi is killed while the board installs; after cancel, the next up waits
     { "buildhosts:releases": { mirror: stack.mirrorUrl(), runc: "v1.3.0" } },
   );
   const step = await hold(board, "mv", "*store/runc-v1.3.0-*");
-  const killed = startUp();
+  const up = startUp(stack);
   await step.reached();
-  // Everything that pulumi started goes with it: the program, the plugins and their connections.
-  process.kill(-killed.pid, "SIGKILL");
-  await killed.ended;
+  await up.kill();
   expect(await pidsOf(board)).toEqual(pids);
   expect(await handshake({ board, stack }, client)).toBe("");
 
@@ -47,27 +44,4 @@ test("pulumi is killed while the board installs; after cancel, the next up waits
   expect(await handshake({ board, stack }, client)).toBe("");
   expect(await on(board, "/usr/local/sbin/runc --version")).toContain("1.3.0");
   expect((await stack.up()).changes.update).toBeUndefined();
-
-  function startUp() {
-    const { env, engine } = stack.ground;
-    const child = spawn(
-      engine.pulumi,
-      [
-        ...["up", "--yes", "--skip-preview", "--stack", stack.name, "--config-file"],
-        ...[stack.configFile, "--non-interactive", "--cwd", process.cwd()],
-      ],
-      {
-        env: {
-          ...process.env,
-          ...env,
-          PULUMI_BACKEND_URL: `file://${join(stack.folder, "state")}`,
-        },
-        stdio: "ignore",
-        detached: true,
-      },
-    );
-    if (child.pid === undefined) throw new Error("pulumi did not start");
-    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    return { pid: child.pid, ended };
-  }
 });

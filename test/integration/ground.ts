@@ -85,7 +85,7 @@ async function attach(shared: SharedGround, worker: string): Promise<Ground> {
 const nothingYet: Baseline = {
   folder: "",
   filesBefore: "",
-  up: { code: 1, output: "", changes: {}, seconds: 0 },
+  up: { code: 1, output: "", changes: {}, events: "", seconds: 0 },
 };
 
 /** The default stack on a clean board, by a first `up`, which every test relies on. */
@@ -127,6 +127,8 @@ export interface Run {
   output: string;
   /** Resources by what was done to them, in the engine's words: create, update, same … */
   changes: Record<string, string[]>;
+  /** The engine's event log. */
+  events: string;
   seconds: number;
 }
 
@@ -233,7 +235,8 @@ export class TestStack {
     const started = performance.now();
     const { code, output } = await this.pulumi([...args, "--event-log", events]);
     const seconds = (performance.now() - started) / 1000;
-    return { code, output, seconds, changes: changes(await readFile(events, "utf8")) };
+    const log = await readFile(events, "utf8");
+    return { code, output, seconds, changes: changes(log), events: log };
   }
 
   async outputs(): Promise<Record<string, unknown>> {
