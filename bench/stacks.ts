@@ -76,11 +76,12 @@ export async function emptyProgram(folder: string): Promise<string> {
 
 /**
  * Our program as Pulumi's default loader takes it: CommonJS through ts-node. Only what differs between
- * the two module systems is rewritten: the endings of imports, and the name of the folder.
+ * the two module systems is rewritten: the endings of imports, the name of the folder, and index.ts,
+ * which awaits.
  */
 export async function defaultLoaderProgram(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
-  for (const part of ["index.ts", "components", "config", "stack"]) {
+  for (const part of ["components", "config", "stack"]) {
     await cp(join(projectDir, part), join(folder, part), { recursive: true });
   }
   await rm(join(folder, "components", "package.json"));
@@ -90,10 +91,18 @@ export async function defaultLoaderProgram(folder: string): Promise<string> {
     await writeFile(
       file,
       text
-        .replace(/((?:from|import) "\.{1,2}\/[^"]+)\.ts"/g, '$1"')
+        .replace(/((?:from |import |import\()"\.{1,2}\/[^"]+)\.ts"/g, '$1"')
         .replaceAll("import.meta.dirname", "__dirname"),
     );
   }
+  await writeFile(
+    join(folder, "index.ts"),
+    `import "./stack/sdkDebugging";
+import { loadConfig } from "./config/load";
+import { compose } from "./stack/compose";
+export = () => compose(loadConfig(__dirname));
+`,
+  );
   const project = await readFile(join(projectDir, "Pulumi.yaml"), "utf8");
   await writeFile(
     join(folder, "Pulumi.yaml"),
@@ -107,6 +116,7 @@ export async function defaultLoaderProgram(folder: string): Promise<string> {
         target: "es2022",
         module: "commonjs",
         moduleResolution: "node",
+        esModuleInterop: true,
         ignoreDeprecations: "6.0",
         strict: true,
         skipLibCheck: true,

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { boardctl } from "../components/board/boardctl.ts";
+import { boardctlSource } from "../components/board/boardctl.ts";
 import { ensurePrograms } from "../proving-ground/board/hostPackages.ts";
 import { ensureWorkflowLinters } from "../proving-ground/linters/linters.ts";
 import { toStderr as log } from "../proving-ground/progress.ts";
@@ -52,7 +52,7 @@ const checks: Check[] = [
   {
     title: "shellcheck",
     async run() {
-      const whole = await command("shellcheck", ["--shell=sh", "-"], boardctl);
+      const whole = await command("shellcheck", ["--shell=sh", "-"], boardctlSource);
       const others = await command("shellcheck", await shellScripts());
       return { ok: whole.ok && others.ok, output: `${whole.output}${others.output}` };
     },
