@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { boardctl, boardctlSource } from "../../components/board/boardctl.ts";
 import { installCommand } from "../../components/board/commands.ts";
 import { release } from "../../components/board/releases.ts";
 
@@ -28,4 +29,10 @@ test("the daemon's proxies are those of the downloads; its other variables are n
       --proxy no_proxy=mirror.lan,10.0.0.0/8 \\
       runc v1.5.2 https://github.com/opencontainers/runc/releases/download/v1.5.2/runc.riscv64 https://github.com/opencontainers/runc/releases/download/v1.5.2/runc.sha256sum"
   `);
+});
+
+test("a board gets the script without its comments, and nothing else is missing", () => {
+  const isCode = (line: string) => line.trim() !== "" && !/^\s*#(?!!)/.test(line);
+  expect(boardctl.split("\n").filter((line) => /^\s*#/.test(line))).toEqual(["#!/bin/sh"]);
+  expect(boardctl.split("\n").filter(isCode)).toEqual(boardctlSource.split("\n").filter(isCode));
 });
