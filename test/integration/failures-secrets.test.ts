@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { provisioned, type Run } from "./ground.ts";
 import { doNotIntercept, intercept } from "./heldStep.ts";
 import { on } from "./onBoard.ts";
-import { stateOf } from "./state.ts";
+import { secretLines, stateOf } from "./state.ts";
 
 test("no private key is seen in output, logs, state or processes, whatever fails", async () => {
   const { board, stack } = await provisioned();
@@ -85,10 +85,3 @@ test("no private key is seen in output, logs, state or processes, whatever fails
   const modes = await on(board, `stat -c '%a %U' ${files.split("\n").join(" ")}`);
   expect(new Set(modes.split("\n"))).toEqual(new Set(["600 root"]));
 });
-
-/** The lines of a PEM text in which the private part stands, and nothing that is public too. */
-function secretLines(pem: string): string[] {
-  const lines = pem.split("\n").filter((line) => line && !line.startsWith("-----"));
-  // OpenSSH's format begins with a header and the public key.
-  return pem.includes("OPENSSH") ? lines.slice(2) : lines.slice(0, 1);
-}

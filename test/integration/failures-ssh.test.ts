@@ -1,10 +1,9 @@
-import { generateKeyPairSync } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { opensshPrivateKey, opensshPublicKey } from "../../proving-ground/plugins/opensshKeys.ts";
 import { explain } from "../../tools/explain.ts";
+import { anotherKey } from "./anotherKey.ts";
 import { type Client, defaultClient, handshake } from "./clients.ts";
 import { type BoardSettings, provisioned, type Run, type Scene, type TestStack } from "./ground.ts";
 import { hold } from "./heldStep.ts";
@@ -56,15 +55,6 @@ async function sshdSince(cursor: string): Promise<string[]> {
     `journalctl --after-cursor='${cursor}' -o cat -t sshd -t sshd-session -t sshd-auth`,
   );
   return text.split("\n").filter(Boolean);
-}
-
-/** Another ed25519 key than the board's: of a host, as its public line, and of a user, as its private file. */
-function anotherKey(): { publicLine: string; privateKey: string } {
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  return {
-    publicLine: opensshPublicKey(publicKey).trim(),
-    privateKey: opensshPrivateKey(privateKey),
-  };
 }
 
 describe("a host that is not to be had ends the update within a bound, in one clear line:", () => {

@@ -47,3 +47,10 @@ function revealed(value: unknown): unknown {
   if (SECRET in value && "plaintext" in value) return revealed(JSON.parse(String(value.plaintext)));
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, revealed(one)]));
 }
+
+/** The lines of a PEM text in which the private part stands, and nothing that is public too. */
+export function secretLines(pem: string): string[] {
+  const lines = pem.split("\n").filter((line) => line && !line.startsWith("-----"));
+  // OpenSSH's format begins with a header and the public key.
+  return pem.includes("OPENSSH") ? lines.slice(2) : lines.slice(0, 1);
+}
