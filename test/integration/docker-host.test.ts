@@ -1,0 +1,352 @@
+// A builder on a real Docker host, with the real buildkitd, from up to removal. What else can come of a container's
+// replacement is shown by docker-hand-over.test.ts.
+
+import { readFile } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { defaultVersions } from "../../config/versions.ts";
+import { findVirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
+import {
+  dockerInstance,
+  startVirtualDockerHost,
+  type VirtualDockerHost,
+} from "../../proving-ground/docker/virtualDockerHost.ts";
+import { freePort } from "../../proving-ground/freePort.ts";
+import { toStderr as log } from "../../proving-ground/progress.ts";
+import { explain } from "../../tools/explain.ts";
+import { anotherKey } from "./anotherKey.ts";
+import { type Client, clientOf, sample } from "./building.ts";
+import { defaultClient, handshake } from "./clients.ts";
+import { otherBuildkit, type Run, TestStack } from "./ground.ts";
+import { on } from "./onBoard.ts";
+import { goodClient, refusedClients, wrongName } from "./refusedClients.ts";
+import { secretLines, stateOf } from "./state.ts";
+
+const platform = "linux/riscv64";
+let host: VirtualDockerHost;
+let stack: TestStack;
+/** Has its files since the first update. */
+let client: Client;
+/** Every operation of the stack's, whatever came of it. */
+const runs: Run[] = [];
+
+beforeAll(async () => {
+  const shared = inject("ground");
+  const instance = `${shared.instance}-${process.env.VITEST_POOL_ID}`;
+  // Whatever the file before has left there.
+  await (await findVirtualBoard(dockerInstance(instance), platform))?.stop();
+  host = await startVirtualDockerHost({ platform, instance, log });
+  const withHost = { ...shared, board: host };
+  stack = await TestStack.makeAlone(withHost);
+});
+
+afterAll(() => host?.disconnect());
+
+/** How the stack reaches the host: by a user of its group docker. */
+function overSsh({ port = host.connection.port, hostKey = host.connection.hostKey } = {}): object {
+  const { host: address, identityFile } = host.connection;
+  return {
+    docker: `ssh://builder@${address}:${port}`,
+    hostKey,
+    ssh: { privateKeyFile: identityFile },
+  };
+}
+
+function overTls(): object {
+  const { host: address, dockerPort, docker } = host.connection;
+  return { docker: `tcp://${address}:${dockerPort}`, tls: docker };
+}
+
+interface Settings {
+  docker?: object;
+  buildkit?: string;
+  builder?: object;
+}
+
+/** The stack's one builder, `box` on the host `farm`. */
+async function configure(
+  { docker = overSsh(), buildkit, builder = {} }: Settings,
+  of: TestStack = stack,
+): Promise<void> {
+  const { host: address, builderPorts } = host.connection;
+  await of.configureAlone({
+    "buildhosts:releases": buildkit === undefined ? {} : { buildkit },
+    "buildhosts:dockerHosts": [
+      {
+        name: "farm",
+        platform: "riscv64",
+        ...docker,
+        builders: [{ name: "box", endpoint: `tcp://${address}:${builderPorts[1234]}`, ...builder }],
+      },
+    ],
+  });
+}
+
+async function run(...args: string[]): Promise<Run> {
+  const operation = await stack.operation([
+    ...args,
+    ...(args[0] === "preview" ? ["--diff"] : ["--yes", "--skip-preview"]),
+  ]);
+  runs.push(operation);
+  return operation;
+}
+
+const ok = ({ code, output }: Run) => expect(code, output).toBe(0);
+/** What an operation did, but for what it left alone. */
+const changes = ({ changes: { same: _, ...others } }: Run) => others;
+/** The line that npm run up would show beside the engine's words. */
+const reasons = ({ events }: Run) => explain(events).map(({ line }) => line);
+
+const containers = () => on(host, "docker ps --all --format '{{.Names}} {{.Status}}'");
+const idOf = (name: string) => on(host, `docker inspect --format '{{.Id}}' ${name}`);
+const versionOf = (name: string) =>
+  on(host, `docker exec ${name} buildkitd --version | cut -d ' ' -f 3`);
+const healthy = /^box Up .* \(healthy\)$/;
+
+/** How many steps of a build came from the cache. */
+const cachedSteps = (output: string) => output.match(/^#\d+ CACHED$/gm)?.length ?? 0;
+/** Those of the sample: COPY and RUN. */
+const allSteps = 2;
+
+async function answers(): Promise<string> {
+  return handshake({ board: host, stack }, defaultClient(await stateOf(stack)));
+}
+
+/** Each test begins where the one before it ended. */
+describe("a builder on a Docker host", () => {
+  test("is brought up over ssh://, and its users are told where it is", async () => {
+    await configure({ buildkit: otherBuildkit });
+    const up = await run("up");
+    ok(up);
+    expect(up.changes.create?.filter((name) => /^(box|farm)/.test(name))).toEqual([
+      "box",
+      "box-cache",
+      "box-container",
+      "box-image",
+      "box-server",
+      "box-server-certificate",
+      "box-server-key",
+      "box-server-request",
+      "farm-docker",
+    ]);
+    expect(await containers()).toMatch(healthy);
+    expect(await versionOf("box")).toBe(otherBuildkit);
+    const { builders, buildx } = await stack.outputs();
+    const endpoint = `tcp://127.0.0.1:${host.connection.builderPorts[1234]}`;
+    expect(builders).toEqual([{ name: "box", endpoint, platforms: ["linux/riscv64"] }]);
+    expect(buildx).toEqual([expect.stringMatching(new RegExp(`--node box .* ${endpoint}$`))]);
+  });
+
+  test("builds an image with a RUN step for a client over mutual TLS", async () => {
+    client = await clientOf(stack);
+    const build = await client.build();
+    expect(build.code, build.output).toBe(0);
+    expect(cachedSteps(build.output)).toBe(0);
+    expect(await build.file("built-on")).toBe("built on riscv64\n");
+  });
+
+  test("builds for users of its host through docker-container://", async () => {
+    await host.ssh(
+      "mkdir /root/sample && cat >/root/sample/Dockerfile",
+      await readFile(sample, "utf8"),
+    );
+    const build = await on(
+      host,
+      `cd /root/sample && docker cp --quiet box:/bin/busybox . && docker cp --quiet box:/usr/bin/buildctl . &&
+       ./buildctl --addr docker-container://box build --progress plain --frontend dockerfile.v0 --no-cache \\
+         --local context=. --local dockerfile=. --output type=tar,dest=image.tar 2>&1 &&
+       tar -xOf image.tar built-on`,
+    );
+    expect(cachedSteps(build)).toBe(0);
+    expect(build.split("\n").at(-1)).toBe("built on riscv64");
+  });
+
+  test("is left alone by a second update and by a refresh", async () => {
+    const id = await idOf("box");
+    const again = await run("up");
+    ok(again);
+    expect(changes(again)).toEqual({});
+    const refresh = await run("refresh");
+    ok(refresh);
+    expect(refresh.output).toMatch(/Resources:\n\s+\d+ unchanged\n/);
+    const afterwards = await run("up");
+    expect(changes(afterwards)).toEqual({});
+    expect(await idOf("box")).toBe(id);
+  });
+
+  describe("answers a client with a certificate of the stack's CA, and refuses", () => {
+    test("not one that was made here, by the stack's CA", async () => {
+      const state = await stateOf(stack);
+      expect(await handshake({ board: host, stack }, await goodClient(state))).toBe("");
+    });
+
+    test.each(refusedClients)("%s", async (_, refused, says) => {
+      const made = await refused(await stateOf(stack), "box");
+      expect(await handshake({ board: host, stack }, made)).toMatch(says);
+    });
+
+    test("and is refused itself under a name that its certificate does not have", async () => {
+      const right = defaultClient(await stateOf(stack));
+      const other = { ...right, serverName: "builder.example.com" };
+      expect(await handshake({ board: host, stack }, other)).toMatch(wrongName);
+    });
+  });
+
+  test("stays as it is when its host is reached over tcp:// and TLS", async () => {
+    const id = await idOf("box");
+    await configure({ docker: overTls(), buildkit: otherBuildkit });
+    const up = await run("up");
+    ok(up);
+    expect(changes(up)).toEqual({ update: ["farm-docker"] });
+    expect(await idOf("box")).toBe(id);
+  });
+
+  test("is not replaced before a preview has said that its builds will be interrupted", async () => {
+    await configure({ docker: overTls() });
+    const preview = await run("preview");
+    ok(preview);
+    expect(preview.output).toContain(
+      "box: the update replaces the container 'box', and ends the builds that run there then.",
+    );
+    expect(await versionOf("box")).toBe(otherBuildkit);
+  });
+
+  test("comes back from an upgrade to a buildkitd that does not start", async () => {
+    const id = await idOf("box");
+    const broken = "test/buildkit:broken";
+    await on(
+      host,
+      `docker create --name made moby/buildkit:${defaultVersions.buildkit} &&
+       docker commit --change 'ENTRYPOINT ["buildkitd", "--oci-worker-snapshotter=no-such"]' made ${broken} &&
+       docker rm made`,
+    );
+    await configure({ docker: overTls(), builder: { image: broken, startSeconds: 20 } });
+    const up = await run("up");
+    expect(up.code).not.toBe(0);
+    expect(reasons(up)).toEqual([
+      expect.stringMatching(
+        /^box: the new container was not healthy after 20 s \(.*\); what ran before runs again and is healthy$/,
+      ),
+    ]);
+    expect(await containers()).toMatch(healthy);
+    expect(await idOf("box")).toBe(id);
+    expect((await client.buildctl("debug", "workers")).output).toContain("linux/riscv64");
+  });
+
+  test("is upgraded with its cache: a rebuild runs no step", async () => {
+    const volume = await on(host, "docker volume inspect box-cache");
+    await configure({ docker: overTls() });
+    const up = await run("up");
+    ok(up);
+    expect(await containers()).toMatch(healthy);
+    expect(await versionOf("box")).toBe(defaultVersions.buildkit);
+    expect(await on(host, "docker volume inspect box-cache")).toBe(volume);
+    const build = await client.build();
+    expect(build.code, build.output).toBe(0);
+    expect(cachedSteps(build.output)).toBe(allSteps);
+  });
+
+  // docker-hand-over.test.ts stops one, too.
+  test("is mended when a refresh finds it removed by hand", async () => {
+    await configure({});
+    ok(await run("up"));
+    await on(host, "docker rm --force box");
+    const refresh = await run("refresh");
+    ok(refresh);
+    expect(refresh.output).toContain("Resources:\n    - 1 deleted\n");
+    const up = await run("up");
+    ok(up);
+    expect(changes(up)).toEqual({ create: ["box-container"] });
+    expect(await answers()).toBe("");
+  });
+
+  test("is out of reach behind a wrong host key, or a port where nobody listens: one line says so", async () => {
+    const id = await idOf("box");
+    const strange = await TestStack.makeAlone(stack.ground);
+    await configure({ docker: overSsh({ hostKey: anotherKey().publicLine }) }, strange);
+    const refused = await strange.up();
+    expect(refused.code).not.toBe(0);
+    expect([...new Set(reasons(refused))]).toEqual([
+      expect.stringMatching(
+        /^the Docker daemon at ssh:\S+ cannot be reached: the host showed another key than the stack's hostKey, so nothing was sent to it\./,
+      ),
+    ]);
+    await configure({ docker: overSsh({ port: await freePort() }) }, strange);
+    const closed = await strange.up();
+    expect(closed.code).not.toBe(0);
+    expect([...new Set(reasons(closed))]).toEqual([
+      expect.stringMatching(
+        /^the Docker daemon at ssh:\S+ cannot be reached: nothing listens there\./,
+      ),
+    ]);
+    expect(await idOf("box")).toBe(id);
+  });
+
+  test("keeps secrets out of output, log, labels, environment, processes and plain state", async () => {
+    await configure({});
+    ok(await run("up"));
+    const { connection } = host;
+    const state = await stateOf(stack);
+    const canaries = [
+      ...["ca-key", "box-server-key", "client-default-key"].map(
+        (name) => state.resource(name).privateKeyPem ?? "",
+      ),
+      await readFile(connection.identityFile, "utf8"),
+      await readFile(connection.docker.keyFile, "utf8"),
+    ].flatMap(secretLines);
+    expect(canaries.length).toBeGreaterThanOrEqual(5);
+    const seen = (text: string) => canaries.filter((canary) => text.includes(canary));
+    // The search itself finds what it looks for.
+    expect(seen((await stack.pulumi(["stack", "export", "--show-secrets"])).output)).not.toEqual(
+      [],
+    );
+
+    const found: Record<string, string[]> = {
+      output: seen(runs.map(({ output }) => output).join("\n")),
+      // Debug lines, which nobody is shown, hold secrets: our tools keep no event log for that reason.
+      events: seen(
+        runs
+          .flatMap(({ events }) => events.split("\n"))
+          .filter((line) => line && JSON.parse(line).diagnosticEvent?.severity !== "debug")
+          .join("\n"),
+      ),
+      "plain state": seen((await stack.pulumi(["stack", "export"])).output),
+      "plain outputs": seen((await stack.pulumi(["stack", "output", "--json"])).output),
+      inspect: seen(await on(host, "docker inspect box $(docker inspect -f '{{.Image}}' box)")),
+      log: seen(await on(host, "docker logs box 2>&1")),
+      journal: seen(await on(host, "journalctl --no-pager -o cat")),
+      processes: seen(
+        await on(host, "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null || :"),
+      ),
+    };
+    expect(found).toEqual(Object.fromEntries(Object.keys(found).map((where) => [where, []])));
+    // The daemon's own key alone is in the container, for root alone.
+    expect(
+      await on(
+        host,
+        "docker exec box sh -c \"stat -c '%a %u %n' /etc/buildkit/*.pem /etc/buildkit/*.toml\"",
+      ),
+    ).toBe(
+      ["ca.pem", "cert.pem", "key.pem", "buildkitd.toml"]
+        .map((name) => `600 0 /etc/buildkit/${name}`)
+        .join("\n"),
+    );
+  });
+
+  test("is not to be had where the daemon may not give privileges, and nothing stays of it", async () => {
+    ok(await run("destroy"));
+    expect(await containers()).toBe("");
+    expect(await on(host, "docker volume ls --quiet")).toBe("box-cache");
+    await host.ssh(
+      "mkdir -p /run/systemd/system/containerd.service.d && cat >/run/systemd/system/containerd.service.d/less.conf",
+      "[Service]\nCapabilityBoundingSet=~CAP_SYS_RESOURCE\n",
+    );
+    await on(host, "systemctl daemon-reload && systemctl restart containerd docker");
+    await configure({});
+    const up = await run("up");
+    expect(up.code).not.toBe(0);
+    expect(reasons(up)).toEqual([
+      "box: the new container could not be started: the host's daemon may not run privileged containers; give it that right, or set rootless with a rootless image; nothing ran before, so it was taken away again",
+    ]);
+    expect(await containers()).toBe("");
+  });
+});
