@@ -45,6 +45,21 @@ export function debianMirror(sources: AptSource[]): string | undefined {
   )?.uri;
 }
 
+/**
+ * The Debian mirror that apt of this machine is set up for, without a slash at its end.
+ *
+ * @throws one message on a machine that has none.
+ */
+export async function requireDebianMirror(): Promise<string> {
+  const mirror = debianMirror(await aptSources());
+  if (mirror === undefined)
+    throw new Error(
+      "/etc/apt: no source of Debian's main archive; add one, signed by debian-archive-keyring, such as " +
+        "'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] <mirror> trixie main'",
+    );
+  return mirror.replace(/\/$/, "");
+}
+
 const debianSuites = new Set([
   ...["bullseye", "bookworm", "trixie", "forky", "sid"],
   ...["oldoldstable", "oldstable", "stable", "testing", "unstable"],

@@ -9,7 +9,7 @@ import { ensurePrograms } from "../board/hostPackages.ts";
 import { cacheDir } from "../cache.ts";
 import { exists } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
-import { aptSources, debianMirror } from "./aptSources.ts";
+import { requireDebianMirror } from "./aptSources.ts";
 
 /** An HTTP proxy that runs on this machine's loopback. */
 export interface ArchiveProxy {
@@ -19,21 +19,22 @@ export interface ArchiveProxy {
 
 const helper = "/usr/lib/apt/apt-helper";
 
+/** Where images of our own making have their packages from; only the proxy knows where that is. */
+const ARCHIVE = "http://debian.invalid/debian";
+
 /**
- * Starts an HTTP proxy for one thing alone: http://deb.debian.org/debian/, which it fetches as this machine's own apt
- * would, from its mirror and by its proxies, so that apt on a board and in a RUN step needs no more than
+ * Starts an HTTP proxy for one thing alone: Debian's archive under `ARCHIVE`, which it fetches as this
+ * machine's own apt would, from its mirror and by its proxies, so that apt in a RUN step needs no more than
  * `http_proxy`. Packages, which never change, stay in the cache. Whatever else it is asked for is refused.
  */
 export async function startArchiveProxy(log: Progress): Promise<ArchiveProxy> {
   await ensurePrograms([{ program: helper, debian: "apt" }], log);
-  const mirror = (debianMirror(await aptSources()) ?? "http://deb.debian.org/debian").replace(
-    /\/$/,
-    "",
-  );
+  const mirror = await requireDebianMirror();
   const fetched = new Map<string, Promise<string>>();
   const server = createServer((request, response) => {
-    const path = /^http:\/\/deb\.debian\.org\/debian(\/[\w./+~%:-]+)$/.exec(request.url ?? "")?.[1];
-    if (request.method !== "GET" || !path || path.includes("..")) {
+    const url = request.url ?? "";
+    const path = url.startsWith(`${ARCHIVE}/`) ? url.slice(ARCHIVE.length) : "";
+    if (request.method !== "GET" || !/^[\w./+~%:-]+$/.test(path) || path.includes("..")) {
       response.writeHead(403).end();
       return;
     }

@@ -5,7 +5,7 @@ import { ensurePrograms, type HostProgram } from "../board/hostPackages.ts";
 import { cacheDir } from "../cache.ts";
 import { contentKey, makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
-import { aptSources, debianMirror } from "./aptSources.ts";
+import { requireDebianMirror } from "./aptSources.ts";
 
 /** Packages of one Debian release for one architecture, in Debian's names. */
 export interface DebianPackages {
@@ -36,7 +36,7 @@ export async function downloadPackages(
   log: Progress,
 ): Promise<string[]> {
   await ensurePrograms(programs, log);
-  const mirror = debianMirror(await aptSources()) ?? "http://deb.debian.org/debian";
+  const mirror = await requireDebianMirror();
   const apt = join(folder, "apt");
   for (const name of ["state/lists/partial", "cache/archives/partial"])
     await mkdir(join(apt, name), { recursive: true });

@@ -16,10 +16,10 @@ trap '[ $? -eq 0 ] || tail -n 30 "$log" >&2' EXIT
 
 download_root
 configure_root
-# As Debian's own image has it; whoever builds here says how this is reached.
+# A name that only the proxy of debian/archiveProxy.ts knows, where Debian's own image has a mirror's.
 cat >"$root/etc/apt/sources.list.d/debian.sources" <<SOURCES
 Types: deb
-URIs: http://deb.debian.org/debian
+URIs: http://debian.invalid/debian
 Suites: $SUITE
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg

@@ -97,9 +97,9 @@ test("a Docker host is found elsewhere than a board, with a port for its daemon 
 });
 
 test.each([
-  "http://deb.debian.org/debian/../etc/passwd",
-  "http://deb.debian.org/other/dists/trixie/InRelease",
-  "http://deb.debian.org.example.com/debian/dists/trixie/InRelease",
+  "http://debian.invalid/debian/../etc/passwd",
+  "http://debian.invalid/other/dists/trixie/InRelease",
+  "http://debian.invalid.example.com/debian/dists/trixie/InRelease",
   "http://127.0.0.1:22/debian/dists/trixie/InRelease",
   "/debian/dists/trixie/InRelease",
 ])("the proxy to Debian's archive refuses %s", async (path) => {
