@@ -217,7 +217,7 @@ describe("a builder on a Docker host", () => {
       host,
       `docker create --name made moby/buildkit:${defaultVersions.buildkit} &&
        docker commit --change 'ENTRYPOINT ["buildkitd", "--oci-worker-snapshotter=no-such"]' made ${broken} &&
-       docker rm made`,
+       docker rm --volumes made`,
     );
     await configure({ docker: overTls(), builder: { image: broken, startSeconds: 20 } });
     const up = await run("up");
