@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { renderWorkflow, setInStep, setRunner, workflowFile } from "./workflow.ts";
 
 export interface BuildkitBuildArgs {
@@ -34,14 +36,21 @@ const NATIVE = [
 
 /**
  * The files of a repository that builds BuildKit for riscv64 and publishes it: the workflow, the image's
- * Dockerfile, and what the Debian and RPM packages are made by.
+ * Dockerfile with its scripts, and what the Debian and RPM packages are made by.
  */
 export function buildkitBuildFiles(args: BuildkitBuildArgs): Record<string, string> {
   return {
     ".github/workflows/buildkit-weekly-build.yml": buildkitBuildWorkflow(args),
-    "Dockerfile.buildkit-riscv64": workflowFile("Dockerfile.buildkit-riscv64"),
+    "Dockerfile.buildkit-riscv64": imageFile("Dockerfile"),
+    "image/entrypoint.sh": imageFile("entrypoint.sh"),
+    "image/verify-release.sh": imageFile("verify-release.sh"),
     "nfpm.buildkit-riscv64.yaml": workflowFile("nfpm.buildkit-riscv64.yaml"),
   };
+}
+
+/** The text of a file that this project's own image is made of. */
+function imageFile(name: string): string {
+  return readFileSync(join(import.meta.dirname, "..", "..", "image", name), "utf8");
 }
 
 /** A workflow that builds, tests and publishes BuildKit for riscv64, weekly and on request. */

@@ -74,13 +74,13 @@ describe("a repository on GitHub", () => {
     expect(await secret("CACERT")).toBe(state.resource("ca-certificate").certPem);
     expect(await secret("CERT")).toBe(state.resource("client-default-certificate").certPem);
     expect(await secret("KEY")).toBe(state.resource("client-default-key").privateKeyPem);
-    // The first commit, and one for each of the five files.
-    expect(await commits()).toHaveLength(6);
+    // The first commit, and one for each of the seven files.
+    expect(await commits()).toHaveLength(8);
 
     const asked = github.served.length;
     expect(done(await up())).toEqual({});
     expect(done(await up("--refresh"))).toEqual({});
-    expect(await commits()).toHaveLength(6);
+    expect(await commits()).toHaveLength(8);
     const changes = github.served
       .slice(asked)
       .filter(({ operation }) => !operation.startsWith("GET "));

@@ -207,8 +207,10 @@ test("a stack with repositories is composed of a provider, and of each repositor
     "github:index/repositoryFile:RepositoryFile riscv64-Dockerfile.buildkit-riscv64",
     "github:index/repositoryFile:RepositoryFile riscv64-build-on-builders.yml",
     "github:index/repositoryFile:RepositoryFile riscv64-buildkit-weekly-build.yml",
+    "github:index/repositoryFile:RepositoryFile riscv64-entrypoint.sh",
     "github:index/repositoryFile:RepositoryFile riscv64-nfpm.buildkit-riscv64.yaml",
     "github:index/repositoryFile:RepositoryFile riscv64-track-buildkit-releases.yml",
+    "github:index/repositoryFile:RepositoryFile riscv64-verify-release.sh",
     "github:index/repositoryVulnerabilityAlerts:RepositoryVulnerabilityAlerts riscv64-alerts",
     "github:index/workflowRepositoryPermissions:WorkflowRepositoryPermissions riscv64-token",
   ]);

@@ -12,6 +12,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { buildkitBuildFiles } from "../../components/github/buildkitBuildWorkflow.ts";
 import { workflowFile } from "../../components/github/workflow.ts";
 import { type Github, startGithub } from "../../proving-ground/github/github.ts";
 import { runScript } from "./runScript.ts";
@@ -275,6 +277,26 @@ describe("build-binaries.sh", () => {
     expect(log).toContain("::error::there is no go on this runner: install Go 1.21 or newer");
     expect(code).not.toBe(0);
   });
+});
+
+test("the image's job finds in the repository what it builds from", () => {
+  const files = buildkitBuildFiles({ owner: "builders" });
+  const { jobs } = parse(files[".github/workflows/buildkit-weekly-build.yml"] ?? "");
+  const { with: build } = jobs.image.steps.find(({ id }: { id?: string }) => id === "build");
+  const dockerfile = files[build.file] ?? "";
+  // A context or an argument that the Dockerfile does not know is ignored by BuildKit without an error.
+  const [stage, folder] = build["build-contexts"].split("=");
+  expect(dockerfile).toMatch(new RegExp(`^FROM .* AS ${stage}$`, "m"));
+  const { with: fetched } = jobs.image.steps.find(({ uses = "" }) =>
+    uses.startsWith("actions/download-artifact@"),
+  );
+  expect(`./${fetched.path}`).toBe(`${folder}/buildkit/bin`);
+  expect(dockerfile).toContain(`COPY --from=${stage} --chmod=755 /buildkit/bin/build* /usr/bin/`);
+  for (const [, name] of build["build-args"].matchAll(/^(\w+)=/gm))
+    expect.soft(dockerfile).toMatch(new RegExp(`^ARG ${name}(=|$)`, "m"));
+  const copied = [...dockerfile.matchAll(/^COPY --chmod=755 (\S+) /gm)].map(([, name]) => name);
+  expect(copied).toEqual(["verify-release.sh", "entrypoint.sh"]);
+  for (const name of copied) expect(files).toHaveProperty([`${build.context}/${name}`]);
 });
 
 describe("package-binaries.sh", () => {
