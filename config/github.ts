@@ -1,4 +1,11 @@
-import type { GithubInput, RepositoryInput } from "./githubSchema.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type GithubInput,
+  githubConnection,
+  PUBLIC_API,
+  type RepositoryInput,
+} from "./githubSchema.ts";
 import { type Findings, nearest, shown } from "./problems.ts";
 import type { GithubConfig, RepositoryConfig } from "./stackConfig.ts";
 
@@ -10,6 +17,7 @@ export interface GithubSurroundings {
   token: string;
   tokenIsSecret: boolean;
   environment: Readonly<Record<string, string | undefined>>;
+  projectDir: string;
 }
 
 /** `buildhosts:github` as the composition reads it, or nothing where the stack has none of it. */
@@ -27,7 +35,15 @@ export function githubConfig(
       "missing; expected the name of a user or an organization on GitHub.",
     );
   }
-  const token = githubToken(stack, tokenFindings);
+  if (input.virtual && input.baseUrl !== PUBLIC_API) {
+    findings.refuse(
+      ["baseUrl"],
+      `received ${shown(input.baseUrl)} beside virtual: true, which has an address of its own. Take one of the two away.`,
+    );
+  }
+  const location = input.virtual
+    ? virtualLocation(stack.projectDir, findings)
+    : { baseUrl: input.baseUrl, token: githubToken(stack, tokenFindings) };
   for (const [index, repository] of repositories.entries()) {
     const at = findings.at("repositories", index);
     refuseImpossible(repository, at);
@@ -53,14 +69,29 @@ export function githubConfig(
   if (needsBuilders && stack.builderCount === 0) {
     findings.warn(["repositories"], "gives secrets of builders, and the stack has no builder.");
   }
-  if (owner === undefined || token === undefined) return undefined;
+  if (owner === undefined || location?.token === undefined) return undefined;
   return {
     owner,
-    baseUrl: input.baseUrl,
-    token,
+    baseUrl: location.baseUrl,
+    token: location.token,
     repositories: repositories.map((one) => repositoryConfig(one, stack.builderCount)),
     organizationSecrets,
   };
+}
+
+/** As the proving ground has written it down when it started its GitHub. */
+function virtualLocation(projectDir: string, findings: Findings) {
+  try {
+    const text = readFileSync(join(projectDir, ".buildhosts", "virtual-github.json"), "utf8");
+    const { url, token } = githubConnection.parse(JSON.parse(text));
+    return { baseUrl: `${url}/`, token };
+  } catch {
+    findings.refuse(
+      ["virtual"],
+      "the GitHub of the proving ground is not running; start it with npm run up, which runs Pulumi too.",
+    );
+    return undefined;
+  }
 }
 
 function githubToken(

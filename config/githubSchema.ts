@@ -9,6 +9,8 @@ const owner = text(
   /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,37}[A-Za-z0-9])?(?:_[a-z0-9]+)?$/,
 );
 
+export const PUBLIC_API = "https://api.github.com/";
+
 const loopback = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 const baseUrl = checkedText(
@@ -231,8 +233,13 @@ const repository = closed({
 export const githubSchema = closed({
   owner: owner.optional().describe("The user or organization whose repositories they are."),
   baseUrl: baseUrl
-    .prefault("https://api.github.com/")
+    .prefault(PUBLIC_API)
     .describe("The API's address; of a GitHub Enterprise Server, its own."),
+  virtual: flag
+    .default(false)
+    .describe(
+      "A GitHub on loopback, which the proving ground starts for npm run up and gives baseUrl and the token of.",
+    ),
   repositories: listOf(repository, "a list of repositories")
     .default([])
     .describe("Repositories that build BuildKit, or build on this stack's builders."),
@@ -247,6 +254,9 @@ export const githubSchema = closed({
     .optional()
     .describe("A client's secrets and the builders for a whole organization. Default: none."),
 }).describe("Repositories on GitHub that build BuildKit, and repositories that use the builders.");
+
+/** What the proving ground writes down of its GitHub. */
+export const githubConnection = z.object({ url: z.url(), token: z.string() });
 
 export const githubToken = z
   .string(expected("a token of GitHub"))

@@ -115,6 +115,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
         token: stack.values[`${namespace}githubToken`] ?? "",
         tokenIsSecret: stack.secretKeys.includes(`${namespace}githubToken`),
         environment: machine.environment,
+        projectDir: machine.projectDir,
       },
       findings.at("github"),
       findings.at("githubToken"),

@@ -9,17 +9,24 @@ export interface GithubAnswer {
   body: Record<string, unknown>;
 }
 
+export interface GithubChange {
+  method: "DELETE" | "PATCH";
+  /** JSON. */
+  body?: string;
+}
+
 const PATIENCE_MS = 15_000;
 
 /**
- * Asks the API of the stack's GitHub, in the name of its token. Nothing is ever changed from here: that
- * is for resources to do.
+ * Asks the API of the stack's GitHub, in the name of its token. To change what is there is for resources to do;
+ * `change` is for what one of them has left half-done.
  *
  * @throws when there is no answer; the message has no token in it
  */
 export async function askGithub(
   { baseUrl, token }: Pick<GithubConfig, "baseUrl" | "token">,
   path: string,
+  change?: GithubChange,
 ): Promise<GithubAnswer> {
   const { hostname } = new URL(baseUrl);
   // As the provider does it: everything else than github.com is a GitHub Enterprise Server.
@@ -27,6 +34,7 @@ export async function askGithub(
   let response: Response;
   try {
     response = await fetch(new URL(path, api), {
+      ...change,
       headers: { authorization: `Bearer ${token}`, accept: "application/vnd.github+json" },
       signal: AbortSignal.timeout(PATIENCE_MS),
     });

@@ -159,7 +159,7 @@ async function checkOwn(
   if (!(body.topics as string[]).includes(stackTopic())) {
     findings.refuse(
       ["name"],
-      `received ${shown(name)}, which ${github.owner} has already. To use it as it is: existing: true. If this stack made it: give it back its topic ${stackTopic()}; and if the up that made it was cut off: pulumi import github:index/repository:Repository ${name}-repository ${name}, or delete it.`,
+      `received ${shown(name)}, which ${github.owner} has already. To use it as it is: existing: true. If this stack made it: give it back its topic ${stackTopic()}; and if the up that made it was cut off, delete it: nothing is in it yet.`,
     );
   } else if (body.archived === true) {
     findings.refuse(

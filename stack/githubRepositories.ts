@@ -7,6 +7,8 @@ import { RepositoryWorkflows } from "../components/repositoryWorkflows.ts";
 import type { GithubConfig } from "../config/stackConfig.ts";
 import type { Builder } from "./builder.ts";
 import { stackTopic } from "./githubCheck.ts";
+import { repeatLostCreates } from "./githubLostAnswers.ts";
+import { unmergedFiles } from "./githubProposals.ts";
 import { organizationSecrets, repositorySecrets, secretRewrites } from "./githubSecrets.ts";
 import type { StackCertificates } from "./stackCertificates.ts";
 
@@ -19,7 +21,11 @@ export async function githubRepositories(
   { ca, clients }: StackCertificates,
   builders: Builder[],
 ): Promise<void> {
-  const rewrites = await secretRewrites(config);
+  const [rewrites, repeating] = await Promise.all([
+    secretRewrites(config),
+    repeatLostCreates(config),
+  ]);
+  const transformations = [repeating];
   const isGithubItself = new URL(config.baseUrl).hostname === "api.github.com";
   const provider = new github.Provider("github", {
     owner: config.owner,
@@ -55,10 +61,11 @@ export async function githubRepositories(
         protectDefaultBranch: one.protectDefaultBranch,
         environment: one.environment,
       },
-      { provider },
+      { provider, transformations },
     );
-    const opts = { provider, dependsOn: [repository] };
-    const files = repositoryFiles(config.owner, one.workflows);
+    const opts = { provider, transformations, dependsOn: [repository] };
+    const wanted = repositoryFiles(config.owner, one.workflows);
+    const files = one.proposeWorkflows ? await unmergedFiles(config, one, wanted) : wanted;
     if (Object.keys(files).length > 0) {
       new RepositoryWorkflows(
         name,
@@ -94,7 +101,7 @@ export async function githubRepositories(
         visibility,
         rewrite: rewrites.get(organizationSecrets(config.owner)),
       },
-      { provider },
+      { provider, transformations },
     );
   }
 }

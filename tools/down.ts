@@ -4,14 +4,16 @@ import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
 import { engineSession, isProvingGround } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
-import { findProvingGround } from "./provingGround.ts";
+import { findProvingGround, startGithubOf } from "./provingGround.ts";
 import { localDir } from "./stackFile.ts";
 
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run down --",
   summary:
     "Takes everything that the stack installed away from its hosts, and stops the virtual machines.\nThe build cache on a host stays, unless the stack says removeCacheOnDelete.",
-  options: { yes: "do not ask before removing anything (the stacks dev and docker never ask)" },
+  options: {
+    yes: "do not ask before removing anything (the stacks dev, docker and github never ask)",
+  },
   passes: true,
 });
 
@@ -22,18 +24,25 @@ await runTool(async () => {
     await log.step(`start ${machine.instance}`, () => machine.start());
     machine.disconnect();
   }
+  const github = await startGithubOf(stack, log);
   const session = await engineSession(stack, log);
   const unasked = isProvingGround(stack)
     ? ["--yes", "--skip-preview"]
     : values.yes
       ? ["--yes"]
       : [];
-  const { code, explanations } = await session.run(["destroy", ...unasked, ...pulumiArgs]);
+  // One that was started for this has nothing to take away.
+  const looking = github?.isNew ? ["--refresh"] : [];
+  const { code, explanations } = await session.run([
+    "destroy",
+    ...[...unasked, ...looking, ...pulumiArgs],
+  ]);
   if (code !== 0) return ended.failed(`down failed on stack '${stack}'`, explanations);
   const machines = await findProvingGround(stack);
   for (const machine of machines) await log.step(`stop ${machine.instance}`, () => machine.stop());
+  await github?.stop();
   await rm(join(localDir, "clients", stack), { recursive: true, force: true });
   return ended.well(
-    `stack '${stack}' is down${machines.length > 0 ? "; nothing of it runs any more" : ""}`,
+    `stack '${stack}' is down${machines.length > 0 || github ? "; nothing of it runs any more" : ""}`,
   );
 });

@@ -16,7 +16,7 @@ import { localDir, projectDir, requireStackFile, stackFile } from "./stackFile.t
  * would choose is chosen, the passphrase too: it protects keys to machines on loopback, gone with them.
  */
 export function isProvingGround(stack: string): boolean {
-  return stack === "dev" || stack === "docker";
+  return ["dev", "docker", "github"].includes(stack);
 }
 
 /** A Pulumi engine with plugins, a backend and an environment, bound to one stack. */

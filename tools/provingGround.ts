@@ -11,15 +11,23 @@ import {
   startVirtualDockerHost,
 } from "../proving-ground/docker/virtualDockerHost.ts";
 import { freePort } from "../proving-ground/freePort.ts";
+import { startVirtualGithub, type VirtualGithub } from "../proving-ground/github/virtualGithub.ts";
 import { ensureReleaseAssets } from "../proving-ground/mirror/assets.ts";
 import { startMirror } from "../proving-ground/mirror/mirror.ts";
 import type { Progress } from "../proving-ground/progress.ts";
-import { localDir, projectDir, releasesOf, virtualMachines } from "./stackFile.ts";
+import {
+  localDir,
+  projectDir,
+  releasesOf,
+  virtualGithubOwner,
+  virtualMachines,
+} from "./stackFile.ts";
 
-/** The virtual machines of a stack, up, and the mirror that boards install from. */
+/** The virtual machines of a stack, up, its GitHub, and the mirror that boards install from. */
 export interface ProvingGround {
   machines: VirtualBoard[];
-  /** Ends the mirror; the machines go on. */
+  github: VirtualGithub | undefined;
+  /** Ends the mirror; the machines and GitHub go on. */
   close(): Promise<void>;
 }
 
@@ -29,7 +37,8 @@ export async function startProvingGround(
   log: Progress,
 ): Promise<ProvingGround | undefined> {
   const requests = await virtualMachines(stack);
-  if (requests.length === 0) return undefined;
+  const github = await startGithubOf(stack, log);
+  if (requests.length === 0 && !github) return undefined;
   const instance = instanceOf(projectDir);
   // Two compilers at a time would slow each other down; a machine's image is mostly waiting.
   const starting: Promise<VirtualBoard[]> = Promise.all(
@@ -48,11 +57,24 @@ export async function startProvingGround(
   const mirror = await startMirror({ directories, port: await mirrorPort() });
   return {
     machines: await starting,
+    github,
     async close() {
       for (const machine of await starting) machine.disconnect();
       await mirror.close();
     },
   };
+}
+
+/** The stack's GitHub on loopback, running, if it wants one. */
+export async function startGithubOf(
+  stack: string,
+  log: Progress,
+): Promise<VirtualGithub | undefined> {
+  const owner = await virtualGithubOwner(stack);
+  if (owner === undefined) return undefined;
+  const github = await startVirtualGithub(projectDir, [owner]);
+  log.note(`GitHub is ${github.url}, with the token ${github.token}`);
+  return github;
 }
 
 /** Those of the stack's virtual machines that there are, running or not. */

@@ -32,6 +32,14 @@ export async function virtualMachines(stack: string): Promise<VirtualMachineRequ
   ];
 }
 
+/** The owner of a stack's repositories on the proving ground's GitHub; nothing for a stack that wants none. */
+export async function virtualGithubOwner(stack: string): Promise<string | undefined> {
+  const github = (await stackConfig(stack))["buildhosts:github"] as
+    | { virtual?: unknown; owner?: unknown }
+    | undefined;
+  return github?.virtual === true ? String(github.owner) : undefined;
+}
+
 function virtualIn(hosts: unknown, kind: VirtualMachineRequest["kind"]): VirtualMachineRequest[] {
   if (!Array.isArray(hosts)) return [];
   return hosts

@@ -9,8 +9,10 @@ import { showBuilders } from "./showBuilders.ts";
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run up --",
   summary:
-    "Makes the machines of a stack BuildKit builders. The stack dev boots a virtual riscv64 board first, and\ndocker a virtual Docker host, and they build an image there in the end; every other stack works on the\nhosts that it names.",
-  options: { yes: "do not ask before changing anything (the stacks dev and docker never ask)" },
+    "Makes the machines of a stack BuildKit builders. The stack dev boots a virtual riscv64 board first,\ndocker a virtual Docker host, and github a board and a GitHub on loopback; they build an image there in the\nend. Every other stack works on the hosts that it names.",
+  options: {
+    yes: "do not ask before changing anything (the stacks dev, docker and github never ask)",
+  },
   passes: true,
 });
 
@@ -26,7 +28,9 @@ await runTool(async () => {
       : values.yes
         ? ["--yes"]
         : [];
-    const { code, explanations } = await session.run(["up", ...unasked, ...pulumiArgs]);
+    // A GitHub that was just started has nothing of what the state says.
+    const looking = ground?.github?.isNew ? ["--refresh"] : [];
+    const { code, explanations } = await session.run(["up", ...unasked, ...looking, ...pulumiArgs]);
     if (code !== 0) return ended.failed(`up failed on stack '${stack}'`, explanations);
     const outputs = await session.outputs();
     if (ground) await buildSample(outputs, ground.machines, log);

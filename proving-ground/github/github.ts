@@ -25,6 +25,7 @@ import { branchRoutes } from "./routes/branches.ts";
 import { Environments, environmentRoutes } from "./routes/environments.ts";
 import { type ContainerPackage, packageRoutes } from "./routes/packages.ts";
 import { AllActionsPermissions, permissionRoutes } from "./routes/permissions.ts";
+import { pullRoutes } from "./routes/pulls.ts";
 import { AllRepositoryExtras, readOnly, repositoryRoutes } from "./routes/repositories.ts";
 import { type Rulesets, rulesetRoutes } from "./routes/rulesets.ts";
 import { type Setting, Settings, scopeOf, settingsRoutes } from "./routes/secrets.ts";
@@ -158,6 +159,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     ...accountRoutes(world),
     ...repositoryRoutes(world, extras),
     ...branchRoutes(world),
+    ...pullRoutes(world),
     ...settingsRoutes(world, box, secrets, variables, environments),
     ...environmentRoutes(world, environments, (repositoryId, name) => {
       for (const settings of [secrets, variables]) {

@@ -1,52 +1,61 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
-import { type Github, startGithub } from "../../proving-ground/github/github.ts";
+// Repositories on GitHub, from up to destroy: what is changed by hand, what is renewed, and what GitHub fails at.
+// Builders are no part of this; github-builders.test.ts has one.
+
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
+import {
+  type Github,
+  type GithubOptions,
+  startGithub,
+} from "../../proving-ground/github/github.ts";
 import { type Run, TestStack } from "./ground.ts";
 import { stateOf } from "./state.ts";
 
 const REPOSITORY = "/repos/builders/riscv64";
 const WORKFLOW = `${REPOSITORY}/contents/.github/workflows/build-on-builders.yml`;
+const workflows = { buildkitBuild: {}, releaseTracker: {}, buildOnBuilders: {} };
 
 let github: Github;
 let stack: TestStack;
+/** Every operation of the stack's, whatever came of it. */
+let runs: Run[];
 
-beforeEach(async () => {
-  github = await startGithub({ organizations: ["builders"] });
+async function start(options: GithubOptions = {}): Promise<void> {
+  github = await startGithub({ organizations: ["builders"], ...options });
   const ground = inject("ground");
   stack = await TestStack.makeAlone({
     ...ground,
     env: { ...ground.env, GITHUB_TOKEN: github.token },
   });
-  await configure();
-});
-afterEach(async () => {
+  runs = [];
+}
+const stop = () => github?.stop();
+afterEach(() => {
   // What GitHub itself would not have understood.
-  expect(github.problems).toEqual([]);
-  await github.stop();
+  expect(github.problems.splice(0)).toEqual([]);
 });
 
-/** A stack of clients and a repository; builders are no part of these tests. */
-function configure(repository: object = {}, keys: Record<string, unknown> = {}): Promise<void> {
+/** A stack of clients and one repository. */
+function configure(repository: object, of: object = {}, keys: object = {}): Promise<void> {
   return stack.configureAlone({
     "buildhosts:github": {
       owner: "builders",
       baseUrl: `${github.url}/`,
-      repositories: [
-        {
-          name: "riscv64",
-          client: "default",
-          workflows: { buildkitBuild: {}, releaseTracker: {}, buildOnBuilders: {} },
-          ...repository,
-        },
-      ],
+      repositories: [{ name: "riscv64", client: "default", ...repository }],
+      ...of,
     },
     ...keys,
   });
 }
 
+async function run(operation: Promise<Run>): Promise<Run> {
+  const done = await operation;
+  runs.push(done);
+  return done;
+}
 async function up(...args: string[]): Promise<Run> {
-  const run = await stack.up(...args);
-  expect(run.code, run.output).toBe(0);
-  return run;
+  const done = await run(stack.up(...args));
+  expect(done.code, done.output).toBe(0);
+  return done;
 }
 
 /** What was done to resources, but for what stayed as it was, and for looking at them. */
@@ -55,13 +64,26 @@ function done({ changes }: Run): Record<string, string[]> {
   return rest;
 }
 
-const commits = async () => (await github.ask("GET", `${REPOSITORY}/commits`)) as { sha: string }[];
+type Listed = Record<string, unknown>[];
+const list = async (path: string) => (await github.ask("GET", path)) as unknown as Listed;
+const commits = () => list(`${REPOSITORY}/commits`);
+const workflowsThere = async () =>
+  (await list(`${REPOSITORY}/contents/.github/workflows`)).map(({ name }) => name);
+const secret = async (part: string, place = "builders/riscv64") =>
+  (await github.secret(place, `BUILDER_AUTH_TLS_${part}`))?.value;
+/** What GitHub was asked to change since `from` requests. */
+const changesSince = (from: number) =>
+  github.served.slice(from).filter(({ operation }) => !operation.startsWith("GET "));
 
-const secret = async (part: string) =>
-  (await github.secret("builders/riscv64", `BUILDER_AUTH_TLS_${part}`))?.value;
-
+/** Each test begins where the one before it ended. */
 describe("a repository on GitHub", () => {
-  test("comes up with workflows, settings and secrets; a second up changes nothing, a third with refresh neither", async () => {
+  beforeAll(async () => {
+    await start();
+    await configure({ workflows });
+  });
+  afterAll(stop);
+
+  test("comes up with workflows, settings and secrets; a second up with a refresh changes nothing", async () => {
     await up();
     expect(await github.ask("GET", REPOSITORY)).toMatchObject({
       visibility: "private",
@@ -78,17 +100,11 @@ describe("a repository on GitHub", () => {
     expect(await commits()).toHaveLength(8);
 
     const asked = github.served.length;
-    expect(done(await up())).toEqual({});
     expect(done(await up("--refresh"))).toEqual({});
-    expect(await commits()).toHaveLength(8);
-    const changes = github.served
-      .slice(asked)
-      .filter(({ operation }) => !operation.startsWith("GET "));
-    expect(changes).toEqual([]);
+    expect(changesSince(asked)).toEqual([]);
   });
 
-  test("a workflow that was changed by hand is seen and written back, in one commit", async () => {
-    await up();
+  test("has a workflow that was changed by hand written back, in one commit", async () => {
     const file = (await github.ask("GET", WORKFLOW)) as { sha: string; content: string };
     await github.ask("PUT", WORKFLOW, {
       message: "Try something",
@@ -96,103 +112,241 @@ describe("a repository on GitHub", () => {
       content: Buffer.from("name: changed\n").toString("base64"),
     });
     const before = (await commits()).length;
-    const preview = await stack.preview("--refresh");
+    const preview = await run(stack.preview("--refresh"));
     expect(preview.output).toContain("riscv64-build-on-builders.yml");
     expect(done(await up("--refresh"))).toEqual({ update: ["riscv64-build-on-builders.yml"] });
     expect(((await github.ask("GET", WORKFLOW)) as { content: string }).content).toBe(file.content);
     expect((await commits()).length).toBe(before + 1);
   });
 
-  test("a secret that somebody else changed is seen while previewing, and written anew", async () => {
-    await up();
+  test("has a secret that somebody else changed seen while previewing, and written anew", async () => {
     const own = await secret("CERT");
     await github.setSecret("builders/riscv64", "BUILDER_AUTH_TLS_CERT", "theirs");
-    const preview = await stack.preview();
+    const preview = await run(stack.preview());
     expect(preview.output).toContain("somebody else changed the secret BUILDER_AUTH_TLS_CERT");
     await up();
     expect(await secret("CERT")).toBe(own);
+    const asked = github.served.length;
     expect(done(await up())).toEqual({});
+    expect(changesSince(asked)).toEqual([]);
   });
 
-  test("a renewed client certificate updates exactly its secrets", async () => {
-    await up();
+  test("has exactly its secret updated when a client's certificate is renewed", async () => {
     const [ca, cert, key] = [await secret("CACERT"), await secret("CERT"), await secret("KEY")];
     // Another validity makes the certificates anew, as the end of the old one would.
-    await configure({}, { "buildhosts:certificates": { validityHours: 8761 } });
-    const run = await up();
+    await configure({ workflows }, {}, { "buildhosts:certificates": { validityHours: 8761 } });
+    const renewal = await up();
     expect(await secret("CERT")).not.toBe(cert);
     expect([await secret("CACERT"), await secret("KEY")]).toEqual([ca, key]);
-    const ofGithub = Object.entries(done(run)).flatMap(([op, names]) =>
+    const ofGithub = Object.entries(done(renewal)).flatMap(([op, names]) =>
       names.filter((name) => name.startsWith("riscv64-")).map((name) => `${op} ${name}`),
     );
     expect(ofGithub.sort()).toEqual(["update riscv64-cert", "update riscv64-written"]);
-    expect(done(await up())).toEqual({});
   });
 
-  test("destroy archives it, and takes the secrets away", async () => {
-    await up();
-    const { code, output } = await stack.destroy();
-    expect(code, output).toBe(0);
+  test("is archived by destroy, without its secrets", async () => {
+    const removal = await run(stack.destroy());
+    expect(removal.code, removal.output).toBe(0);
     expect(await github.ask("GET", REPOSITORY)).toMatchObject({ archived: true });
     expect(await secret("KEY")).toBeUndefined();
-  });
-
-  test("one that is there already is refused before anything is made, and used as it is where that is said", async () => {
-    await github.ask("POST", "/orgs/builders/repos", {
-      name: "riscv64",
-      auto_init: true,
-      description: "theirs",
-    });
-    const refused = await stack.preview();
-    expect(refused.code).not.toBe(0);
-    expect(refused.output).toContain(
-      'buildhosts:github.repositories[0].name: received "riscv64", which builders has already.',
+    const again = await run(stack.preview());
+    expect(again.output).toContain(
+      'repositories[0].name: received "riscv64", which is archived, as destroy leaves it.',
     );
-    expect(refused.output).not.toContain("at Object.");
-    await configure({ existing: true });
-    await up();
-    expect(await github.ask("GET", REPOSITORY)).toMatchObject({ description: "theirs" });
-    const { code, output } = await stack.destroy();
-    expect(code, output).toBe(0);
-    expect(await github.ask("GET", REPOSITORY)).toMatchObject({ archived: false });
   });
 
-  test("no key and no token is seen in any output, nor in the state", async () => {
-    const run = await up();
-    const preview = await stack.preview();
+  test("shows no key and no token in any output, nor in the state", async () => {
     const { output: state } = await stack.pulumi(["stack", "export"]);
-    for (const text of [run.output, preview.output, state]) {
+    for (const text of [...runs.map(({ output }) => output), state]) {
       expect(text).not.toContain("PRIVATE KEY");
       expect(text).not.toContain(github.token);
     }
   });
 });
 
+describe("a repository that is there already", () => {
+  beforeAll(async () => {
+    await start();
+    await github.ask("POST", "/orgs/builders/repos", {
+      name: "riscv64",
+      auto_init: true,
+      description: "theirs",
+    });
+    await github.ask("POST", `${REPOSITORY}/actions/variables`, {
+      name: "BUILDER_NODES",
+      value: "theirs",
+    });
+  });
+  afterAll(stop);
+
+  test("is refused before anything is made", async () => {
+    await configure({ workflows });
+    const refused = await run(stack.preview());
+    expect(refused.code).not.toBe(0);
+    expect(refused.output).toContain(
+      'buildhosts:github.repositories[0].name: received "riscv64", which builders has already.',
+    );
+    expect(refused.output).not.toContain("at Object.");
+  });
+
+  test("keeps a variable of somebody else's, and the update says that there is one", async () => {
+    await configure({ existing: true });
+    const refused = await run(stack.up());
+    expect(refused.code).not.toBe(0);
+    expect(refused.output).toMatch(/riscv64-nodes[\s\S]*409 Already exists/);
+    expect(await github.variable("builders/riscv64", "BUILDER_NODES")).toMatchObject({
+      value: "theirs",
+    });
+  });
+
+  test("is used as it is where that is said, and left so", async () => {
+    await github.ask("DELETE", `${REPOSITORY}/actions/variables/BUILDER_NODES`);
+    await up();
+    expect(await github.ask("GET", REPOSITORY)).toMatchObject({ description: "theirs" });
+    const removal = await run(stack.destroy());
+    expect(removal.code, removal.output).toBe(0);
+    expect(await github.ask("GET", REPOSITORY)).toMatchObject({ archived: false });
+    expect(await secret("KEY")).toBeUndefined();
+  });
+});
+
+/** Each test begins where the one before it ended. */
+describe("workflows by a pull request, secrets of an environment and of the organization, a ruleset", () => {
+  const everything = {
+    workflows: { buildOnBuilders: {}, releaseTracker: {}, buildkitBuild: {} },
+    proposeWorkflows: true,
+    protectDefaultBranch: true,
+    environment: { name: "builders", branches: ["main", "release/*"] },
+  };
+  const ofOrganization = { organizationSecrets: { client: "default" } };
+  const pulls = (state: string) => list(`${REPOSITORY}/pulls?state=${state}`);
+
+  beforeAll(async () => {
+    await start();
+    await configure(everything, ofOrganization);
+  });
+  afterAll(stop);
+
+  test("are each made once, by one up, though the answer to every kind of create is lost", async () => {
+    const once = [
+      "POST /orgs/{org}/repos",
+      "PUT /repos/{owner}/{repo}/contents/{path}",
+      "POST /repos/{owner}/{repo}/git/refs",
+      "POST /repos/{owner}/{repo}/pulls",
+      "POST /repos/{owner}/{repo}/rulesets",
+      "PUT /repos/{owner}/{repo}/environments/{environment_name}",
+      "POST /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies",
+      "PUT /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}",
+      "POST /repos/{owner}/{repo}/environments/{environment_name}/variables",
+      "PUT /orgs/{org}/actions/secrets/{secret_name}",
+      "POST /orgs/{org}/actions/variables",
+    ];
+    for (const operation of once) github.faults.add({ operation, fault: { kind: "lost-answer" } });
+    await up();
+    const lost = github.served.filter(({ status }) => status === 0);
+    expect(lost.map(({ operation }) => operation).sort()).toEqual([...once].sort());
+
+    expect(await list(`${REPOSITORY}/rulesets`)).toHaveLength(1);
+    expect(await pulls("open")).toHaveLength(1);
+    const policies = `${REPOSITORY}/environments/builders/deployment-branch-policies`;
+    expect(await github.ask("GET", policies)).toMatchObject({
+      branch_policies: [{ name: "main" }, { name: "release/*" }],
+    });
+    for (const place of ["builders/riscv64/builders", "builders"]) {
+      expect(await secret("KEY", place)).toContain("PRIVATE KEY");
+      expect(await github.variable(place, "BUILDER_NODES")).toMatchObject({ value: "[]" });
+    }
+    expect(await secret("KEY")).toBeUndefined();
+  });
+
+  test("change nothing when up runs again, looking at everything", async () => {
+    const asked = github.served.length;
+    expect(done(await up("--refresh"))).toEqual({});
+    expect(changesSince(asked)).toEqual([]);
+  });
+
+  test("come to the default branch when the pull request is merged, and are not proposed again", async () => {
+    const [pull] = await pulls("open");
+    // The default branch has its first commit alone until then.
+    expect(await commits()).toHaveLength(1);
+    await github.ask("PUT", `${REPOSITORY}/pulls/${pull?.number}/merge`, {
+      merge_method: "squash",
+    });
+    expect(await workflowsThere()).toEqual([
+      "build-on-builders.yml",
+      "buildkit-weekly-build.yml",
+      "track-buildkit-releases.yml",
+    ]);
+    await up("--refresh");
+    expect(await pulls("open")).toEqual([]);
+    expect(done(await up("--refresh"))).toEqual({});
+  });
+
+  test("are proposed anew where they change, what is new alone", async () => {
+    const releaseTracker = { schedule: "0 3 * * *" };
+    await configure(
+      { ...everything, workflows: { ...everything.workflows, releaseTracker } },
+      ofOrganization,
+    );
+    await up();
+    const [pull, ...others] = await pulls("open");
+    expect(others).toEqual([]);
+    const file = ".github/workflows/track-buildkit-releases.yml";
+    expect(pull?.body).toBe(`Proposed by the stack that runs the builders: \`${file}\`.`);
+    const head = pull?.head as { ref: string } | undefined;
+    const { content } = (await github.ask(
+      "GET",
+      `${REPOSITORY}/contents/${file}?ref=${head?.ref}`,
+    )) as {
+      content: string;
+    };
+    expect(Buffer.from(content, "base64").toString()).toContain('cron: "0 3 * * *"');
+  });
+
+  test("are written anew in the environment and in the organization where somebody else changed them", async () => {
+    const own = await secret("CERT", "builders");
+    for (const place of ["builders/riscv64/builders", "builders"])
+      await github.setSecret(place, "BUILDER_AUTH_TLS_CERT", "theirs");
+    await up();
+    for (const place of ["builders/riscv64/builders", "builders"])
+      expect(await secret("CERT", place)).toBe(own);
+    expect(done(await up())).toEqual({});
+  });
+});
+
 describe("when GitHub fails", () => {
-  test.each([
-    ["500 once", { kind: "status", status: 500 }, "PUT /repos/{owner}/{repo}/contents/{path}", 1],
-    ["409 once", { kind: "status", status: 409 }, "PUT /repos/{owner}/{repo}/contents/{path}", 1],
-    ["a lost answer", { kind: "lost-answer" }, "PUT /repos/{owner}/{repo}/contents/{path}", 1],
-    [
-      "a lost answer about a secret",
-      { kind: "lost-answer" },
-      "PUT /repos/{owner}/{repo}/actions/secrets/{secret_name}",
-      1,
-    ],
-    [
-      "the limit of requests",
-      { kind: "rate-limit", resetSeconds: 2 },
-      "PUT /repos/{owner}/{repo}/actions/secrets/{secret_name}",
-      1,
-    ],
-  ] as const)("it converges without duplicates: %s", async (_, fault, operation, times) => {
-    github.faults.add({ operation, fault, times });
-    await stack.up();
-    github.faults.clear();
+  const contents = "PUT /repos/{owner}/{repo}/contents/{path}";
+  const secrets = "PUT /repos/{owner}/{repo}/actions/secrets/{secret_name}";
+  afterEach(stop);
+
+  test("it converges without duplicates: 500, 409 and the limit of requests", async () => {
+    await start();
+    await configure({ workflows });
+    github.faults.add({ operation: contents, fault: { kind: "status", status: 500 } });
+    github.faults.add({ operation: secrets, fault: { kind: "rate-limit", resetSeconds: 2 } });
+    github.faults.add({
+      operation: "PUT /repos/{owner}/{repo}/topics",
+      fault: { kind: "status", status: 502 },
+    });
+    await up();
+    github.faults.add({ operation: contents, fault: { kind: "status", status: 409 } });
+    await configure({ workflows: { ...workflows, buildkitBuild: { keepUntaggedDays: 9 } } });
+    const conflict = await run(stack.up());
+    expect(conflict.output).toContain("409");
     await up();
     expect(done(await up("--refresh"))).toEqual({});
+    expect(await workflowsThere()).toHaveLength(3);
     expect(await secret("KEY")).toContain("PRIVATE KEY");
-    const files = (await github.ask("GET", `${REPOSITORY}/contents/.github/workflows`)) as object[];
-    expect(files).toHaveLength(3);
+  });
+
+  test("a repository that a lost answer left, and that the token may not delete, is named", async () => {
+    await start({ scopes: ["repo", "workflow"] });
+    await configure({});
+    github.faults.add({ operation: "POST /orgs/{org}/repos", fault: { kind: "lost-answer" } });
+    const refused = await run(stack.up());
+    expect(refused.code).not.toBe(0);
+    expect(refused.output).toContain(
+      "riscv64-repository: GitHub has made repos/builders/riscv64, but its answer was lost, and this token may not take it away (403). Delete it by hand, and run up again.",
+    );
   });
 });

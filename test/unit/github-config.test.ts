@@ -1,12 +1,25 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { readStackConfig } from "../../config/load.ts";
 import { ConfigError, problemLine } from "../../config/problems.ts";
 import type { StackConfig } from "../../config/stackConfig.ts";
 import { startGithub } from "../../proving-ground/github/github.ts";
+import {
+  findVirtualGithub,
+  githubConnectionFile,
+  startVirtualGithub,
+} from "../../proving-ground/github/virtualGithub.ts";
 import { compose } from "../../stack/compose.ts";
 import { underMocks } from "./pulumiMocks.ts";
 
 const TOKEN = "ghp_hunter2";
+let projectDir: string;
+beforeEach(async () => {
+  projectDir = await mkdtemp(join(tmpdir(), "buildhosts-github-"));
+});
+afterEach(() => rm(projectDir, { recursive: true }));
 
 function read(github: unknown, more: Record<string, string> = {}, secretKeys: string[] = []) {
   return readStackConfig(
@@ -18,7 +31,7 @@ function read(github: unknown, more: Record<string, string> = {}, secretKeys: st
       },
       secretKeys,
     },
-    { projectDir: "/", environment: { GITHUB_TOKEN: TOKEN } },
+    { projectDir, environment: { GITHUB_TOKEN: TOKEN } },
   );
 }
 
@@ -214,4 +227,45 @@ test("a stack with repositories is composed of a provider, and of each repositor
     "github:index/repositoryVulnerabilityAlerts:RepositoryVulnerabilityAlerts riscv64-alerts",
     "github:index/workflowRepositoryPermissions:WorkflowRepositoryPermissions riscv64-token",
   ]);
+});
+
+describe("the proving ground's GitHub", () => {
+  const virtual = { virtual: true, owner: "builders", repositories: [{ name: "images" }] };
+  const notRunning =
+    "buildhosts:github.virtual: the GitHub of the proving ground is not running; start it with npm run up, which runs Pulumi too.";
+
+  test("is said to be started where it was not, or ended in the middle of that", async () => {
+    expect(problems(virtual)).toEqual([notRunning]);
+    await mkdir(dirname(githubConnectionFile(projectDir)), { recursive: true });
+    await writeFile(githubConnectionFile(projectDir), '{"url":"http://127.');
+    expect(problems(virtual)).toEqual([notRunning]);
+  });
+
+  test("goes together with no other address", () => {
+    expect(problems({ ...virtual, baseUrl: "https://github.example.com" })).toContain(
+      'buildhosts:github.baseUrl: received "https://github.example.com/" beside virtual: true, which has an address of its own. Take one of the two away.',
+    );
+  });
+
+  test("goes on in the background, is found again, and comes back at its address when it was killed", async () => {
+    const first = await startVirtualGithub(projectDir, ["builders"]);
+    const ask = (path: string) =>
+      fetch(`${first.url}/api/v3/${path}`, { headers: { authorization: `Bearer ${first.token}` } });
+    try {
+      expect(first.isNew).toBe(true);
+      expect(read(virtual).github).toMatchObject({
+        baseUrl: `${first.url}/`,
+        token: first.token,
+      });
+      expect((await ask("orgs/builders")).status).toBe(200);
+      expect((await startVirtualGithub(projectDir, ["builders"])).isNew).toBe(false);
+      process.kill(first.pid, "SIGKILL");
+      await expect.poll(() => findVirtualGithub(projectDir)).toBeUndefined();
+      const second = await startVirtualGithub(projectDir, ["builders"]);
+      expect(second).toMatchObject({ url: first.url, isNew: true });
+    } finally {
+      await (await findVirtualGithub(projectDir))?.stop();
+    }
+    expect(await findVirtualGithub(projectDir)).toBeUndefined();
+  });
 });

@@ -252,4 +252,25 @@ describe("on demand, GitHub", () => {
     expect(await github.ask("GET", `${REPOSITORY}/labels/new`)).toMatchObject({ name: "new" });
     expect(github.served.at(-1)).toMatchObject({ operation: LABELS, status: 0 });
   });
+
+  test("opens one pull request for a branch", async () => {
+    const { commit } = (await github.ask("GET", `${REPOSITORY}/branches/main`)) as {
+      commit: { sha: string };
+    };
+    await github.ask("POST", `${REPOSITORY}/git/refs`, {
+      ref: "refs/heads/next",
+      sha: commit.sha,
+    });
+    const open = () =>
+      request("POST", `${REPOSITORY}/pulls`, { title: "Next", head: "next", base: "main" });
+    const { body: first } = await open();
+    const { status, body } = await open();
+    expect([status, body.errors[0].message]).toEqual([
+      422,
+      "A pull request already exists for builders:next.",
+    ]);
+    await github.ask("PATCH", `${REPOSITORY}/pulls/${first.number}`, { state: "closed" });
+    expect((await open()).status).toBe(201);
+    expect(github.problems).toEqual([]);
+  });
 });

@@ -45,7 +45,7 @@ test("keys of one kind have descriptions of their own", () => {
   expect(new Set(descriptions).size).toBe(descriptions.length);
 });
 
-test.each(["Pulumi.dev.yaml", "Pulumi.docker.yaml", "Pulumi.example.yaml"])(
+test.each(["Pulumi.dev.yaml", "Pulumi.docker.yaml", "Pulumi.github.yaml", "Pulumi.example.yaml"])(
   "%s names the schema and is valid",
   (file) => {
     expect(text(file)).toMatch(

@@ -1,10 +1,14 @@
 import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { Language, Parser } from "web-tree-sitter";
 import { isScalar, parse, parseDocument, visit } from "yaml";
 import { actions } from "../../components/github/actions.ts";
 import { renderWorkflow, script } from "../../components/github/workflow.ts";
 import { workflowVariants } from "../../tools/workflowVariants.ts";
+
+const require = createRequire(import.meta.url);
 
 interface Job {
   permissions?: Record<string, string>;
@@ -119,4 +123,16 @@ test("an action without a pin is refused", () => {
       workflow.setIn(["jobs", "preview", "steps", 0, "uses"], "somebody/something");
     }),
   ).toThrow("action 'somebody/something' has no pin; add it to components/github/actions.ts");
+});
+
+test("the PowerShell of the Windows steps is PowerShell: it parses, and what is broken does not", async () => {
+  await Parser.init();
+  const grammar = require.resolve("tree-sitter-powershell/tree-sitter-powershell.wasm");
+  const parser = new Parser().setLanguage(await Language.load(grammar));
+  const isWhole = (text: string) => parser.parse(text)?.rootNode.hasError === false;
+  for (const name of scripts.filter((one) => one.endsWith(".ps1"))) {
+    expect.soft(isWhole(script(name)), name).toBe(true);
+    expect.soft(isWhole(script(name).replace("{", "")), name).toBe(false);
+    expect.soft(isWhole(script(name).replace(/'\n/, "\n")), name).toBe(false);
+  }
 });

@@ -67,7 +67,16 @@ export async function connect(options: ClientOptions): Promise<Client> {
     try {
       // What is no part of the route would stand in the body.
       const ofOwner = route.includes("{owner}") ? { owner } : {};
-      const { data, headers } = await octokit.request(route, { ...ofOwner, ...parameters });
+      const { data, headers, status, url } = await octokit.request(route, {
+        ...ofOwner,
+        ...parameters,
+      });
+      // As GitHub answers where there is such a thing already; Go's client finds nowhere to go on.
+      if (Number(status) === 303)
+        throw new GithubError(
+          `${route.split(" ")[0]} "${url}": 303 response missing Location header`,
+          status,
+        );
       return { data: data as Data, etag: headers.etag ?? "" };
     } catch (error) {
       throw inWordsOfGo(error);
