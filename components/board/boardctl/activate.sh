@@ -64,38 +64,41 @@ unit_files() { # unit_files CONFIG: names of the unit files in that configuratio
 
 # Units are copied, not linked: systemd treats a linked unit as the administrator's and drops it on `disable`.
 place_units() { # place_units CONFIG
-  units_changed=false
-  mkdir -p "$UNIT_DIR"
+  [ -e "$HOME_DIR/units" ] || : >"$HOME_DIR/units"
+  placed=" $(tr '\n' ' ' <"$HOME_DIR/units") "
   for name in $(unit_files "$1"); do
     path=$(unit_path "$name")
-    mkdir -p "$(dirname "$path")"
-    if [ -e "$path" ] && ! grep -qx "$name" "$HOME_DIR/units" 2>/dev/null; then displace "$path"; fi
-    grep -qx "$name" "$HOME_DIR/units" 2>/dev/null || printf '%s\n' "$name" >>"$HOME_DIR/units"
-    place_file "$1/$name" "$path" 644 && units_changed=true
+    [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
+    case $placed in
+      *" $name "*) ;;
+      *) displace "$path"; printf '%s\n' "$name" >>"$HOME_DIR/units" ;;
+    esac
+    place_file "$1/$name" "$path" 644
   done
   # Units of the configuration before that this one does not have.
   while read -r name; do
     [ -e "$1/$name" ] && continue
     case $name in *.service | *.socket) systemctl disable --now --quiet "$name" 2>/dev/null ;; *) ;; esac
     rm -f "$(unit_path "$name")"
-    units_changed=true
   done <"$HOME_DIR/units"
   unit_files "$1" >"$HOME_DIR/units.new" && mv -f "$HOME_DIR/units.new" "$HOME_DIR/units"
   enable_units "$1"
-  [ "$units_changed" = false ] || systemctl daemon-reload
+  # Only where it is needed: it takes seconds on a slow board, and units that are new are mostly found without.
+  if unit_files "$1" | grep -v __ | xargs systemctl show --property=LoadState,NeedDaemonReload | grep -Eq '=(not-found|yes)$'; then
+    systemctl daemon-reload
+  fi
 }
 
-# What starts at boot: containerd, and the unit that lets clients in.
+# What starts at boot: containerd, and the unit that lets clients in. `--root=/` writes the links only: told of
+# them, systemd would call each unit changed until a reload.
 enable_units() { # enable_units CONFIG
   set -- "$1" containerd.service buildkitd.service multi-user.target
   if [ -e "$1/buildkitd.socket" ]; then set -- "$1" containerd.service buildkitd.socket sockets.target; fi
   if [ ! -L "/etc/systemd/system/multi-user.target.wants/$2" ] || [ ! -L "/etc/systemd/system/$4.wants/$3" ]; then
-    systemctl enable --quiet --no-reload "$2" "$3"
-    units_changed=true
+    systemctl --root=/ enable --quiet "$2" "$3"
   fi
   if [ "$3" = buildkitd.socket ] && [ -L /etc/systemd/system/multi-user.target.wants/buildkitd.service ]; then
-    systemctl disable --quiet --no-reload buildkitd.service
-    units_changed=true
+    systemctl --root=/ disable --quiet buildkitd.service
   fi
 }
 

@@ -22,7 +22,7 @@ fetch() {
         esac ;;
       18) fetch_error="$1 was cut short: the server ended the connection before the file was whole" ;;
       28) fetch_error="$1 stalled: no progress for 15 s, or no connection; check the mirror and the network" ;;
-      23) fetch_error="cannot write the download of $1: is the disk full?" ;;
+      23) fetch_error="cannot write the download of $1: $(disk_full)" ;;
       *) fetch_error="$1 cannot be fetched: ${detail:-curl ended with $code}" ;;
     esac
   else
@@ -81,11 +81,11 @@ install_release() {
   fi
   mkdir -p "$work/release/bin"
   case $asset in
-    *.tar.gz) unpack "$work/$asset" "$work/release" || fail "$component $version: unpacking failed: $(printf '%s\n' "$unpack_error" | head -n 1 | cut -c 1-200); is the disk full? ($(($(free_kb "$work") / 1024)) MB free)" ;;
+    *.tar.gz) unpack "$work/$asset" "$work/release" || fail "$component $version: unpacking failed: $(printf '%s\n' "$unpack_error" | head -n 1 | cut -c 1-200); $(disk_full)" ;;
     *) mv "$work/$asset" "$work/release/bin/$component" && chmod 755 "$work/release/bin/$component" ;;
   esac
   [ -n "$(ls -A "$work/release/bin")" ] || fail "$component $version: $asset holds no bin folder"
-  printf '%s\n' "$expected" >"$work/release/sha256" || fail "$component $version: cannot write: is the disk full?"
+  printf '%s\n' "$expected" >"$work/release/sha256" || fail "$component $version: cannot write: $(disk_full)"
   target=$HOME_DIR/store/$component-$version-$(printf '%.12s' "$expected")
   rm -rf "$target"
   mv -T "$work/release" "$target" || fail "$component $version: cannot move it into the store"

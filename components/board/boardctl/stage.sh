@@ -7,10 +7,10 @@ stage_config() {
   work=$(fresh config) || exit 1
   trap 'rm -rf "$work"' EXIT
   mkdir "$work/files"
-  cat >"$work/input" || fail "config: the input cannot be written: is the disk full?"
+  cat >"$work/input" || fail "config: the input cannot be written: $(disk_full)"
   id=$(sha256sum <"$work/input" | cut -c 1-12)
   if ! unbundle "$work/files" <"$work/input" || [ "${1-}" != "$id" ]; then
-    fail "config: the input was cut off, or could not be written ($(($(free_kb "$HOME_DIR") / 1024)) MB free); nothing was changed"
+    fail "config: the input was cut off, or could not be written: $(disk_full); nothing was changed"
   fi
   store config "$id" "$work/files"
 }
@@ -21,14 +21,9 @@ stage_certificates() {
   read -r first last <"$1/validity"
   require_clock_within "$first" "$last"
   work=$(fresh certificates) || exit 1
-  for file in ca.pem cert.pem key.pem validity; do
-    mode=644
-    [ "$file" != key.pem ] || mode=600
-    if ! (umask 077 && cat "$1/$file" >"$work/$file") || ! chmod "$mode" "$work/$file"; then
-      fail "certificates: cannot be written: is the disk full? ($(($(free_kb "$HOME_DIR") / 1024)) MB free); nothing was changed"
-    fi
-  done
-  chmod 755 "$work"
+  if ! (cd "$1" && cp ca.pem cert.pem key.pem validity "$work/") || ! (cd "$work" && chmod 755 . && chmod 644 ca.pem cert.pem validity && chmod 600 key.pem); then
+    fail "certificates: cannot be written: $(disk_full); nothing was changed"
+  fi
   certificates_id=$(cd "$work" && cat ca.pem cert.pem key.pem validity | sha256sum | cut -c 1-12)
   store certificates "$certificates_id" "$work"
 }
