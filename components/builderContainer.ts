@@ -243,7 +243,10 @@ const ROOTLESS_SECURITY = ["apparmor=unconfined", "seccomp=unconfined", "systemp
 function healthCheck(socket: string, emulated: string[]): string[] {
   const buildctl = ["buildctl", "--addr", `unix://${socket}`, "debug", "workers"];
   if (emulated.length === 0) return ["CMD", ...buildctl];
-  const each = emulated.map((platform) => `echo "$w" | grep -q '${platform}'`);
+  const each = emulated.map(
+    (platform) =>
+      `{ echo "$w" | grep -q '${platform}' || { echo 'buildkitd does not offer ${platform}'; exit 1; }; }`,
+  );
   return ["CMD-SHELL", [`w=$(${buildctl.join(" ")})`, ...each].join(" && ")];
 }
 

@@ -57,6 +57,9 @@ export class HostEmulation extends pulumi.ComponentResource {
         image: image.imageId,
         command: ["--install", architectures.map(binfmtName).join(",")],
         privileged: true,
+        // To mount it is for the host: the kernel, from 6.7 on, forgets the emulators with the last mount, which
+        // would be the container's own (tonistiigi/binfmt#360).
+        volumes: [{ hostPath: BINFMT_MISC, containerPath: "/mnt/binfmt_misc", readOnly: true }],
         // It ends by itself: the provider waits for that, and takes it for no fault.
         attach: true,
         logs: true,
@@ -78,6 +81,9 @@ export class HostEmulation extends pulumi.ComponentResource {
     this.registerOutputs({ platforms: this.platforms });
   }
 }
+
+/** Where systemd mounts it as soon as somebody asks for it. */
+const BINFMT_MISC = "/proc/sys/fs/binfmt_misc";
 
 /** What tonistiigi/binfmt calls an architecture. */
 function binfmtName(architecture: string): string {

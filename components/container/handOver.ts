@@ -54,7 +54,7 @@ export const STOP_SECONDS = 30;
 export interface PutBack {
   /** The last lines of its log. */
   log: string[];
-  /** Of the container: `running, unhealthy`, `exited (1)`. */
+  /** Of the container: `running, unhealthy: <what the last check said>`, `exited with status 1`. */
   state: string;
   /** Whether there was a previous one, and if so whether it is healthy again. */
   previous: "none" | "healthy" | "unhealthy";
@@ -143,7 +143,9 @@ function stateOf({ State }: Docker.ContainerInspectInfo): string {
     const why = State.Error || `exited with status ${State.ExitCode}`;
     return State.Status === "created" ? `not started: ${State.Error}` : why;
   }
-  return State.Health ? `running, ${State.Health.Status}` : "running";
+  if (!State.Health) return "running";
+  const said = State.Health.Log?.at(-1)?.Output.trim().split("\n").at(-1);
+  return `running, ${State.Health.Status}${said ? `: ${said.slice(0, SHOWN_CHARACTERS)}` : ""}`;
 }
 
 async function becomesHealthy(docker: Docker, name: string, seconds: number): Promise<boolean> {
@@ -157,6 +159,7 @@ async function becomesHealthy(docker: Docker, name: string, seconds: number): Pr
 }
 
 const SHOWN_LINES = 10;
+const SHOWN_CHARACTERS = 200;
 
 async function lastLines(docker: Docker, name: string): Promise<string[]> {
   const options = { stdout: true, stderr: true, tail: SHOWN_LINES, follow: false } as const;

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
   mkdirSync,
@@ -162,7 +162,9 @@ describe("BuilderContainer", () => {
     expect(mocks.inputs("docker-1-container").healthcheck).toMatchObject({
       tests: [
         "CMD-SHELL",
-        "w=$(buildctl --addr unix:///run/buildkit/buildkitd.sock debug workers) && echo \"$w\" | grep -q 'linux/riscv64' && echo \"$w\" | grep -q 'linux/arm64'",
+        expect.stringMatching(
+          /^w=\$\(buildctl --addr unix:\/\/\/run\/buildkit\/buildkitd\.sock debug workers\) && /,
+        ),
       ],
     });
     expect((await settled(result.platforms)).value).toEqual([
@@ -170,6 +172,22 @@ describe("BuilderContainer", () => {
       "linux/riscv64",
       "linux/arm64",
     ]);
+  });
+
+  test.each([
+    ["both", "linux/amd64,linux/riscv64,linux/arm64", 0, ""],
+    ["one of them", "linux/amd64,linux/riscv64", 1, "buildkitd does not offer linux/arm64\n"],
+    ["nothing, because it does not answer", undefined, 1, ""],
+  ])("its health check says so where buildkitd offers %s", async (_, offered, status, stdout) => {
+    const { healthcheck } = await containerOf({ emulated: ["linux/riscv64", "linux/arm64"] });
+    const [kind, command] = (healthcheck as { tests: [string, string] }).tests;
+    expect(kind).toBe("CMD-SHELL");
+    const bin = mkdtempSync(join(folder, "bin-"));
+    const says = offered === undefined ? "exit 1" : `echo 'abc123 ${offered}'`;
+    writeFileSync(join(bin, "buildctl"), `#!/bin/sh\n${says}\n`, { mode: 0o755 });
+    const env = { PATH: `${bin}:${process.env.PATH}` };
+    const check = spawnSync("sh", ["-c", command], { env, encoding: "utf8" });
+    expect(check).toMatchObject({ status, stdout });
   });
 
   test("keys and certificates are secret uploads, and in nothing else", async () => {
@@ -393,6 +411,13 @@ describe("HostEmulation", () => {
       image: "sha256 of here-emulation-image",
       command: ["--install", "riscv64,arm"],
       privileged: true,
+      volumes: [
+        {
+          hostPath: "/proc/sys/fs/binfmt_misc",
+          containerPath: "/mnt/binfmt_misc",
+          readOnly: true,
+        },
+      ],
       attach: true,
       logs: true,
       mustRun: false,
