@@ -48,10 +48,12 @@ export interface BoardKind<Connection extends BoardConnection = BoardConnection>
   ports: readonly number[];
   /** What is done to a booted board before its snapshot `booted` is taken. */
   preparation?: {
+    /** The kind of board that it is done to. Default: a plain one. */
+    on?: BoardKind;
     /** Everything that determines the result. */
     key(image: BoardImage, platform: Platform, log: Progress): Promise<string>;
     /** May leave files in `folder`, which stays. */
-    run(board: VirtualBoard, folder: string, log: Progress): Promise<void>;
+    run(board: VirtualBoard<Connection>, folder: string, log: Progress): Promise<void>;
   };
   /** `ports` leads from the board's ports to the loopback's; `folder` is the preparation's. */
   connection(base: BoardConnection, ports: Map<number, number>, folder: string): Connection;
@@ -512,12 +514,13 @@ async function ensureBootedDisk(
 ): Promise<string> {
   const { platform, debian, qemu } = architecture;
   const { preparation } = kind;
-  const plain = preparation && (await ensureBootedDisk(architecture, image, plainBoard, log));
+  const base = preparation?.on ?? plainBoard;
+  const prepared = preparation && (await ensureBootedDisk(architecture, image, base, log));
   const { stdout: version } = await execa(qemu, ["--version"]);
-  const key = plain
-    ? contentKey(plain, await preparation.key(image, platform, log))
+  const key = prepared
+    ? contentKey(prepared, await preparation.key(image, platform, log))
     : contentKey(image.folder, machineKey(architecture), version);
-  const folder = cacheDir("board", `${plain ? kind.name : "booted"}-${debian}-${key}`);
+  const folder = cacheDir("board", `${prepared ? kind.name : "booted"}-${debian}-${key}`);
   await makeOnce(
     folder,
     async (temporary) => {
@@ -527,7 +530,7 @@ async function ensureBootedDisk(
       const boardFolder = instanceFolder(instance, platform);
       const disk = join(boardFolder, diskName);
       const parts = { instance, architecture, image, kind };
-      if (plain) await createInstance(boardFolder, { ...parts, booted: plain });
+      if (prepared) await createInstance(boardFolder, { ...parts, booted: prepared });
       else {
         await mkdir(boardFolder, { recursive: true, mode: 0o700 });
         await execa("qemu-img", [
@@ -541,7 +544,9 @@ async function ensureBootedDisk(
       try {
         const size = `${processors} processors, ${memoryMB} MB`;
         await log.step(
-          plain ? "start a plain board" : `boot it for the first time (${qemu}, ${size})`,
+          prepared
+            ? `start a ${base.name.replaceAll("-", " ")}`
+            : `boot it for the first time (${qemu}, ${size})`,
           () => board.start(),
         );
         await preparation?.run(board, temporary, log);

@@ -24,7 +24,7 @@ const here = import.meta.dirname;
 
 /**
  * The image that stands in for debian:trixie-slim where no registry of the internet answers, with more packages in
- * it, and without time zones and what of perl its base package lacks. Its apt asks for what
+ * it, and without time zones, what of perl its base package lacks and some programs of git. Its apt asks for what
  * proving-ground/debian/archiveProxy.ts serves.
  */
 export async function ensureDebianImage(platform: Platform, log: Progress): Promise<Image> {

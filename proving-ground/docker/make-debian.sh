@@ -24,13 +24,27 @@ Suites: $SUITE
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 SOURCES
+# As Debian's own image has it: no caches, no translations, and no dpkg that waits for the disk.
+cat >"$root/etc/apt/apt.conf.d/docker" <<'CONF'
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+Acquire::Languages "none";
+CONF
+echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/docker"
 # By mmdebstrap, for itself; Docker mounts the names over.
 rm -f "$root/etc/apt/sources.list" "$root/etc/apt/apt.conf.d/99mmdebstrap" \
   "$root/etc/resolv.conf" "$root/etc/hostname"
 tidy_root
 # A builder unpacks thousands of small files for minutes under emulation; nothing here reads these.
 rm -rf "$root"/usr/share/perl/5.* "$root"/usr/lib/*/perl/5.* "$root"/usr/lib/*/gconv \
-  "$root"/usr/share/zoneinfo "$root"/usr/share/bash-completion "$root"/usr/share/lintian
+  "$root"/usr/share/zoneinfo "$root"/usr/share/bash-completion "$root"/usr/share/lintian \
+  "$root"/usr/lib/*/perl-base/unicore "$root"/var/lib/dpkg/info/*.md5sums
+# Each is a copy of most of git.
+for program in daemon http-backend http-fetch http-push imap-send shell; do
+  rm -f "$root/usr/bin/git-$program" "$root/usr/lib/git-core/git-$program"
+done
+rm -f "$root/usr/bin/scalar" "$root/usr/lib/git-core/scalar"
 mkdir -p "$root/var/lib/apt/lists/partial" "$root/var/cache/apt/archives/partial"
 
 echo "layer"

@@ -1,5 +1,16 @@
 import { createHash } from "node:crypto";
-import { copyFile, link, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  link,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
@@ -50,6 +61,22 @@ export async function packLayer(archive: string, folder: string): Promise<void> 
     "--pax-option=delete=atime,delete=ctime",
     ...[`--directory=${folder}`, "-cf", archive, "."],
   ]);
+}
+
+/** Calls `use` with the layer of what `fill` puts into an empty folder. */
+export async function withLayer(
+  fill: (root: string) => Promise<void>,
+  use: (layer: string) => Promise<Image>,
+): Promise<Image> {
+  const work = await mkdtemp(join(tmpdir(), "buildhosts-image-"));
+  try {
+    await mkdir(join(work, "root"));
+    await fill(join(work, "root"));
+    await packLayer(join(work, "layer.tar"), join(work, "root"));
+    return await use(join(work, "layer.tar"));
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
 }
 
 /** The image `name` of the cache, which `make` writes into the folder that it is given, if it is not there yet. */

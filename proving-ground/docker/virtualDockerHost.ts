@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
 import { defaultVersions } from "../../config/versions.ts";
@@ -17,7 +17,8 @@ import { contentKey } from "../makeOnce.ts";
 import { startMirror } from "../mirror/mirror.ts";
 import type { Progress } from "../progress.ts";
 import { ensureBuildkitImage } from "./buildkitImage.ts";
-import { startRegistry } from "./registry.ts";
+import { ensureDebianImage } from "./debianImage.ts";
+import { type Registry, startRegistry } from "./registry.ts";
 
 /** How a virtual Docker host is reached: over SSH as any board, and its daemon over TLS too. */
 export interface DockerHostConnection extends BoardConnection {
@@ -56,9 +57,21 @@ export const dockerHostKind: BoardKind<DockerHostConnection> = {
   }),
 };
 
+/** The volume of a Docker host `withDebian` that is the cache of a builder which has unpacked that image. */
+export const debianCache = "debian-cache";
+
+/** A Docker host that has the image of `ensureDebianImage` as debian:trixie-slim, and the volume `debianCache`. */
+export const dockerHostWithDebian: BoardKind<DockerHostConnection> = {
+  ...dockerHostKind,
+  name: "virtual-docker-host-with-debian",
+  preparation: { on: dockerHostKind, key: debianKey, run: addDebian },
+};
+
 /** Which Docker host to start. */
 export interface VirtualDockerHostOptions {
   platform: Platform;
+  /** Default: `dockerHostKind`. */
+  kind?: BoardKind<DockerHostConnection>;
   /** Hosts of different names know nothing of each other, nor of boards of the same name. */
   instance: string;
   /** If given, the connection is written to `connectionFile(projectDir, platform, dockerHostKind)`. */
@@ -79,9 +92,9 @@ export async function startVirtualDockerHost(
   options: VirtualDockerHostOptions,
 ): Promise<VirtualDockerHost> {
   return startBoard({
+    kind: dockerHostKind,
     ...options,
     instance: dockerInstance(options.instance),
-    kind: dockerHostKind,
   });
 }
 
@@ -150,17 +163,63 @@ async function prepare(board: VirtualBoard, folder: string, log: Progress): Prom
 
 async function pullImages(board: VirtualBoard, work: string, log: Progress): Promise<void> {
   const { platform } = board.connection;
-  const registry = await startRegistry(join(work, "registry"), log);
-  try {
-    await mirrorDockerHub(board, registry.port);
+  await withDockerHub(board, join(work, "registry"), log, async (registry) => {
     for (const tag of preloadedVersions) {
       const image = await ensureBuildkitImage(tag, platform, board.busybox, log);
       await registry.push(image, "moby/buildkit", tag);
       await run(board, `docker pull --quiet moby/buildkit:${tag}`);
     }
+  });
+}
+
+/** Calls `use` with a registry that stands in for Docker Hub to the host's dockerd meanwhile. */
+async function withDockerHub(
+  board: VirtualBoard,
+  storage: string,
+  log: Progress,
+  use: (registry: Registry) => Promise<void>,
+): Promise<void> {
+  const registry = await startRegistry(storage, log);
+  try {
+    await mirrorDockerHub(board, registry.port);
+    await use(registry);
     await mirrorDockerHub(board, undefined);
   } finally {
     await registry.close();
+  }
+}
+
+const debianName = "library/debian";
+const debianTag = "trixie-slim";
+
+async function debianKey(_: BoardImage, platform: Platform, log: Progress): Promise<string> {
+  const script = await readFile(join(here, "seed-cache.sh"));
+  return contentKey(debianCache, script, (await ensureDebianImage(platform, log)).digest);
+}
+
+async function addDebian(
+  board: VirtualBoard<DockerHostConnection>,
+  folder: string,
+  log: Progress,
+): Promise<void> {
+  const { platform, gateway, docker } = board.connection;
+  await cp(dirname(docker.caFile), join(folder, "tls"), { recursive: true });
+  const image = await ensureDebianImage(platform, log);
+  const storage = await mkdtemp(join(tmpdir(), "buildhosts-registry-"));
+  try {
+    await withDockerHub(board, storage, log, async (registry) => {
+      await registry.push(image, debianName, debianTag);
+      await log.step("pull Debian", () => run(board, `docker pull --quiet debian:${debianTag}`));
+      const address = `${gateway}:${registry.port}`;
+      const base = `${address}/${debianName}:${debianTag}@${image.digest}`;
+      const buildkit = `moby/buildkit:${defaultVersions.buildkit}`;
+      const script = await readFile(join(here, "seed-cache.sh"), "utf8");
+      await log.step("have a builder unpack Debian", () =>
+        run(board, `sh -s -- ${debianCache} ${buildkit} ${address} ${base}`, script),
+      );
+    });
+  } finally {
+    await rm(storage, { recursive: true, force: true });
   }
 }
 

@@ -1,0 +1,47 @@
+import { copyFile, mkdir, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { architectures, type Platform } from "../board/architectures.ts";
+import { suite } from "../board/image.ts";
+import { ensureUnpacked } from "../debian/packages.ts";
+import { contentKey } from "../makeOnce.ts";
+import { sha256 } from "../mirror/checksums.ts";
+import type { Progress } from "../progress.ts";
+import { ensureImage, type Image, withLayer, writeImage } from "./ociImage.ts";
+
+const script = join(import.meta.dirname, "binfmt.sh");
+const config = { Entrypoint: ["/usr/bin/binfmt"], Env: ["PATH=/bin"] };
+const applets = ["sh", "mount"];
+
+/**
+ * The image that stands in for tonistiigi/binfmt where no registry of the internet answers: Debian's QEMU for amd64
+ * on a busybox. It takes the same arguments.
+ *
+ * @param busybox a static one for `platform`.
+ */
+export async function ensureEmulationImage(
+  platform: Platform,
+  busybox: string,
+  log: Progress,
+): Promise<Image> {
+  const architecture = architectures[platform].debian;
+  const debian = await ensureUnpacked({ suite, architecture, names: ["qemu-user"] }, log);
+  const emulator = join(debian, "usr/bin/qemu-x86_64");
+  const files = await Promise.all([script, busybox, emulator].map((path) => sha256(path)));
+  const key = contentKey(JSON.stringify([config, applets]), ...files);
+  return ensureImage(
+    `emulation-${architecture}-${key}`,
+    (folder) =>
+      withLayer(
+        async (root) => {
+          for (const name of ["bin", "proc", "usr/bin"])
+            await mkdir(join(root, name), { recursive: true });
+          await copyFile(busybox, join(root, "bin/busybox"));
+          for (const applet of applets) await symlink("busybox", join(root, "bin", applet));
+          await copyFile(emulator, join(root, "usr/bin/qemu-x86_64"));
+          await copyFile(script, join(root, "usr/bin/binfmt"));
+        },
+        (layer) => writeImage(folder, platform, [layer], config),
+      ),
+    log,
+  );
+}
