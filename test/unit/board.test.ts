@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { architectures } from "../../proving-ground/board/architectures.ts";
-import { ensurePrograms } from "../../proving-ground/board/hostPackages.ts";
+import { ensureHostPackages, ensurePrograms } from "../../proving-ground/board/hostPackages.ts";
 import { machineKey, type QemuOptions, qemuArguments } from "../../proving-ground/board/qemu.ts";
 import { clearRegisters, monitor, qmp } from "../../proving-ground/board/qmp.ts";
 import {
@@ -269,4 +269,31 @@ test("a missing program without apt to bring it is named with its package", asyn
   } finally {
     process.env.PATH = path;
   }
+});
+
+describe("a machine that cannot run a virtual board says what is missing, and how to go on:", () => {
+  const quiet = linesTo(() => {});
+  const howToGoOn =
+    "\nA board of your own needs none of this: `npm run up -- --stack <yours>` (see the README).";
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.unstubAllEnvs();
+  });
+
+  test.each(["darwin", "win32"] as const)("one with %s", async (platform) => {
+    vi.spyOn(process, "platform", "get").mockReturnValue(platform);
+    await expect(ensureHostPackages(architectures["linux/riscv64"], quiet)).rejects.toThrow(
+      `The virtual board linux/riscv64 cannot run here: it needs Linux with QEMU, and this is ${platform}.${howToGoOn}`,
+    );
+  });
+
+  test("one without the programs, for a user who may not install them", async () => {
+    // apt-get is there, and no QEMU.
+    await writeFile(join(folder, "apt-get"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    vi.stubEnv("PATH", folder);
+    vi.spyOn(process, "getuid").mockReturnValue(1000);
+    await expect(ensureHostPackages(architectures["linux/riscv64"], quiet)).rejects.toThrow(
+      /^The virtual board linux\/riscv64 cannot run here: missing: qemu-system-riscv64 \(package .+\), .+\. Install them, or run this as root once\.\nA board of your own/,
+    );
+  });
 });
