@@ -1,11 +1,13 @@
-import { resolve } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { thisMachine } from "../golang.ts";
+import { writeScript } from "../launcher.ts";
 import { toStderr } from "../progress.ts";
 import { buildEngine, engineVersion } from "./engine.ts";
 
-const usage = `Builds the Pulumi engine ${engineVersion} and its Node.js language host from Go modules, for machines
-that Pulumi publishes no programs for. The result is static: copy the folder there and put it on PATH.
+const usage = `Builds the Pulumi engine ${engineVersion} from Go modules, for machines that Pulumi publishes none for. It is
+static: copy the folder there and put it on PATH. The language host beside it runs in a clone of buildhosts.
 
 Usage: node proving-ground/engine/build.ts --out DIR [--arch ARCH] [--os OS]
 
@@ -31,6 +33,8 @@ try {
     if (!values.out) throw new Error("--out: missing; name the folder to write the engine into");
     const folder = resolve(values.out);
     await buildEngine({ goos: values.os, goarch: values.arch, folder, log: toStderr });
+    const languageHost = await readFile(join(import.meta.dirname, "language-host.sh"), "utf8");
+    await writeScript(join(folder, "pulumi-language-nodejs"), languageHost);
     process.stdout.write(
       `Built Pulumi ${engineVersion} for ${values.os}/${values.arch} in ${folder}\n`,
     );

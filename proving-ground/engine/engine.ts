@@ -28,9 +28,6 @@ export const engineVersion = "3.259.0";
  */
 export const minimumEngineVersion = "3.245.0";
 
-/** The last sdk/v3 that holds the Node.js language host as a Go package; it drives newer CLIs and SDKs. */
-const languageHostVersion = "3.68.0";
-
 /** How long the official download may take to begin, and to end, before the engine is built instead. */
 const downloadLimits = { reachableMs: 10_000, completeMs: 5 * 60_000 };
 
@@ -61,9 +58,9 @@ export async function ensureEngine(log: Progress): Promise<Engine> {
 }
 
 /**
- * A folder with the engine of `built` and this clone's own language host: that of the Go modules hands on
- * only the calls that it knows, and resource hooks came later. The engine takes a language host from
- * beside itself without a word, so both are in one folder.
+ * A folder with the engine of `built` and this clone's own language host: the last one that is a Go module
+ * hands on only the calls that it knows, and resource hooks came later. The engine takes a language host
+ * from beside itself without a word, so both are in one folder.
  */
 async function withLanguageHost(built: string): Promise<string> {
   const folder = cacheDir("engine-of-clone", contentKey(built, resolve(here)));
@@ -82,15 +79,14 @@ async function withLanguageHost(built: string): Promise<string> {
 
 /** What `buildEngine` builds for, and where to. */
 export interface BuildEngineOptions extends GoTarget {
-  /** The folder that `pulumi` and `pulumi-language-nodejs` are written into; made if missing. */
+  /** The folder that `pulumi` is written into; made if missing. */
   folder: string;
   log: Progress;
 }
 
 /**
- * Builds `pulumi` and `pulumi-language-nodejs` from Go modules into a folder. They are static, so they
- * run on any machine of that kind; this is how linux/riscv64, for which Pulumi publishes no programs,
- * gets an engine.
+ * Builds `pulumi` from Go modules into a folder. It is static, so it runs on any machine of that kind; this
+ * is how linux/riscv64, for which Pulumi publishes no programs, gets an engine.
  */
 export async function buildEngine({
   goos,
@@ -101,16 +97,6 @@ export async function buildEngine({
   await mkdir(folder, { recursive: true });
   const suffix = goos === "windows" ? ".exe" : "";
   const version = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version";
-  await log.step(`build pulumi-language-nodejs for ${goos}/${goarch} (about a minute)`, () =>
-    goBuild({
-      goos,
-      goarch,
-      module: join(here, "language-nodejs"),
-      packages: ["github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs"],
-      output: join(folder, `pulumi-language-nodejs${suffix}`),
-      variables: { [version]: `v${languageHostVersion}` },
-    }),
-  );
   await log.step(`build pulumi ${engineVersion} for ${goos}/${goarch} (5 to 10 minutes)`, () =>
     goBuild({
       goos,
@@ -125,8 +111,7 @@ export async function buildEngine({
 
 /** The cache folder of the engine that is built for `target`; its name changes with whatever determines it. */
 async function builtFolder({ goos, goarch }: GoTarget): Promise<string> {
-  const pins = [...(await modulePins(here)), ...(await modulePins(join(here, "language-nodejs")))];
-  const key = contentKey(engineVersion, languageHostVersion, ...pins);
+  const key = contentKey(engineVersion, ...(await modulePins(here)));
   return cacheDir("engine", `pulumi-${engineVersion}-${goos}-${goarch}-${key}`);
 }
 

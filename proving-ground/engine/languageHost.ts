@@ -16,6 +16,11 @@ const EXPLAINED = 32;
 
 type RunRequest = InstanceType<typeof messages.RunRequest>;
 
+if (process.argv.includes("--help")) {
+  process.stdout.write("usage: pulumi-language-nodejs ENGINE-ADDRESS (Pulumi starts it)\n");
+  process.exit();
+}
+
 const engineAddress = process.argv.slice(2).find((argument) => !argument.startsWith("-")) ?? "";
 
 const server = new grpc.Server({ "grpc.max_receive_message_length": 400 * 1024 * 1024 });
