@@ -60,8 +60,8 @@ export async function goBuild(build: GoBuild): Promise<void> {
 }
 
 /** Calls `run` with the flags that put `replace` into effect without writing into the module's folder. */
-async function withReplacements(
-  { module, replace = {} }: GoBuild,
+export async function withReplacements(
+  { module, replace = {} }: Pick<GoBuild, "module" | "replace">,
   run: (flags: string[]) => Promise<unknown>,
 ): Promise<void> {
   const goMod = await readFile(join(module, "go.mod"), "utf8");

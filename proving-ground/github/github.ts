@@ -219,12 +219,14 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     response.once("close", () => --underWay);
     const { pathname, searchParams } = new URL(request.url ?? "/", url);
     const path = /^\/api\/(?:v3|uploads)(\/.*)$/.exec(pathname)?.[1];
-    const call = await callOf(request, path ?? pathname, searchParams);
+    const asked = await callOf(request, path ?? pathname, searchParams);
     if (path === undefined) {
-      send(request, response, await world.emulator(call), scopes);
+      send(request, response, await world.emulator(asked), scopes);
       return;
     }
-    const operation = description.find(call.method, path)?.name ?? `${call.method} ${path}`;
+    const call = await withRepositoryName(asked, world).catch(() => asked);
+    const operation =
+      description.find(call.method, call.path)?.name ?? `${call.method} ${call.path}`;
     const fault: Fault | undefined = faults.take(operation, path);
     const answer =
       fault === undefined || fault.kind === "lost-answer" ? await answerTo(call) : answerOf(fault);

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type GoTarget, goBuild, goModule } from "../golang.ts";
+import { type GoTarget, goBuild, goModule, withReplacements } from "../golang.ts";
 import type { Progress } from "../progress.ts";
 import { ensureCrossCompiler } from "./libseccomp.ts";
 import type { Project } from "./releases.ts";
@@ -179,6 +179,15 @@ export async function goBuildkit(
     tags: [...staticTags, "seccomp"],
     replace: heldBack,
   });
+}
+
+/** Calls `use` with BuildKit's source, which is read-only, and the flags that `go build` needs beside its own there. */
+export async function withBuildkitSource(
+  tag: string,
+  use: (folder: string, flags: string[]) => Promise<unknown>,
+): Promise<void> {
+  const module = await source("buildkit", tag);
+  await withReplacements({ module, replace: heldBack }, (flags) => use(module, flags));
 }
 
 async function buildCniPlugins(version: string, target: GoTarget, bin: string): Promise<void> {

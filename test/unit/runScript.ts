@@ -20,6 +20,7 @@ export async function runScript(
   name: string,
   env: Record<string, string>,
   cwd?: string,
+  timeoutSeconds = 120,
 ): Promise<ScriptRun> {
   const folder = await mkdtemp(join(tmpdir(), "buildhosts-script-"));
   try {
@@ -45,7 +46,7 @@ export async function runScript(
         extendEnv: false,
         all: true,
         reject: false,
-        timeout: 120_000,
+        timeout: timeoutSeconds * 1000,
       },
     );
     return {

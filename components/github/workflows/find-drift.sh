@@ -9,4 +9,4 @@ set -euo pipefail
 # shellcheck source=pulumi-environment.sh
 . "$(dirname "$0")/pulumi-environment.sh"
 npm run --silent preview -- --stack "$STACK" --diff -- --refresh --expect-no-changes --non-interactive --color never ||
-  fail "stack $STACK is not as it should be, see above: run this workflow's job Up, or \`npm run up -- --stack $STACK\`"
+  fail "stack $STACK is not as it should be, see above: run this workflow's job Up, or \`npm run up -- --stack $STACK -- --refresh\`"

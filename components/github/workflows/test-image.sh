@@ -11,9 +11,14 @@ name=buildkitd-test-$$
 trap 'docker rm --force --volumes "$name" >/dev/null 2>&1 || true' EXIT
 
 docker pull --quiet "$IMAGE"
-run() { docker run --rm --entrypoint "$1" "$IMAGE" "${@:2}"; }
-[ "$(run readlink -f /sbin/docker-init)" = "$(run readlink -f /usr/bin/tini)" ] || fail "/sbin/docker-init does not lead to tini"
-for init in /usr/bin/tini /sbin/docker-init; do run "$init" --version || fail "$init does not start"; done
+# shellcheck disable=SC2016 # what has a $ there is for the shell in the container
+docker run --rm --entrypoint sh "$IMAGE" -euc '
+  tini=$(readlink -f /usr/bin/tini)
+  init=$(readlink -f /sbin/docker-init)
+  echo "/usr/bin/tini is ${tini:-missing}, /sbin/docker-init is ${init:-missing}"
+  [ "$init" = "$tini" ]
+  /usr/bin/tini --version
+  /sbin/docker-init --version' || fail "/sbin/docker-init is not the image's tini, or does not start, see above"
 
 docker run --detach --privileged --name "$name" "$IMAGE" >/dev/null
 for ((second = 0; ; second++)); do

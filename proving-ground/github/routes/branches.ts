@@ -1,11 +1,5 @@
-import {
-  type Answer,
-  type Call,
-  type JsonObject,
-  NOT_FOUND,
-  type Routes,
-  type World,
-} from "../api.ts";
+import type { Answer, Call, JsonObject, Routes, World } from "../api.ts";
+import { NOT_FOUND } from "../api.ts";
 
 /** A branch by its name, and its renaming; the emulator has less of the one and nothing of the other. */
 export function branchRoutes(world: World): Routes {

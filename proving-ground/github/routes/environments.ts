@@ -1,15 +1,5 @@
-import {
-  ApiError,
-  type Call,
-  changeTime,
-  type Json,
-  type JsonObject,
-  NO_CONTENT,
-  NOT_FOUND,
-  ok,
-  type Routes,
-  type World,
-} from "../api.ts";
+import type { Call, Json, JsonObject, Routes, World } from "../api.ts";
+import { ApiError, changeTime, NO_CONTENT, NOT_FOUND, ok } from "../api.ts";
 
 export interface Environment {
   readonly id: number;

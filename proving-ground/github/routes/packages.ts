@@ -1,15 +1,5 @@
-import {
-  ApiError,
-  type Call,
-  changeTime,
-  type JsonObject,
-  NO_CONTENT,
-  NOT_FOUND,
-  ok,
-  page,
-  type Routes,
-  type World,
-} from "../api.ts";
+import type { Call, JsonObject, Routes, World } from "../api.ts";
+import { ApiError, changeTime, NO_CONTENT, NOT_FOUND, ok, page } from "../api.ts";
 
 /** A container package of GHCR. It appears by a push, which this GitHub has none of: tests put it here. */
 export interface ContainerPackage {

@@ -1,12 +1,5 @@
-import {
-  ApiError,
-  type Call,
-  type JsonObject,
-  NO_CONTENT,
-  ok,
-  type Routes,
-  type World,
-} from "../api.ts";
+import type { Call, JsonObject, Routes, World } from "../api.ts";
+import { ApiError, NO_CONTENT, ok } from "../api.ts";
 
 /** What a repository lets Actions do. */
 export interface ActionsPermissions {

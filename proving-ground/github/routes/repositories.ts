@@ -1,14 +1,5 @@
-import {
-  type Answer,
-  ApiError,
-  type Call,
-  type Json,
-  type JsonObject,
-  NO_CONTENT,
-  ok,
-  type Routes,
-  type World,
-} from "../api.ts";
+import type { Answer, Call, Json, JsonObject, Routes, World } from "../api.ts";
+import { ApiError, NO_CONTENT, ok } from "../api.ts";
 
 /** What the emulator does not keep of a repository. */
 export interface RepositoryExtras {

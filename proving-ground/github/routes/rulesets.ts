@@ -1,15 +1,5 @@
-import {
-  ApiError,
-  type Call,
-  changeTime,
-  type JsonObject,
-  NO_CONTENT,
-  NOT_FOUND,
-  ok,
-  page,
-  type Routes,
-  type World,
-} from "../api.ts";
+import type { Call, JsonObject, Routes, World } from "../api.ts";
+import { ApiError, changeTime, NO_CONTENT, NOT_FOUND, ok, page } from "../api.ts";
 
 /** Rulesets by repository's id, then by their own. */
 export type Rulesets = Map<number, Map<number, JsonObject>>;

@@ -1,17 +1,5 @@
-import {
-  type Answer,
-  ApiError,
-  type Call,
-  changeTime,
-  type Json,
-  type JsonObject,
-  NO_CONTENT,
-  NOT_FOUND,
-  ok,
-  page,
-  type Routes,
-  type World,
-} from "../api.ts";
+import type { Answer, Call, Json, JsonObject, Routes, World } from "../api.ts";
+import { ApiError, changeTime, NO_CONTENT, NOT_FOUND, ok, page } from "../api.ts";
 import type { SecretBox } from "../secretBox.ts";
 import type { Environments } from "./environments.ts";
 

@@ -1,16 +1,6 @@
 import { parse } from "yaml";
-import {
-  ApiError,
-  type Call,
-  changeTime,
-  type JsonObject,
-  NO_CONTENT,
-  NOT_FOUND,
-  ok,
-  page,
-  type Routes,
-  type World,
-} from "../api.ts";
+import type { Call, JsonObject, Routes, World } from "../api.ts";
+import { ApiError, changeTime, NO_CONTENT, NOT_FOUND, ok, page } from "../api.ts";
 
 /** A run of a workflow, which this GitHub starts and never works on: tests say how it ends. */
 export interface WorkflowRun {
