@@ -159,15 +159,25 @@ async function becomesHealthy(docker: Docker, name: string, seconds: number): Pr
 }
 
 const SHOWN_LINES = 10;
+/** Enough for several starts, each with a stack trace. */
+const READ_LINES = 200;
 const SHOWN_CHARACTERS = 200;
 
 async function lastLines(docker: Docker, name: string): Promise<string[]> {
-  const options = { stdout: true, stderr: true, tail: SHOWN_LINES, follow: false } as const;
-  const text = plainText(await docker.getContainer(name).logs(options));
-  return text
+  const options = { stdout: true, stderr: true, tail: READ_LINES, follow: false } as const;
+  return tellingLines(plainText(await docker.getContainer(name).logs(options)));
+}
+
+/** The last lines of a log without stack traces, with which buildkitd follows up what is wrong. */
+export function tellingLines(log: string): string[] {
+  const lines = log
     .split("\n")
     .map((line) => line.trim())
-    .filter(Boolean)
+    .filter(Boolean);
+  // Below each function's name stands where it is.
+  const isPlace = (line: string | undefined) => /^\S+\.(go|s):\d+$/.test(line ?? "");
+  return lines
+    .filter((line, index) => !isPlace(line) && !isPlace(lines[index + 1]))
     .slice(-SHOWN_LINES);
 }
 

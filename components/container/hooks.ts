@@ -68,7 +68,7 @@ export function containerHooks(
         throw new Error(failure.line);
       }
       const wasMade = await exists(docker, place);
-      const outcome = await putBack(docker, place, startSeconds);
+      const outcome = await putBack(docker, place, Math.max(startSeconds, PUT_BACK_SECONDS));
       failure = {
         line: failureLine(place, errors[0] ?? "", outcome, startSeconds),
         isFirst: outcome.previous === "none",
@@ -84,6 +84,9 @@ export function containerHooks(
     onError: [onError],
   };
 }
+
+/** How long what ran before gets at least, whatever the new one was given. */
+const PUT_BACK_SECONDS = 60;
 
 /** Whether the container runs; unknown where the host does not answer, and a preview is made without it. */
 async function runs(connection: DockerConnection, place: Place): Promise<boolean> {

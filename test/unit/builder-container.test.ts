@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { parse } from "smol-toml";
 import { afterAll, describe, expect, test } from "vitest";
 import { containerFiles } from "../../components/container/files.ts";
-import { plainText } from "../../components/container/handOver.ts";
+import { plainText, tellingLines } from "../../components/container/handOver.ts";
 import { failureLine } from "../../components/container/hooks.ts";
 import {
   BuilderContainer,
@@ -397,6 +397,28 @@ describe("HostEmulation", () => {
     platforms: ["linux/riscv64", "linux/arm/v7"],
     image: "tonistiigi/binfmt:qemu-v10.2.3",
   };
+
+  test("the end of a container's log is shown without the stack traces in it", () => {
+    const trace = [
+      "github.com/moby/buildkit/cmd/buildkitd/main.go:495",
+      "runtime.main",
+      "\truntime/proc.go:290",
+      "runtime.goexit",
+      "\truntime/asm_riscv64.s:630",
+    ];
+    const log = ["starting", "buildkitd: no such snapshotter", "main.main", ...trace, ""].join(
+      "\n",
+    );
+    expect(tellingLines(log.repeat(2))).toEqual([
+      "starting",
+      "buildkitd: no such snapshotter",
+      "starting",
+      "buildkitd: no such snapshotter",
+    ]);
+    const long = Array.from({ length: 30 }, (_, index) => `line ${index}`).join("\n");
+    expect(tellingLines(long)).toHaveLength(10);
+    expect(tellingLines(long).at(-1)).toBe("line 29");
+  });
 
   test("is one privileged container that ends by itself", async () => {
     const { mocks } = await underMocks(() => new HostEmulation("here-emulation", emulation));
