@@ -97,7 +97,7 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
             ...(takes.configFile ? configFile : []),
             ...(takes.eventLog ? ["--event-log", events] : []),
           ],
-          { ...options, stdio: "inherit" },
+          { ...options, env: { ...env, ...refreshByProgram(args[0]) }, stdio: "inherit" },
         );
         return { code: exitCode ?? 1, explanations: explain(await readFile(events, "utf8")) };
       } finally {
@@ -114,6 +114,15 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
       return JSON.parse(String(stdout));
     },
   };
+}
+
+/**
+ * Has the program run before a refresh, so that hosts are reached as the stack file says now: else they are as the last
+ * run left it, and in a new clone nothing of the SSH client is there yet. A destroy goes without the program, because it
+ * must work with a stack file that does not.
+ */
+export function refreshByProgram(command: string | undefined): Record<string, string> {
+  return command === "destroy" ? {} : { PULUMI_RUN_PROGRAM: "true" };
 }
 
 /** Which of our flags a command of pulumi has; it refuses the others. */

@@ -3,6 +3,10 @@ import { lastLine } from "./lastLine.ts";
 /** What is known of why a Docker daemon was not reached, by the words of ssh, TLS and sockets. */
 const UNREACHED: { pattern: RegExp; why: string }[] = [
   {
+    pattern: /can't open user config file/i,
+    why: "this clone has not yet written the SSH client's files for it, which a preview does. Run a preview of the stack, then this again",
+  },
+  {
     pattern: /host key verification failed|host key .* has changed/i,
     why: "the host showed another key than the stack's hostKey, so nothing was sent to it. If the host was installed anew, take its key from its console (cat /etc/ssh/ssh_host_ed25519_key.pub) and correct hostKey; otherwise somebody else answers at that address",
   },

@@ -15,6 +15,13 @@ describe("a Docker daemon that cannot be reached is one line:", () => {
       /^the Docker daemon at ssh:\/\/root@far cannot be reached: the host showed another key than the stack's hostKey/,
     ],
     [
+      official(
+        "ssh://me@far",
+        "exit status 255, stderr=Can't open user config file .buildhosts/docker/home/far/ssh_config: No such file or directory",
+      ),
+      /this clone has not yet written the SSH client's files/,
+    ],
+    [
       official("ssh://me@far", "exit status 255, stderr=me@far: Permission denied (publickey)."),
       /the host refused the SSH key or the user/,
     ],
