@@ -10,7 +10,10 @@ import {
   prepareBoard,
 } from "../../proving-ground/board/virtualBoard.ts";
 import { cacheDir } from "../../proving-ground/cache.ts";
-import { dockerHostKind } from "../../proving-ground/docker/virtualDockerHost.ts";
+import {
+  dockerHostKind,
+  dockerHostWithDebian,
+} from "../../proving-ground/docker/virtualDockerHost.ts";
 import { ensureEngine } from "../../proving-ground/engine/engine.ts";
 import { ensureBuildctl, ensureReleaseAssets } from "../../proving-ground/mirror/assets.ts";
 import { startMirror } from "../../proving-ground/mirror/mirror.ts";
@@ -72,6 +75,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   // What takes minutes is made before the first test, whose time is bounded.
   await prepareBoard(plainBoard, "linux/riscv64", log);
   await prepareBoard(dockerHostKind, "linux/riscv64", log);
+  await prepareBoard(dockerHostWithDebian, "linux/riscv64", log);
   if (keep && !known) {
     await mkdir(kept, { recursive: true });
     await writeFile(

@@ -1,0 +1,241 @@
+// The image of ours, from its Dockerfile to builders that run it: made by a builder of a stack on a Docker host,
+// pushed to a registry, run from there by its digest, with root and without.
+
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { defaultVersions } from "../../config/versions.ts";
+import { findVirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
+import { type ArchiveProxy, startArchiveProxy } from "../../proving-ground/debian/archiveProxy.ts";
+import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
+import { ensureDebianImage } from "../../proving-ground/docker/debianImage.ts";
+import { ensureEmulationImage } from "../../proving-ground/docker/emulationImage.ts";
+import { type Registry, startRegistry } from "../../proving-ground/docker/registry.ts";
+import {
+  debianCache,
+  dockerHostWithDebian,
+  dockerInstance,
+  startVirtualDockerHost,
+  type VirtualDockerHost,
+} from "../../proving-ground/docker/virtualDockerHost.ts";
+import { toStderr as log } from "../../proving-ground/progress.ts";
+import { cachedSteps, clientOf, dockerfile } from "./building.ts";
+import { projectDir, type Run, TestStack } from "./ground.ts";
+import { on } from "./onBoard.ts";
+
+const platform = "linux/riscv64";
+const image = join(projectDir, "image");
+let folder: string;
+let host: VirtualDockerHost;
+let registry: Registry;
+let proxy: ArchiveProxy;
+let stack: TestStack;
+/** The registry's address as the host sees it, where it is taken for an insecure one. */
+let address: string;
+/** What the registry has, each by its digest. */
+const images = { debian: "", emulation: "", root: "", rootless: "" };
+
+beforeAll(async () => {
+  const shared = inject("ground");
+  const instance = `${shared.instance}-image-${process.env.VITEST_POOL_ID}`;
+  await (await findVirtualBoard(dockerInstance(instance), platform))?.stop();
+  host = await startVirtualDockerHost({ platform, instance, kind: dockerHostWithDebian, log });
+  folder = await mkdtemp(join(tmpdir(), "bh-image-"));
+  registry = await startRegistry(join(folder, "registry"), log);
+  proxy = await startArchiveProxy(log);
+  address = `${host.connection.gateway}:${registry.port}`;
+  const debian = await ensureDebianImage(platform, log);
+  await registry.push(debian, "library/debian", "trixie-slim");
+  images.debian = `${address}/library/debian:trixie-slim@${debian.digest}`;
+  const emulation = await ensureEmulationImage(platform, host.busybox, log);
+  await registry.push(emulation, "test/binfmt", "amd64");
+  images.emulation = `${address}/test/binfmt:amd64@${emulation.digest}`;
+  // It is there before anything of the stack is.
+  await on(host, "docker network create builders");
+  const withHost = { ...shared, board: host };
+  stack = await TestStack.makeAlone(withHost, "images");
+});
+
+afterAll(async () => {
+  await host?.stop();
+  await proxy?.close();
+  await registry?.close();
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+/** The stack's builders, on the one host `farm`, which is reached over TLS. */
+async function configure(...builders: { name: string; port: 1234 | 1235 | 1236 }[]): Promise<void> {
+  const { host: loopback, dockerPort, docker, builderPorts } = host.connection;
+  await stack.configureAlone({
+    "buildhosts:dockerHosts": [
+      {
+        name: "farm",
+        docker: `tcp://${loopback}:${dockerPort}`,
+        tls: docker,
+        platform: "riscv64",
+        emulation: ["linux/amd64"],
+        emulationImage: images.emulation,
+        builders: builders.map(({ port, ...builder }) => ({
+          endpoint: `tcp://${loopback}:${builderPorts[port]}`,
+          publish: { port },
+          ...builder,
+        })),
+      },
+    ],
+  });
+}
+
+/** Of upstream's image, in a network of its own, with a cache that an earlier builder has left. */
+const maker = () => ({
+  name: "maker",
+  port: 1234 as const,
+  cacheVolume: debianCache,
+  networks: ["builders"],
+  buildkitd: { registry: { [address]: { http: true } } },
+});
+/** Of our image, with a network for build steps. */
+const owner = () => ({
+  name: "owner",
+  port: 1235 as const,
+  image: images.root,
+  network: "bridge",
+});
+const rootless = () => ({
+  name: "rootless",
+  port: 1236 as const,
+  image: images.rootless,
+  rootless: true,
+});
+
+const ok = ({ code, output }: Run) => expect(code, output).toBe(0);
+const statuses = () => on(host, "docker ps --format '{{.Names}} {{.Status}}' | sort");
+const allHealthy = /^maker Up .* \(healthy\)\nowner Up .* \(healthy\)\nrootless Up .* \(healthy\)$/;
+
+/** Builds a target of the image's Dockerfile and pushes it; its reference, with the digest. */
+async function buildImage(target: "buildkit" | "rootless"): Promise<string> {
+  const client = await clientOf(stack, "default", "maker");
+  const { gateway } = host.connection;
+  const { mirror } = stack.ground;
+  const name = `${address}/buildhosts/${target}:${defaultVersions.buildkit}`;
+  const metadata = join(folder, `${target}.json`);
+  const buildArgs = {
+    BASE_IMAGE: images.debian,
+    RELEASE_MIRROR: `http://${gateway}:${mirror.port}`,
+    IMAGE_SOURCE: "https://github.com/example/buildkit",
+    http_proxy: `http://${gateway}:${proxy.port}`,
+  };
+  const { code, output } = await client.buildctl(
+    ...["build", "--progress", "plain", "--frontend", "dockerfile.v0"],
+    ...["--local", `context=${image}`, "--local", `dockerfile=${image}`],
+    ...["--opt", `target=${target}`],
+    ...Object.entries(buildArgs).flatMap(([key, value]) => ["--opt", `build-arg:${key}=${value}`]),
+    // Compression takes longer under emulation than it saves.
+    ...["--output", `type=image,name=${name},push=true,compression=uncompressed`],
+    ...["--metadata-file", metadata],
+  );
+  expect(code, output).toBe(0);
+  const digest = JSON.parse(await readFile(metadata, "utf8"))["containerimage.digest"];
+  expect(await registry.digestOf(`buildhosts/${target}`, defaultVersions.buildkit)).toBe(digest);
+  return `${name}@${digest}`;
+}
+
+/** Each test begins where the one before it ended. */
+describe("a Docker host", () => {
+  test("that is reached over tcp:// and TLS gets, from nothing, a builder in a network of its own", async () => {
+    await configure(maker());
+    ok(await stack.up());
+    expect(await statuses()).toMatch(/^maker Up .* \(healthy\)$/);
+    const networks = "docker inspect --format '{{json .NetworkSettings.Networks}}' maker";
+    expect(Object.keys(JSON.parse(await on(host, networks)))).toEqual(["builders"]);
+  });
+
+  test("emulates another platform: its builder offers it, and runs a step of it", async () => {
+    const { builders } = await stack.outputs();
+    expect(builders).toMatchObject([{ platforms: ["linux/riscv64", "linux/amd64"] }]);
+    const debian = { suite: "bookworm", architecture: "amd64", names: ["busybox-static"] };
+    const busybox = join(await ensureUnpacked(debian, log), "bin/busybox");
+    const client = await clientOf(stack);
+    const build = await client.build({ platform: "linux/amd64", busybox });
+    expect(build.code, build.output).toBe(0);
+    expect(await build.file("built-on")).toBe("built on x86_64\n");
+  });
+});
+
+describe("the image of ours", () => {
+  test("is built by that builder and pushed, for root and for rootless builders", async () => {
+    images.root = await log.step("build our image", () => buildImage("buildkit"));
+    images.rootless = await log.step("build our rootless image", () => buildImage("rootless"));
+  });
+
+  test("runs by its digest, healthy, beside the builder that made it", async () => {
+    await configure(maker(), owner(), rootless());
+    const up = await stack.up();
+    ok(up);
+    expect(up.changes.replace ?? []).toEqual([]);
+    expect(await statuses()).toMatch(allHealthy);
+    const format = "'{{index .Config.Labels \"org.opencontainers.image.source\"}}'";
+    for (const [name, reference] of [
+      ["owner", images.root],
+      ["rootless", images.rootless],
+    ] as const) {
+      const digest = reference.split("@")[1];
+      const id = await on(host, `docker inspect --format '{{.Image}}' ${name}`);
+      expect(
+        await on(host, `docker image inspect --format '{{join .RepoDigests " "}}' ${id}`),
+      ).toContain(`@${digest}`);
+      expect(await on(host, `docker inspect --format ${format} ${name}`)).toBe(
+        "https://github.com/example/buildkit",
+      );
+      expect(await on(host, `docker exec ${name} cat /proc/1/comm`)).toBe("tini");
+      expect(await on(host, `docker exec ${name} readlink /sbin/docker-init`)).toBe(
+        "/usr/bin/tini",
+      );
+    }
+  });
+
+  test("runs build steps, in a network of their own, with a cache of its builder alone", async () => {
+    const client = await clientOf(stack, "default", "owner");
+    const build = await client.build();
+    expect(build.code, build.output).toBe(0);
+    expect(cachedSteps(build.output)).toBe(0);
+    expect(await build.file("built-on")).toBe("built on riscv64\n");
+    const network = await client.build({
+      dockerfile: dockerfile("network"),
+      buildArgs: {
+        OUTSIDE: `${host.connection.gateway}:${registry.port}`,
+        DAEMON: "10.10.0.1:1234",
+      },
+    });
+    expect(network.code, network.output).toBe(0);
+    expect(await network.file("addresses")).toMatch(/ eth0 +inet 10\.10\.\d+\.\d+\/16 /);
+    expect(await network.file("outside")).toBe("reached\n");
+  });
+
+  test("runs build steps without root, in a container without privileges", async () => {
+    const { Privileged, CapAdd, SecurityOpt, MaskedPaths, ReadonlyPaths } = JSON.parse(
+      await on(host, "docker inspect --format '{{json .HostConfig}}' rootless"),
+    );
+    expect({ Privileged, CapAdd: CapAdd ?? [], SecurityOpt, MaskedPaths, ReadonlyPaths }).toEqual({
+      Privileged: false,
+      CapAdd: [],
+      SecurityOpt: ["apparmor=unconfined", "seccomp=unconfined"],
+      // What the docker command and the provider make of systempaths=unconfined.
+      MaskedPaths: [],
+      ReadonlyPaths: [],
+    });
+    const user = "stat --format %u $(dirname $(grep -l ^buildkitd$ /proc/[0-9]*/comm))";
+    expect(await on(host, `docker exec rootless sh -c '${user}'`)).toMatch(/^(1000\n?)+$/);
+    const client = await clientOf(stack, "default", "rootless");
+    const build = await client.build();
+    expect(build.code, build.output).toBe(0);
+    expect(cachedSteps(build.output)).toBe(0);
+    expect(await build.file("built-on")).toBe("built on riscv64\n");
+  });
+
+  test("is left alone by a refresh and a second update", async () => {
+    const up = await stack.up("--refresh");
+    ok(up);
+    expect(Object.keys(up.changes).sort(), up.output).toEqual(["refresh", "same"]);
+  });
+});
