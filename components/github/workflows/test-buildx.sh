@@ -14,7 +14,11 @@ trap 'docker buildx rm --force "$builder" >/dev/null 2>&1 || true; rm -rf "$work
 
 docker buildx create --name "$builder" --driver docker-container --driver-opt "image=$IMAGE"
 docker buildx inspect --bootstrap "$builder" || fail "the builder does not start from $IMAGE"
-docker buildx inspect "$builder" | grep '^Status: *running' || fail "the builder does not run"
+# buildx takes a daemon that is slow to answer for one that does not.
+for attempt in 1 2 3; do
+  ! docker buildx inspect "$builder" | grep '^Status: *running' || break
+  [ "$attempt" -lt 3 ] || fail "the builder does not run"
+done
 
 cat >"$work/Dockerfile" <<'END'
 FROM alpine:latest
