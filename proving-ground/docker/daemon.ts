@@ -15,6 +15,8 @@ import type { Progress } from "../progress.ts";
 export interface DockerDaemon {
   /** The path of its socket. */
   socket: string;
+  /** Does to it and its containers what a power cut and a boot do to a host. Returns when it answers again. */
+  reboot(): Promise<void>;
   /** Ends the daemon and its containers, and removes all that it had: data, network, mounts. */
   stop(): Promise<void>;
 }
@@ -36,7 +38,8 @@ const stopSeconds = 30;
  * network; published ports work.
  *
  * The daemon and its containers end with this process, however it ends; what a killed process left in `folder`, and
- * its network, the next start there takes away. Where root lacks capabilities, privileged containers may fail.
+ * its network, the next start there takes away. It starts no privileged container, on no machine: its runc lacks
+ * capabilities that those get, and others do not.
  *
  * @throws one message that says what is missing, or dockerd's last words.
  */
@@ -60,11 +63,29 @@ export async function startDockerDaemon(folder: string, log: Progress): Promise<
   await mkdir(folder, { recursive: true, mode: 0o700 });
   try {
     await makeBridge(bridge);
-    return await launch(folder, socket, bridge, roots);
+    let dockerd = await launch(folder, socket, bridge, roots);
+    return {
+      socket,
+      async reboot() {
+        await dockerd.kill();
+        // What a host has in memory only.
+        for (const name of ["exec", "dockerd.pid", "docker.sock"])
+          await rm(join(folder, name), { recursive: true, force: true });
+        dockerd = await launch(folder, socket, bridge, roots);
+      },
+      stop: () => dockerd.stop(),
+    };
   } catch (error) {
     await removeAll(folder, bridge);
     throw error;
   }
+}
+
+/** The daemon's processes. */
+interface Running {
+  /** Ends them and their containers at once, and leaves the rest. */
+  kill(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 async function launch(
@@ -72,12 +93,17 @@ async function launch(
   socket: string,
   bridge: Bridge,
   roots: string[],
-): Promise<DockerDaemon> {
+): Promise<Running> {
   const config = join(folder, "daemon.json");
   await writeFile(config, "{}");
   const logFile = join(folder, "dockerd.log");
   const output = await open(logFile, "a");
   const folders = (path: string) => roots.map((root) => join(root, path));
+  const programs = join(folder, "bin");
+  await mkdir(programs, { recursive: true });
+  const lacking = "-mac_admin,-sys_boot,-wake_alarm";
+  const runc = `PATH=\${PATH#*:} exec setpriv --bounding-set ${lacking} runc "$@"`;
+  await writeFile(join(programs, "runc"), `#!/bin/sh\n${runc}\n`, { mode: 0o755 });
   const child = spawn(
     "setpriv",
     [
@@ -102,7 +128,7 @@ async function launch(
       stdio: ["ignore", output.fd, output.fd],
       env: {
         PATH: [
-          ...[...folders("usr/sbin"), ...folders("usr/bin")],
+          ...[programs, ...folders("usr/sbin"), ...folders("usr/bin")],
           ...[process.env.PATH, "/usr/sbin", "/sbin"],
         ].join(":"),
         LD_LIBRARY_PATH: folders(`usr/lib/${await triplet()}`).join(":"),
@@ -114,6 +140,10 @@ async function launch(
     child.once("close", () => resolve());
     child.once("error", () => resolve());
   });
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await ended;
+  };
   const stop = async () => {
     const init = await childOf(child.pid);
     if (init !== undefined) process.kill(init, "SIGTERM");
@@ -121,8 +151,7 @@ async function launch(
       ended.then(() => true),
       pause(stopSeconds * 1000, false, { ref: false }),
     ]);
-    if (!inTime) child.kill("SIGKILL");
-    await ended;
+    if (!inTime) await kill();
     await removeAll(folder, bridge);
   };
   const deadline = Date.now() + startSeconds * 1000;
@@ -137,7 +166,7 @@ async function launch(
     }
     await pause(50);
   }
-  return { socket, stop };
+  return { kill, stop };
 }
 
 /** A bridge for containers that is not the user's `docker0`. */

@@ -57,10 +57,10 @@ async function configure(tag: string, builder: object = {}, host: object = {}): 
           {
             name: "builder",
             image: images[tag],
-            // A container without privileges is all that this machine may allow.
+            // This daemon gives no privileges.
             rootless: true,
             publish: { port },
-            startSeconds: 15,
+            startSeconds: 30,
             ...builder,
           },
         ],
@@ -89,6 +89,9 @@ const ok = (run: Run) => expect(run.code, run.output).toBe(0);
 /** The line that npm run up would show beside the engine's words. */
 const reasons = (run: Run) => explain(run.events).map(({ line }) => line);
 
+/** The first health check falls on the end of those seconds. */
+const sick = "\\(running, starting(: no worker answers)?\\)";
+
 describe("a builder's container", () => {
   test("is brought up, and left alone by a second update and by a refresh", async () => {
     await configure("v1");
@@ -109,10 +112,8 @@ describe("a builder's container", () => {
     const id = await idOf("builder");
     const again = await stack.up();
     expect(Object.keys(again.changes), again.output).toEqual(["same"]);
-    const refresh = await stack.operation(["refresh", "--yes", "--skip-preview"]);
-    ok(refresh);
-    const afterwards = await stack.up();
-    expect(Object.keys(afterwards.changes), afterwards.output).toEqual(["same"]);
+    const refreshed = await stack.up("--refresh");
+    expect(Object.keys(refreshed.changes).sort(), refreshed.output).toEqual(["refresh", "same"]);
     expect(await idOf("builder")).toBe(id);
   });
 
@@ -144,13 +145,17 @@ describe("a builder's container", () => {
 
   test("comes back when the one after it is not healthy, and the next update tries again", async () => {
     const id = await idOf("builder");
-    await configure("sick");
+    await configure("sick", { startSeconds: 10 });
     for (const attempt of ["first", "second"]) {
       const up = await stack.up();
       expect(up.code, attempt).not.toBe(0);
       expect(up.output).toContain("scripted buildkitd sick is sick");
+      // buildkitd's stack trace is left out, or it would be all that is shown.
+      expect(up.output).not.toContain("runtime");
       expect(reasons(up)).toEqual([
-        "builder: the new container was not healthy after 15 s (running, starting); what ran before runs again and is healthy",
+        expect.stringMatching(
+          `^builder: the new container was not healthy after 10 s ${sick}; what ran before runs again and is healthy$`,
+        ),
       ]);
       expect(await containers()).toEqual({ builder: "running, healthy" });
       expect(await idOf("builder")).toBe(id);
@@ -161,6 +166,15 @@ describe("a builder's container", () => {
     expect(await idOf("builder")).toBe(id);
     // The image of the failed one was pulled, so it goes back; the container stays as it is.
     expect(back.changes["create-replacement"]).toEqual(["builder-image"]);
+  });
+
+  test("comes back when its host was switched off and on", async () => {
+    const id = await idOf("builder");
+    await daemon.reboot();
+    await eventually("the builder to be healthy", 60, async () => {
+      return (await containers()).builder === "running, healthy";
+    });
+    expect(await idOf("builder")).toBe(id);
   });
 
   test("is mended when it was stopped by hand, and made again when it was removed", async () => {
@@ -214,12 +228,24 @@ describe("a builder's container", () => {
 });
 
 describe("a first container", () => {
-  test("that is not healthy is taken away again", async () => {
-    await configure("sick");
+  test("is not to be had where the daemon may not give privileges", async () => {
+    await configure("v1", { rootless: false });
     const up = await stack.up();
     expect(up.code).not.toBe(0);
     expect(reasons(up)).toEqual([
-      "builder: the new container was not healthy after 15 s (running, starting); nothing ran before, so it was taken away again",
+      "builder: the new container could not be started: the host's daemon may not run privileged containers; give it that right, or set rootless with a rootless image; nothing ran before, so it was taken away again",
+    ]);
+    expect(await containers()).toEqual({});
+  });
+
+  test("that is not healthy is taken away again", async () => {
+    await configure("sick", { startSeconds: 10 });
+    const up = await stack.up();
+    expect(up.code).not.toBe(0);
+    expect(reasons(up)).toEqual([
+      expect.stringMatching(
+        `^builder: the new container was not healthy after 10 s ${sick}; nothing ran before, so it was taken away again$`,
+      ),
     ]);
     expect(await containers()).toEqual({});
   });

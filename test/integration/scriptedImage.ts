@@ -6,6 +6,9 @@ import type { Registry } from "../../proving-ground/docker/registry.ts";
 import { thisMachine } from "../../proving-ground/golang.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 
+/** What buildkitd says after what is wrong: more lines than are shown. */
+const trace = `for frame in 1 2 3 4 5 6; do echo runtime.step$frame; printf '\\truntime/proc.go:%s\\n' $frame; done`;
+
 /**
  * An image whose buildkitd is a script: it says what the tests want it to say, and builds nothing. What a
  * container is replaced by, and what comes back, does not depend on what runs in it; and this needs neither
@@ -38,9 +41,9 @@ export async function pushScriptedImage(
   };
   await program(
     "buildkitd",
-    `echo "scripted buildkitd ${tag} is ${health}"; trap 'exit 0' TERM; while :; do sleep 1 & wait; done`,
+    `echo "scripted buildkitd ${tag} is ${health}"; ${trace}; trap 'exit 0' TERM; while :; do sleep 1 & wait; done`,
   );
-  await program("buildctl", health === "healthy" ? "exit 0" : "exit 1");
+  await program("buildctl", health === "healthy" ? "exit 0" : "echo no worker answers; exit 1");
   const layer = join(folder, `layer-${tag}.tar`);
   await packLayer(layer, root);
   const image = await writeImage(
