@@ -42,6 +42,8 @@ const UNREACHED: { pattern: RegExp; why: string }[] = [
 
 /** The official plugin's words and those of its stand-in. */
 const DAEMON = /(?:make sure that|docker host) (?<url>\S+?)(?: is reachable|:) (?<what>[\s\S]*)$/;
+/** The official plugin's, of its own part, which does not say where it asked. */
+const NO_DAEMON = /failed to connect to any docker daemon/;
 const IMAGE =
   /unable to (?:find or )?pull image (?<official>\S+?)(?:: |$)|image (?<ours>\S+): is not on the host and cannot be pulled/;
 /** A hook of ours says it all in its last line. */
@@ -59,6 +61,9 @@ export function explainDocker(message: string): string | undefined {
 }
 
 function unreached(message: string): string | undefined {
+  if (NO_DAEMON.test(message)) {
+    return "the Docker daemon cannot be reached. Check docker in the stack, and that the daemon runs";
+  }
   const { url, what } = DAEMON.exec(message)?.groups ?? {};
   if (url === undefined || what === undefined) return undefined;
   const why =

@@ -49,6 +49,10 @@ describe("a Docker daemon that cannot be reached is one line:", () => {
       /nothing listens there/,
     ],
     [official("tcp://far:2376", "dial tcp: i/o timeout"), /it does not answer in time/],
+    [
+      "docker native provider returned an unexpected error from Configure: failed to connect to any docker daemon",
+      /^the Docker daemon cannot be reached\. Check docker in the stack/,
+    ],
     // The stand-in's.
     [
       "docker host unix:///run/docker.sock: cannot be reached: connect ENOENT /run/docker.sock",
