@@ -1,10 +1,12 @@
 // The image of ours, from its Dockerfile to builders that run it: made by a builder of a stack on a Docker host,
 // pushed to a registry, run from there by its digest, with root and without.
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { buildkitBuildFiles } from "../../components/github/buildkitBuildWorkflow.ts";
 import { defaultVersions } from "../../config/versions.ts";
 import { findVirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
 import { type ArchiveProxy, startArchiveProxy } from "../../proving-ground/debian/archiveProxy.ts";
@@ -19,6 +21,7 @@ import {
   startVirtualDockerHost,
   type VirtualDockerHost,
 } from "../../proving-ground/docker/virtualDockerHost.ts";
+import { ensureReleaseAsset } from "../../proving-ground/mirror/assets.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 import { cachedSteps, clientOf, dockerfile } from "./building.ts";
 import { projectDir, type Run, TestStack } from "./ground.ts";
@@ -112,8 +115,36 @@ const ok = ({ code, output }: Run) => expect(code, output).toBe(0);
 const statuses = () => on(host, "docker ps --format '{{.Names}} {{.Status}}' | sort");
 const allHealthy = /^maker Up .* \(healthy\)\nowner Up .* \(healthy\)\nrootless Up .* \(healthy\)$/;
 
-/** Builds a target of the image's Dockerfile and pushes it; its reference, with the digest. */
-async function buildImage(target: "buildkit" | "rootless"): Promise<string> {
+/** The rootless image, of upstream's releases. */
+const ofReleases = [
+  ...["--local", `context=${image}`, "--local", `dockerfile=${image}`],
+  ...["--opt", "target=rootless"],
+];
+
+/**
+ * The image as a repository's workflow builds it: from the files that the repository gets, with binaries in a context
+ * that takes the place of the stage of upstream's releases.
+ */
+async function ofBinaries(): Promise<string[]> {
+  const repository = join(folder, "repository");
+  for (const [path, text] of Object.entries(buildkitBuildFiles({ owner: "example" }))) {
+    await mkdir(dirname(join(repository, path)), { recursive: true });
+    await writeFile(join(repository, path), text);
+  }
+  const binaries = join(repository, "releases/buildkit");
+  await mkdir(binaries, { recursive: true });
+  const archive = await ensureReleaseAsset("buildkit", defaultVersions.buildkit, platform, log);
+  await execa("tar", [`--directory=${binaries}`, "-xzf", archive]);
+  return [
+    ...["--local", `context=${join(repository, "image")}`, "--local", `dockerfile=${repository}`],
+    ...["--opt", "filename=Dockerfile.buildkit-riscv64"],
+    ...["--local", `releases=${join(repository, "releases")}`],
+    ...["--opt", "context:releases=local:releases"],
+  ];
+}
+
+/** Builds what `from` says of the image's Dockerfile and pushes it; its reference, with the digest. */
+async function buildImage(target: "buildkit" | "rootless", from: string[]): Promise<string> {
   const client = await clientOf(stack, "default", "maker");
   const { gateway } = host.connection;
   const { mirror } = stack.ground;
@@ -127,8 +158,7 @@ async function buildImage(target: "buildkit" | "rootless"): Promise<string> {
   };
   const { code, output } = await client.buildctl(
     ...["build", "--progress", "plain", "--frontend", "dockerfile.v0"],
-    ...["--local", `context=${image}`, "--local", `dockerfile=${image}`],
-    ...["--opt", `target=${target}`],
+    ...from,
     ...Object.entries(buildArgs).flatMap(([key, value]) => ["--opt", `build-arg:${key}=${value}`]),
     // Compression takes longer under emulation than it saves.
     ...["--output", `type=image,name=${name},push=true,compression=uncompressed`],
@@ -164,8 +194,12 @@ describe("a Docker host", () => {
 
 describe("the image of ours", () => {
   test("is built by that builder and pushed, for root and for rootless builders", async () => {
-    images.root = await log.step("build our image", () => buildImage("buildkit"));
-    images.rootless = await log.step("build our rootless image", () => buildImage("rootless"));
+    images.root = await log.step("build our image", async () =>
+      buildImage("buildkit", await ofBinaries()),
+    );
+    images.rootless = await log.step("build our rootless image", () =>
+      buildImage("rootless", ofReleases),
+    );
   });
 
   test("runs by its digest, healthy, beside the builder that made it", async () => {
