@@ -28,7 +28,7 @@ fail() { say "$BOARD: $*"; exit 1; }
 BOARD=$(cat "$HOME_DIR/name" 2>/dev/null || uname -n)
 
 # For an error that a write ended with.
-disk_full() { printf 'is the disk full? (%s MB free)' "$(($(free_kb "$HOME_DIR") / 1024))"; }
+disk_full() { printf 'is the disk full? (%s MB free)' "$(($(free_kb "$HOME_DIR/spool") / 1024))"; }
 
 # A name for a temporary file or folder on the same file system as its target, so that a rename is atomic.
 fresh() { mktemp -d "$HOME_DIR/spool/$1.XXXXXX" || fail "$HOME_DIR/spool: cannot make a temporary folder: $(disk_full)"; }
