@@ -195,10 +195,10 @@ describe("the build of BuildKit for riscv64", () => {
   async function phase1(env: Record<string, string> = {}): Promise<{ code: number; said: string }> {
     const variables = Object.entries({ ...build, MACHINE: "riscv64", RUNNER_TEMP: "/tmp", ...env });
     const assignments = variables.map(([name, value]) => `${name}='${value}'`).join(" ");
-    await on(board, "mkdir -p /root/phase1");
-    await board.ssh("cat >/root/phase1/script.sh", script("test-binaries.sh"));
+    await on(board, "mkdir -p /srv/phase1");
+    await board.ssh("cat >/srv/phase1/script.sh", script("test-binaries.sh"));
     const { code, stdout, stderr } = await board.ssh(
-      `cd /root/phase1 && env ${assignments} bash --noprofile --norc -e -o pipefail script.sh 2>&1`,
+      `cd /srv/phase1 && env ${assignments} bash --noprofile --norc -e -o pipefail script.sh 2>&1`,
     );
     return { code, said: `${stdout}${stderr}` };
   }
@@ -210,7 +210,7 @@ describe("the build of BuildKit for riscv64", () => {
       const { gateway } = board.connection;
       await on(
         board,
-        `mkdir -p /root/phase1 && curl -fsS http://${gateway}:${mirror.port}/dist.tar | tar -C /root/phase1 -xf -`,
+        `mkdir -p /srv/phase1 && curl -fsS http://${gateway}:${mirror.port}/dist.tar | tar -C /srv/phase1 -xf -`,
       );
     } finally {
       await mirror.close();
@@ -244,10 +244,10 @@ describe("the build of BuildKit for riscv64", () => {
     ],
     ["cut off", {}, "truncate -s 4M dist/buildctl", "buildctl does not start"],
   ])("phase 1 on the board refuses programs %s", async (_, env, damage, message) => {
-    const whole = "cd /root/phase1 && cp --reflink=auto dist/buildctl whole";
+    const whole = "cd /srv/phase1 && cp --reflink=auto dist/buildctl whole";
     await on(board, `${whole} && { ${damage || "true"}; } 2>&1`);
     const { code, said } = await phase1(env);
-    await on(board, "cd /root/phase1 && mv whole dist/buildctl");
+    await on(board, "cd /srv/phase1 && mv whole dist/buildctl");
     expect(said).toContain(`::error::${message}`);
     expect(code).not.toBe(0);
   });
