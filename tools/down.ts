@@ -33,10 +33,8 @@ await runTool(async () => {
       : [];
   // One that was started for this has nothing to take away.
   const looking = github?.isNew ? ["--refresh"] : [];
-  const { code, explanations } = await session.run([
-    "destroy",
-    ...[...unasked, ...looking, ...pulumiArgs],
-  ]);
+  const words = ["destroy", ...unasked, ...looking, ...pulumiArgs];
+  const { code, explanations } = await session.run(words);
   if (code !== 0) return ended.failed(`down failed on stack '${stack}'`, explanations);
   const machines = await findProvingGround(stack);
   for (const machine of machines) await log.step(`stop ${machine.instance}`, () => machine.stop());

@@ -5,24 +5,18 @@ import { mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { defaultVersions } from "../../config/versions.ts";
-import { findVirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
-import {
-  dockerInstance,
-  startVirtualDockerHost,
-  type VirtualDockerHost,
-} from "../../proving-ground/docker/virtualDockerHost.ts";
+import type { VirtualDockerHost } from "../../proving-ground/docker/virtualDockerHost.ts";
 import { freePort } from "../../proving-ground/freePort.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
 import { explain } from "../../tools/explain.ts";
 import { anotherKey } from "./anotherKey.ts";
 import { allSteps, type Client, cachedSteps, clientOf, containerClient } from "./building.ts";
 import { defaultClient, handshake } from "./clients.ts";
+import { freshDockerHost } from "./freshDockerHost.ts";
 import { otherBuildkit, projectDir, type Run, TestStack } from "./ground.ts";
 import { on } from "./onBoard.ts";
 import { goodClient, refusedClients, wrongName } from "./refusedClients.ts";
 import { secretLines, stateOf } from "./state.ts";
 
-const platform = "linux/riscv64";
 let host: VirtualDockerHost;
 let stack: TestStack;
 /** Has its files since the first update. */
@@ -31,12 +25,8 @@ let client: Client;
 const runs: Run[] = [];
 
 beforeAll(async () => {
-  const shared = inject("ground");
-  const instance = `${shared.instance}-${process.env.VITEST_POOL_ID}`;
-  // Whatever the file before has left there.
-  await (await findVirtualBoard(dockerInstance(instance), platform))?.stop();
-  host = await startVirtualDockerHost({ platform, instance, log });
-  const withHost = { ...shared, board: host };
+  host = await freshDockerHost();
+  const withHost = { ...inject("ground"), board: host };
   stack = await TestStack.makeAlone(withHost);
 });
 

@@ -8,7 +8,6 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { buildkitBuildFiles } from "../../components/github/buildkitBuildWorkflow.ts";
 import { defaultVersions } from "../../config/versions.ts";
-import { findVirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
 import { type ArchiveProxy, startArchiveProxy } from "../../proving-ground/debian/archiveProxy.ts";
 import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
 import { ensureDebianImage } from "../../proving-ground/docker/debianImage.ts";
@@ -17,13 +16,12 @@ import { type Registry, startRegistry } from "../../proving-ground/docker/regist
 import {
   debianCache,
   dockerHostWithDebian,
-  dockerInstance,
-  startVirtualDockerHost,
   type VirtualDockerHost,
 } from "../../proving-ground/docker/virtualDockerHost.ts";
 import { ensureReleaseAsset } from "../../proving-ground/mirror/assets.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 import { cachedSteps, clientOf, dockerfile } from "./building.ts";
+import { freshDockerHost } from "./freshDockerHost.ts";
 import { projectDir, type Run, TestStack } from "./ground.ts";
 import { on } from "./onBoard.ts";
 
@@ -40,10 +38,7 @@ let address: string;
 const images = { debian: "", emulation: "", root: "", rootless: "" };
 
 beforeAll(async () => {
-  const shared = inject("ground");
-  const instance = `${shared.instance}-image-${process.env.VITEST_POOL_ID}`;
-  await (await findVirtualBoard(dockerInstance(instance), platform))?.stop();
-  host = await startVirtualDockerHost({ platform, instance, kind: dockerHostWithDebian, log });
+  host = await freshDockerHost("-image", { kind: dockerHostWithDebian });
   folder = await mkdtemp(join(tmpdir(), "bh-image-"));
   registry = await startRegistry(join(folder, "registry"), log);
   proxy = await startArchiveProxy(log);
@@ -56,7 +51,7 @@ beforeAll(async () => {
   images.emulation = `${address}/test/binfmt:amd64@${emulation.digest}`;
   // It is there before anything of the stack is.
   await on(host, "docker network create builders");
-  const withHost = { ...shared, board: host };
+  const withHost = { ...inject("ground"), board: host };
   stack = await TestStack.makeAlone(withHost, "images");
 });
 

@@ -13,9 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { defaultVersions } from "../../config/versions.ts";
-import { findVirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
 import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
 import { ensureBuildkitImage } from "../../proving-ground/docker/buildkitImage.ts";
 import { ensureEmulationImage } from "../../proving-ground/docker/emulationImage.ts";
@@ -28,14 +27,11 @@ import {
   writeImage,
 } from "../../proving-ground/docker/ociImage.ts";
 import { type Registry, startRegistry } from "../../proving-ground/docker/registry.ts";
-import {
-  dockerInstance,
-  startVirtualDockerHost,
-  type VirtualDockerHost,
-} from "../../proving-ground/docker/virtualDockerHost.ts";
+import type { VirtualDockerHost } from "../../proving-ground/docker/virtualDockerHost.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 import { runScript, type ScriptRun } from "../unit/runScript.ts";
 import { dockerEnvironment } from "./dockerCommands.ts";
+import { freshDockerHost } from "./freshDockerHost.ts";
 import { on } from "./onBoard.ts";
 
 const platform = "linux/riscv64";
@@ -47,10 +43,7 @@ let env: Record<string, string>;
 const images = { plain: "", withInit: "", broken: "" };
 
 beforeAll(async () => {
-  const instance = `${inject("ground").instance}-${process.env.VITEST_POOL_ID}`;
-  // Whatever the file before has left there.
-  await (await findVirtualBoard(dockerInstance(instance), platform))?.stop();
-  host = await startVirtualDockerHost({ platform, instance, log });
+  host = await freshDockerHost();
   folder = await mkdtemp(join(tmpdir(), "bh-workflow-"));
   registry = await startRegistry(join(folder, "registry"), log);
   env = await dockerEnvironment(join(folder, "docker"), host.connection, log);

@@ -1,0 +1,24 @@
+import { inject } from "vitest";
+import { findVirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
+import {
+  dockerInstance,
+  startVirtualDockerHost,
+  type VirtualDockerHost,
+  type VirtualDockerHostOptions,
+} from "../../proving-ground/docker/virtualDockerHost.ts";
+import { toStderr as log } from "../../proving-ground/progress.ts";
+
+/**
+ * A virtual Docker host of this worker, new, whatever the file before has left there.
+ *
+ * @param name what tells it from the worker's other hosts: those of another kind have a disk of their own.
+ */
+export async function freshDockerHost(
+  name = "",
+  options: Pick<VirtualDockerHostOptions, "kind"> = {},
+): Promise<VirtualDockerHost> {
+  const platform = "linux/riscv64";
+  const instance = `${inject("ground").instance}${name}-${process.env.VITEST_POOL_ID}`;
+  await (await findVirtualBoard(dockerInstance(instance), platform))?.stop();
+  return startVirtualDockerHost({ ...options, platform, instance, log });
+}
