@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError, Findings, shown } from "../config/problems.ts";
 import type { GithubConfig, RepositoryConfig } from "../config/stackConfig.ts";
-import { askGithub } from "./githubApi.ts";
+import { askGithub, GithubUnreachable } from "./githubApi.ts";
 
 /**
  * Asks GitHub whether what a stack wants of it can be had, before anything is made: the owner, the
@@ -15,16 +15,21 @@ export async function checkGithub(github: GithubConfig): Promise<void> {
   try {
     await checkAll(github, findings);
   } catch (error) {
-    findings.refuse(
-      ["github", "baseUrl"],
-      `received ${shown(github.baseUrl)}; ${(error as Error).message}.`,
-    );
+    if (!(error instanceof pulumi.RunError)) throw error;
+    if (error instanceof GithubUnreachable) {
+      findings.refuse(
+        ["github", "baseUrl"],
+        `received ${shown(github.baseUrl)}; ${error.message}.`,
+      );
+    } else {
+      findings.refuse(["github"], error.message);
+    }
   }
   if (findings.problems.length > 0) throw new ConfigError(findings.problems);
 }
 
 async function checkAll(github: GithubConfig, findings: Findings): Promise<void> {
-  const user = await askGithub(github, "user");
+  const user = await askGithub(github, "user", { accept: [200, 401] });
   if (user.status === 401) {
     findings.refuse(
       ["githubToken"],
@@ -179,7 +184,7 @@ async function warnOfPackage(
   const { packageName = "buildkit-riscv64", visibility = "public" } = workflows.buildkitBuild;
   const kind = owner.isOrganization ? "orgs" : "users";
   const path = `${kind}/${owner.login}/packages/container/${encodeURIComponent(packageName)}`;
-  const { status, body } = await askGithub(github, path);
+  const { status, body } = await askGithub(github, path, { accept: [200, 403, 404] });
   if (status !== 200 || body.visibility === visibility) return;
   void pulumi.log.warn(
     `package ${packageName} is ${body.visibility} and should be ${visibility}. By hand, as GitHub has no API for it: open ${String(body.html_url).replace("/container/package/", "/container/")}/settings, and under Danger Zone choose Change visibility, ${visibility}.`,

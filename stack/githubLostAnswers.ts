@@ -1,6 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { GithubConfig } from "../config/stackConfig.ts";
-import { askGithub, type GithubAnswer, type GithubChange } from "./githubApi.ts";
+import {
+  askGithub,
+  type GithubAnswer,
+  type GithubChange,
+  type GithubQuestion,
+} from "./githubApi.ts";
 
 /** A resource's inputs, as the provider gets them. */
 type Inputs = Record<string, unknown>;
@@ -26,7 +31,7 @@ interface MadeOnce {
 
 interface Github {
   owner: string;
-  ask(path: string, change?: GithubChange): Promise<GithubAnswer>;
+  ask(path: string, question?: GithubQuestion): Promise<GithubAnswer>;
 }
 
 const byName = async (
@@ -59,7 +64,9 @@ const madeOnce: Record<string, MadeOnce> = {
   "github:index/repository:Repository": {
     find: ({ name }, github) => at(github, `repos/${github.owner}/${name}`),
     async isUntouched({ path }, { ask }) {
-      const { body } = await ask(`${path}/commits?per_page=2`);
+      // 409: it has none at all.
+      const { status, body } = await ask(`${path}/commits?per_page=2`, { accept: [200, 409] });
+      if (status === 409) return true;
       return Array.isArray(body) && body.length <= 1;
     },
   },
@@ -121,7 +128,7 @@ export async function repeatLostCreates(
 ): Promise<pulumi.ResourceTransformation> {
   const github: Github = {
     owner: config.owner,
-    ask: (path, change) => askGithub(config, path, change),
+    ask: (path, question) => askGithub(config, path, question),
   };
   const { headers } = await github.ask("user");
   const began = Date.parse(headers.get("date") ?? "");
@@ -155,8 +162,12 @@ async function takeAway(
   if (!isOfThisRun && !isSame?.(found, inputs, github)) return false;
   if (isUntouched && !(await isUntouched(found, github))) return false;
   if (undo === "nothing") return true;
-  const { status } = await github.ask(found.path, undo);
-  if (status < 300) return true;
+  const { status } = await github.ask(found.path, {
+    change: undo,
+    accept: [200, 204, 403, 404, 422],
+  });
+  // 404: it is gone, by an attempt whose answer was lost as well.
+  if (status < 300 || status === 404) return true;
   throw new Error(
     `${name}: GitHub has made ${found.path}, but its answer was lost, and this token may not take it away (${status}). Delete it by hand, and run up again.`,
   );

@@ -12,7 +12,8 @@ export async function unmergedFiles(
   files: Record<string, string>,
 ): Promise<Record<string, string>> {
   const tree = `repos/${github.owner}/${name}/git/trees/${encodeURIComponent(defaultBranch)}`;
-  const { body } = await askGithub(github, `${tree}?recursive=1`);
+  // 409: the repository has no commit.
+  const { body } = await askGithub(github, `${tree}?recursive=1`, { accept: [200, 404, 409] });
   const entries = (body.tree ?? []) as { path: string; sha: string }[];
   const merged = new Map(entries.map(({ path, sha }) => [path, sha]));
   return Object.fromEntries(

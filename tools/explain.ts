@@ -1,3 +1,4 @@
+import { FINE_GRAINED_PERMISSIONS } from "../config/githubToken.ts";
 import { explainDocker } from "./explainDocker.ts";
 import { lastLine } from "./lastLine.ts";
 
@@ -66,6 +67,11 @@ const CONNECTION_LOST: Rule = {
   line: "the connection broke off while the host was at work; it finishes that step by itself. Run the update again: it goes on from there",
 };
 
+const GITHUB_TOKEN: Rule = {
+  pattern: /403 Resource not accessible by (personal access token|integration)/,
+  line: `the token may not do this on GitHub. A fine-grained one needs ${FINE_GRAINED_PERMISSIONS}`,
+};
+
 const DEAD_BOARD =
   "a host that is gone for good: set abandon: true for it and run the update once; then it can leave the stack, and nothing is asked of it";
 
@@ -94,6 +100,7 @@ const RAN = /^(?<reason>.*): running "(?:[^"\\]|\\.)*":\n(?<output>[\s\S]*)$/m;
 function lineFor(message: string): string | undefined {
   const { reason, output } = RAN.exec(message)?.groups ?? {};
   if (reason === undefined || output === undefined) {
+    if (GITHUB_TOKEN.pattern.test(message)) return GITHUB_TOKEN.line;
     return explainDocker(message) ?? CONNECTING.find(({ pattern }) => pattern.test(message))?.line;
   }
   // What a command printed may speak of refused connections too, but of others than ours to the host.

@@ -39,6 +39,8 @@ export interface GithubOptions {
   readonly organizations?: readonly string[];
   /** Scopes of the user's token, a classic one; all that the proving ground checks unless said. */
   readonly scopes?: readonly string[];
+  /** Whether the token does not say what it may do, as fine-grained ones do not. */
+  readonly fineGrained?: boolean;
   /** Container packages of GHCR; more can be added later. */
   readonly packages?: readonly ContainerPackage[];
   /** A free one unless said. */
@@ -96,6 +98,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
   const user = options.user ?? "octocat";
   const token = "ghp_provingground000000000000000000000000";
   const scopes = options.scopes ?? TOKEN_SCOPES;
+  const saidScopes = options.fineGrained ? undefined : scopes;
   const [description, box, emulator] = await Promise.all([
     Description.load(),
     createSecretBox(),
@@ -221,7 +224,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     const path = /^\/api\/(?:v3|uploads)(\/.*)$/.exec(pathname)?.[1];
     const asked = await callOf(request, path ?? pathname, searchParams);
     if (path === undefined) {
-      send(request, response, await world.emulator(asked), scopes);
+      send(request, response, await world.emulator(asked), saidScopes);
       return;
     }
     const call = await withRepositoryName(asked, world).catch(() => asked);
@@ -233,7 +236,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     const lost = fault?.kind === "lost-answer";
     served.push({ operation, path, status: lost ? 0 : answer.status });
     if (lost) request.socket.resetAndDestroy();
-    else send(request, response, answer, scopes);
+    else send(request, response, answer, saidScopes);
   });
 
   const ownHeaders = { authorization: `Bearer ${token}` };
@@ -400,7 +403,7 @@ function send(
   request: IncomingMessage,
   response: ServerResponse,
   { status, body, headers = {} }: Answer,
-  scopes: readonly string[],
+  scopes: readonly string[] | undefined,
 ): void {
   const bytes =
     body === undefined
@@ -408,7 +411,7 @@ function send(
       : Buffer.isBuffer(body)
         ? body
         : Buffer.from(JSON.stringify(body));
-  response.setHeader("x-oauth-scopes", scopes.join(", "));
+  if (scopes) response.setHeader("x-oauth-scopes", scopes.join(", "));
   response.setHeader("x-github-request-id", "proving-ground");
   response.setHeader("x-github-enterprise-version", "3.19.0");
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);

@@ -335,7 +335,15 @@ describe("when GitHub fails", () => {
     await configure({ workflows: { ...workflows, buildkitBuild: { keepUntaggedDays: 9 } } });
     const conflict = await run(stack.up());
     expect(conflict.output).toContain("409");
-    await up();
+    for (const operation of [
+      "GET /users/{username}",
+      "GET /repos/{owner}/{repo}",
+      "GET /repos/{owner}/{repo}/actions/variables/{name}",
+      "GET /repos/{owner}/{repo}/actions/secrets/{secret_name}",
+    ])
+      github.faults.add({ operation, fault: { kind: "status", status: 502 } });
+    const again = await up();
+    expect(again.output).not.toContain("somebody else changed");
     expect(done(await up("--refresh"))).toEqual({});
     expect(await workflowsThere()).toHaveLength(3);
     expect(await secret("KEY")).toContain("PRIVATE KEY");

@@ -23,6 +23,19 @@ function error(message: string, name = "board-1-preflight") {
   };
 }
 
+test("what GitHub says to a fine-grained token is explained by what the token needs", () => {
+  const said =
+    "PUT https://api.github.com/repos/example/images/environments/builders: 403 Resource not accessible by personal access token []";
+  expect(explain(eventLog(error(said, "images-environment")))).toEqual([
+    {
+      resource: "images-environment",
+      line: expect.stringMatching(
+        /^the token may not do this on GitHub\. A fine-grained one needs .*Environments/,
+      ),
+    },
+  ]);
+});
+
 describe("what the SSH client says is explained:", () => {
   test.each([
     // golang.org/x/crypto/ssh, as the official plugin passes it on

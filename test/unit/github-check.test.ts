@@ -7,6 +7,8 @@ import {
   startGithub,
 } from "../../proving-ground/github/github.ts";
 import { checkGithub } from "../../stack/githubCheck.ts";
+import { unmergedFiles } from "../../stack/githubProposals.ts";
+import { secretRewrites } from "../../stack/githubSecrets.ts";
 
 let github: Github;
 afterEach(() => github.stop());
@@ -100,6 +102,84 @@ describe("before anything is made", () => {
     await start();
     await expect(check({ baseUrl: "http://127.0.0.1:1/" })).rejects.toThrow(
       'buildhosts:github.baseUrl: received "http://127.0.0.1:1/"; http://127.0.0.1:1/api/v3/ does not answer (',
+    );
+  });
+});
+
+describe("what GitHub fails at is no answer", () => {
+  const users = "GET /users/{username}";
+  const repos = "GET /repos/{owner}/{repo}";
+  const asked = (operation: string) =>
+    github.served.filter((one) => one.operation === operation).length;
+
+  test.each([
+    ["fails", { kind: "status", status: 502 }],
+    ["limits requests", { kind: "rate-limit", resetSeconds: 0 }],
+    ["asks for a second", { kind: "secondary-rate-limit", retryAfterSeconds: 1 }],
+    ["breaks the connection", { kind: "lost-answer" }],
+  ] as const)("where it %s, it is asked again", async (_, fault) => {
+    await start();
+    await github.ask("POST", "/orgs/builders/repos", { name: "images", auto_init: true });
+    for (const operation of [users, repos]) github.faults.add({ operation, fault });
+    await check({ repositories: [repository({ existing: true })] });
+    expect([asked(users), asked(repos)]).toEqual([2, 2]);
+  });
+
+  test("a status that stays is said, and what it was about, in one line", async () => {
+    await start();
+    github.faults.add({ operation: users, fault: { kind: "status", status: 502 }, times: 9 });
+    await expect(check()).rejects.toThrow(
+      /^buildhosts:github: GET users\/builders: GitHub answers 502 \(Server Error\), 4 times; run this again later\.$/,
+    );
+    expect(asked(users)).toBe(4);
+  });
+
+  test("a limit that lasts is said, and not waited for", async () => {
+    await start();
+    github.faults.add({ operation: repos, fault: { kind: "rate-limit", resetSeconds: 1800 } });
+    await expect(check({ repositories: [repository({ existing: true })] })).rejects.toThrow(
+      /^buildhosts:github: GitHub's limit of requests is used up \(GET repos\/builders\/images: 403\); run this again in 31 minutes\.$/,
+    );
+    expect(asked(repos)).toBe(1);
+  });
+
+  test("a fine-grained token, which says nothing of its rights, is told what it needs when it is refused", async () => {
+    await start({ fineGrained: true });
+    const message = "Resource not accessible by personal access token";
+    github.faults.add({ operation: repos, fault: { kind: "status", status: 403, message } });
+    await expect(check({ repositories: [repository({ existing: true })] })).rejects.toThrow(
+      `buildhosts:github: GET repos/builders/images: GitHub answers 403 (${message}). A fine-grained token needs Administration, Contents,`,
+    );
+  });
+
+  test("a secret, and the files of the default branch, are not taken for gone", async () => {
+    await start();
+    await github.ask("POST", "/orgs/builders/repos", { name: "images", auto_init: true });
+    const place = "/repos/builders/images/actions/variables";
+    await github.ask("POST", place, {
+      name: "BUILDER_SECRETS",
+      value: JSON.stringify({
+        rewrite: "never",
+        written: { KEY: "2026-01-02 03:04:05 +0000 UTC" },
+      }),
+    });
+    const config: GithubConfig = {
+      owner: "builders",
+      baseUrl: `${github.url}/`,
+      token: github.token,
+      repositories: [repository({ client: "ci" })],
+    };
+    const fault = { kind: "status", status: 500 } as const;
+    for (const operation of [
+      "GET /repos/{owner}/{repo}/actions/secrets/{secret_name}",
+      "GET /repos/{owner}/{repo}/git/trees/{tree_sha}",
+    ])
+      github.faults.add({ operation, fault, times: 4 });
+    await expect(secretRewrites(config)).rejects.toThrow(
+      "GET repos/builders/images/actions/secrets/BUILDER_AUTH_TLS_KEY: GitHub answers 500",
+    );
+    await expect(unmergedFiles(config, repository(), { a: "b" })).rejects.toThrow(
+      "GET repos/builders/images/git/trees/main?recursive=1: GitHub answers 500",
     );
   });
 });
