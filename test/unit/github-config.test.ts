@@ -179,7 +179,7 @@ describe("buildhosts:github", () => {
 test("a stack with repositories is composed of a provider, and of each repository's own resources", async () => {
   const github = await startGithub({ organizations: ["example"] });
   onTestFinished(() => github.stop());
-  const config: StackConfig = read({
+  const stack = {
     owner: "example",
     baseUrl: `${github.url}/`,
     repositories: [
@@ -191,7 +191,10 @@ test("a stack with repositories is composed of a provider, and of each repositor
       },
     ],
     organizationSecrets: { client: "alice" },
-  });
+  };
+  const config: StackConfig = read(stack, { "buildhosts:githubToken": github.token }, [
+    "buildhosts:githubToken",
+  ]);
   const { mocks, result } = await underMocks(() => compose(config));
   await result;
   expect(mocks.inputs("github")).toMatchObject({ owner: "example", writeDelayMs: "0" });
