@@ -12,9 +12,9 @@ import {
 } from "./board/commands.ts";
 import { boardFiles } from "./board/files.ts";
 import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
-import { byteLimit } from "./buildkitd/diskSpace.ts";
+import { cacheLimit } from "./buildkitd/diskSpace.ts";
 import type { BuildkitdSettings } from "./buildkitd/settings.ts";
-import { defaultRoot, defaultRootlessRoot } from "./buildkitd/toml.ts";
+import { defaultBridge, defaultRoot, defaultRootlessRoot } from "./buildkitd/toml.ts";
 import { hostInUrl } from "./socketAddress.ts";
 
 // Pulumi's schema of a package has no unions; it knows an enumeration by an object of constants.
@@ -95,6 +95,8 @@ export interface BuilderBoardArgs {
   caCertPem: pulumi.Input<string>;
   /** When the CA's certificate begins, RFC 3339: the board's clock must not be before it. */
   caValidityStartTime: pulumi.Input<string>;
+  /** When it ends, RFC 3339: the board's clock must not be after it. Default: not checked before the installation. */
+  caValidityEndTime?: pulumi.Input<string>;
   certificate: BoardServerCertificateArgs;
   /** A client's, shown to the daemon after each change; on the board it is kept in memory, while that takes. */
   healthCheck: BoardCertificateArgs;
@@ -137,8 +139,8 @@ export type PackagedSettings = BuildkitdSettings & Record<string, any>;
 /** Seconds since 1970 of an RFC 3339 time. */
 const epoch = (time: string) => Math.floor(Date.parse(time) / 1000);
 
-/** A whole update: downloads over a slow line, a restart that waits for builds. boardctl ends itself earlier. */
-const TIMEOUT = "60m";
+/** A step that waits for no build: downloads over a slow line, another boardctl's end. boardctl ends itself earlier. */
+const TIMEOUT_SECONDS = 3600;
 
 /**
  * A board is a BuildKit builder: containerd, runc and buildkitd run on it under systemd, and whoever
@@ -176,6 +178,15 @@ export class BuilderBoard extends pulumi.ComponentResource {
     const network = args.network ?? (rootless ? "host" : "bridge");
     const listen = { address: args.listen?.address ?? "0.0.0.0", port: args.listen?.port ?? 1234 };
     const settings = args.buildkitd ?? {};
+    const root = settings.root ?? (rootless ? defaultRootlessRoot : defaultRoot);
+    const bridge =
+      network === "bridge"
+        ? {
+            name: settings.worker?.bridgeName ?? defaultBridge.name,
+            subnet: settings.worker?.bridgeSubnet ?? defaultBridge.subnet,
+          }
+        : undefined;
+    const drainSeconds = args.drainSeconds ?? 600;
     const endpoint = args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${listen.port}`;
 
     const connection = connectionArgs(args.connection);
@@ -184,8 +195,10 @@ export class BuilderBoard extends pulumi.ComponentResource {
       inputs: Omit<command.remote.CommandArgs, "connection">,
       dependsOn: pulumi.Resource[],
       secretOutputs: string[] = [],
-    ) =>
-      new command.remote.Command(
+      waitsSeconds = 0,
+    ) => {
+      const timeout = `${TIMEOUT_SECONDS + waitsSeconds}s`;
+      return new command.remote.Command(
         `${name}-${role}`,
         // The output before last is no input of the next run, and may not pass through the environment.
         { connection, addPreviousOutputInEnv: false, ...inputs },
@@ -196,16 +209,21 @@ export class BuilderBoard extends pulumi.ComponentResource {
           // A replacement that deleted last would take away what it had just installed.
           deleteBeforeReplace: true,
           retainOnDelete: args.abandon ?? false,
-          customTimeouts: { create: TIMEOUT, update: TIMEOUT, delete: TIMEOUT },
+          customTimeouts: { create: timeout, update: timeout, delete: timeout },
         },
       );
+    };
 
     const preflight = remote(
       "preflight",
       {
         create: pulumi
-          .all([args.caValidityStartTime, connectionAddress(args.connection)])
-          .apply(([start, address]) =>
+          .all([
+            args.caValidityStartTime,
+            args.caValidityEndTime,
+            connectionAddress(args.connection),
+          ])
+          .apply(([start, end, address]) =>
             preflightCommand({
               board: name,
               address,
@@ -213,10 +231,14 @@ export class BuilderBoard extends pulumi.ComponentResource {
               platform: args.platform,
               network,
               rootless,
+              bridge,
+              snapshotter: settings.worker?.snapshotter,
               clockAfter: epoch(start),
-              cacheBytes: byteLimit(settings.worker?.maxUsedSpace),
-              cacheRoot: settings.root ?? (rootless ? defaultRootlessRoot : defaultRoot),
+              clockBefore: end === undefined ? undefined : epoch(end),
+              cacheBytes: cacheLimit(settings.worker ?? {}),
+              cacheRoot: root,
               port: listen.port,
+              metricsPort: args.metricsAddress ? portOf(args.metricsAddress) : undefined,
               scriptId: boardctlId,
             }),
           ),
@@ -313,7 +335,9 @@ export class BuilderBoard extends pulumi.ComponentResource {
           configId,
           checkAddress: `tcp://${hostInUrl(loopbackOf(listen.address))}:${listen.port}`,
           serverName: args.serverName,
-          drainSeconds: args.drainSeconds ?? 600,
+          drainSeconds,
+          root,
+          bridge,
         }),
         stdin: pulumi.secret(
           pulumi
@@ -341,6 +365,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       },
       [install, config],
       ["stdout", "stderr"],
+      drainSeconds,
     );
 
     // Known while previewing, but true only once the daemon has answered.
@@ -374,6 +399,8 @@ function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
     .all([c.user ?? "root", c.host, c.port ?? 22])
     .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
 }
+
+const portOf = (address: string) => Number(address.slice(address.lastIndexOf(":") + 1));
 
 /** The address at which the board reaches a daemon of its own that listens on `address`. */
 function loopbackOf(address: string): string {

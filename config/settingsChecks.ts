@@ -6,14 +6,11 @@ import type {
   GcPolicy,
   WorkerSettings,
 } from "../components/buildkitd/settings.ts";
-import { keysOfOneWorker } from "../components/buildkitd/toml.ts";
+import { defaultBridge, keysOfOneWorker } from "../components/buildkitd/toml.ts";
 import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
 import { type Findings, type Path, shown } from "./problems.ts";
 import type { Network, Platform, Worker } from "./stackConfig.ts";
 import { isBelow, settingsSince } from "./versions.ts";
-
-/** What BuildKit takes when a stack names no other. */
-const defaultBridgeSubnet = "10.10.0.0/16";
 
 const bridgeOnly = ["cniPoolSize", "bridgeName", "bridgeSubnet"] as const;
 const ociSnapshotters = ["auto", "overlayfs", "fuse-overlayfs", "native", "stargz"];
@@ -57,7 +54,7 @@ export function refuseImpossibleSettings(daemon: Daemon, findings: Findings): vo
       );
     }
   } else {
-    const subnetText = worker.bridgeSubnet ?? defaultBridgeSubnet;
+    const subnetText = worker.bridgeSubnet ?? defaultBridge.subnet;
     const subnet = parseSubnet(subnetText);
     const host = daemon.address;
     if (subnet && host && isIPv4(host) && subnetHolds(subnet, host)) {

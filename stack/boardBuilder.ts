@@ -22,6 +22,7 @@ export function boardBuilder(
     },
     caCertPem: ca.certPem,
     caValidityStartTime: ca.validityStartTime,
+    caValidityEndTime: ca.validityEndTime,
     certificate,
     healthCheck,
     serverName: board.serverName,

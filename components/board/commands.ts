@@ -2,6 +2,14 @@ import { commandLine, commandLines } from "../shell.ts";
 import { BOARDCTL } from "./boardctl.ts";
 import type { Release } from "./releases.ts";
 
+/** The network that buildkitd makes for RUN steps. */
+export interface Bridge {
+  /** The interface. */
+  name: string;
+  /** `10.10.0.0/16` */
+  subnet: string;
+}
+
 /** What `boardctl preflight` checks. */
 export interface Preflight {
   board: string;
@@ -12,12 +20,19 @@ export interface Preflight {
   platform: string;
   network: string;
   rootless: boolean;
+  /** BuildKit's, where the settings name one. */
+  snapshotter: string | undefined;
   /** Seconds since 1970: the board's clock must not be before it. */
   clockAfter: number;
+  /** The same: it must not be after it. */
+  clockBefore: number | undefined;
   /** The cap of the cache in bytes; 0 where it is relative to the disk. */
   cacheBytes: number;
   cacheRoot: string;
   port: number;
+  metricsPort: number | undefined;
+  /** The network of RUN steps, where they have one. */
+  bridge: Bridge | undefined;
   /** Of the script on standard input. */
   scriptId: string;
 }
@@ -31,9 +46,13 @@ export function preflightCommand(p: Preflight): string {
     ["--board", p.board, "--at", p.address],
     ["--machine", p.machine, "--platform", p.platform],
     ["--network", p.network, "--rootless", String(p.rootless)],
+    ...(p.bridge ? [["--bridge", p.bridge.name, "--bridge-subnet", p.bridge.subnet]] : []),
+    ...(p.snapshotter ? [["--snapshotter", p.snapshotter]] : []),
     ["--clock-after", String(p.clockAfter)],
+    ...(p.clockBefore ? [["--clock-before", String(p.clockBefore)]] : []),
     ["--cache-bytes", String(p.cacheBytes), "--cache-root", p.cacheRoot],
     ["--port", String(p.port)],
+    ...(p.metricsPort ? [["--metrics-port", String(p.metricsPort)]] : []),
     ["--script", p.scriptId],
   ]);
   return `f=$(mktemp) && base64 -d | gzip -d >"$f" && ${check}; s=$?; rm -f "$f"; exit $s`;
@@ -79,6 +98,9 @@ export interface Activation {
   checkAddress: string;
   serverName: string;
   drainSeconds: number;
+  /** Where the cache is, and the interface of the bridge: for `uninstall` to know. */
+  root: string;
+  bridge: Bridge | undefined;
 }
 
 export function activateCommand(a: Activation): string {
@@ -90,6 +112,7 @@ export function activateCommand(a: Activation): string {
     ["--config", a.configId],
     ["--check", a.checkAddress, "--server-name", a.serverName],
     ["--drain-seconds", String(a.drainSeconds)],
+    ["--root", a.root, ...(a.bridge ? ["--bridge", a.bridge.name] : [])],
   ]);
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BuildkitdSettings } from "../buildkitd/settings.ts";
-import { renderBuildkitdToml } from "../buildkitd/toml.ts";
+import { defaultBridge, renderBuildkitdToml } from "../buildkitd/toml.ts";
 import { socketAddress } from "../socketAddress.ts";
 import type { Files } from "./bundle.ts";
 
@@ -51,7 +51,7 @@ export function boardFiles(b: BoardFilesInputs): Files {
     files["buildkitd.env"] = renderEnvironment(b.environment);
   }
   if (b.network === "bridge" && !b.settings.proxyNetwork) {
-    const subnet = b.settings.worker?.bridgeSubnet ?? "10.10.0.0/16";
+    const subnet = b.settings.worker?.bridgeSubnet ?? defaultBridge.subnet;
     files["buildkitd.service__run-steps.conf"] = refuseRunSteps("Service", subnet);
     if (b.socketActivation) {
       files["buildkitd.socket__run-steps.conf"] = refuseRunSteps("Socket", subnet);

@@ -10,6 +10,9 @@ export const defaultRoot = "/var/lib/buildkit";
  */
 export const defaultRootlessRoot = "/var/lib/buildkit-rootless";
 
+/** The network of RUN steps that BuildKit makes when the settings name no other. */
+export const defaultBridge = { name: "buildkit0", subnet: "10.10.0.0/16" } as const;
+
 /** The socket of the containerd that a board's units start. */
 export const containerdSocket = "/run/containerd/containerd.sock";
 

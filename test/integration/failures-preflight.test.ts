@@ -130,6 +130,15 @@ const cases: Case[] = [
     problems: 1,
   },
   {
+    title: "a network of the board's own where the bridge of RUN steps would be",
+    setup: 'ip route add 10.10.7.0/24 via 10.0.2.2; trap "ip route del 10.10.7.0/24" EXIT',
+    says: [
+      /the network of RUN steps, 10\.10\.0\.0\/16, overlaps 10\.10\.7\.0\/24 \(\w+\): the board would/,
+      "choose a network that is free there: buildkitd.worker.bridgeSubnet",
+    ],
+    problems: 1,
+  },
+  {
     title: "a unit of the administrator's that would hide ours",
     setup:
       "mkdir -p /run/units && mount --bind /run/units /etc/systemd/system && : >/etc/systemd/system/buildkitd.service",

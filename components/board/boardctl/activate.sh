@@ -76,9 +76,11 @@ place_units() { # place_units CONFIG
     place_file "$1/$name" "$path" 644
   done
   # Units of the configuration before that this one does not have.
+  left_units=''
   while read -r name; do
     [ -e "$1/$name" ] && continue
-    case $name in *.service | *.socket) systemctl disable --now --quiet "$name" 2>/dev/null ;; *) ;; esac
+    # It runs on until after the switch: a kill before must leave what ran.
+    case $name in *.service | *.socket) systemctl --root=/ disable --quiet "$name" 2>/dev/null; left_units="$left_units $name" ;; *) ;; esac
     rm -f "$(unit_path "$name")"
   done <"$HOME_DIR/units"
   unit_files "$1" >"$HOME_DIR/units.new" && mv -f "$HOME_DIR/units.new" "$HOME_DIR/units"
@@ -147,17 +149,22 @@ unit_names_and_settings() {
 # Certificates are read once, at start, and a restart ends running builds: wait for them, with a bound.
 drain() {
   [ "$drain_seconds" -gt 0 ] && unit_active buildkitd.service || return 0
-  waited=0
+  began=$(uptime) say_at=0
   while running=$(running_builds) && [ "$running" -gt 0 ]; do
+    waited=$(($(uptime) - began))
     if [ "$waited" -ge "$drain_seconds" ]; then
       say "$BOARD: $running build(s) still running after $drain_seconds s (drainSeconds); the restart ends them"
       return 0
     fi
-    [ $((waited % 30)) -ne 0 ] || say "$BOARD: waiting for $running running build(s) before the restart, at most $((drain_seconds - waited)) s"
+    if [ "$waited" -ge "$say_at" ]; then
+      say "$BOARD: waiting for $running running build(s) before the restart, at most $((drain_seconds - waited)) s"
+      say_at=$((waited + 30))
+    fi
     sleep 2
-    waited=$((waited + 2))
   done
 }
+# Seconds since boot, which no setting of the clock moves.
+uptime() { read -r since_boot _ </proc/uptime && printf %s "${since_boot%%.*}"; }
 # A line is TYPE REF CREATED COMPLETED GENERATION, and COMPLETED is a time or nothing.
 running_builds() {
   timeout 20 /usr/local/bin/buildctl debug histories 2>/dev/null | awk '$1 == "STARTED" && $4 !~ /T/ { n++ } END { print n + 0 }'
@@ -169,7 +176,12 @@ start_services() { # start_services GENERATION
   set --
   if [ "$restart_containerd" = true ]; then set -- containerd.service; fi
   if [ "$restart_buildkitd" = true ]; then
-    if [ "$entry" = buildkitd.socket ]; then systemctl stop buildkitd.service buildkitd.socket; fi
+    if [ "$entry" = buildkitd.socket ]; then
+      systemctl stop buildkitd.service buildkitd.socket
+    elif [ "$interrupted" = true ] || [ -n "$left_units" ]; then
+      # systemd may still listen in the daemon's place.
+      systemctl stop buildkitd.socket 2>/dev/null
+    fi
     set -- "$@" "$entry"
   fi
   [ $# -gt 0 ] || return 0
@@ -226,22 +238,32 @@ return_to_good() {
   fi
 }
 
-# Keeps the generation in use and the one before; what only older ones needed goes.
+# keep_releases OLD NEW: of each release that gives way to another, the old one stays after later generations too,
+# so that a version can be gone back to without a download.
+keep_releases() {
+  [ -n "$1" ] && [ "$1" != "$2" ] || return 0
+  for part in containerd runc buildkit rootlesskit; do
+    release=$(readlink "$1/$part") || continue
+    [ "$release" != "$(readlink "$2/$part")" ] || continue
+    mkdir -p "$HOME_DIR/kept"
+    link "$release" "$HOME_DIR/kept/$part"
+  done
+}
+
+# Keeps the generation in use, the one before, and the kept releases; what only older ones needed goes.
 prune() { # prune CURRENT PREVIOUS
   for dir in "$HOME_DIR/generations"/*; do
     case $dir in "$1" | "$2") ;; *) rm -rf "$dir" ;; esac
   done
+  needed=" $(readlink "$HOME_DIR/generations"/*/* "$HOME_DIR/kept"/* | tr '\n' ' ')"
   for dir in "$HOME_DIR/store"/*; do
-    for user in "$HOME_DIR/generations"/*/*; do
-      [ "$(readlink "$user")" != "$dir" ] || continue 2
-    done
-    rm -rf "$dir"
+    case $needed in *" $dir "*) ;; *) rm -rf "$dir" ;; esac
   done
   rm -rf "$HOME_DIR/spool"/*
 }
 
 # The user that a rootless daemon runs as, with 65536 ids of its own for the users inside its builds.
-make_rootless_user() {
+make_rootless_user() { # make_rootless_user ROOT
   if ! id buildkit >/dev/null 2>&1; then
     useradd --system --user-group --no-create-home --home-dir /var/lib/buildkit-rootless --shell /usr/sbin/nologin buildkit ||
       fail "cannot make the user 'buildkit', which rootless needs"
@@ -250,8 +272,19 @@ make_rootless_user() {
   for file in /etc/subuid /etc/subgid; do
     grep -q '^buildkit:' "$file" 2>/dev/null && continue
     free=$(awk -F : 'BEGIN { end = 100000 } $2 + $3 > end { end = $2 + $3 } END { print end }' "$file" 2>/dev/null)
+    # Of a user who was here before, only the line is ours to take away.
+    [ -e "$HOME_DIR/made-user" ] || remember "ids $file buildkit:${free:-100000}:65536"
     printf 'buildkit:%s:65536\n' "${free:-100000}" >>"$file"
   done
+  # systemd makes the default one by itself (StateDirectory).
+  case $1 in '' | /var/lib/buildkit-rootless) return 0 ;; *) ;; esac
+  if [ ! -e "$1" ]; then
+    if ! mkdir -p "$1" || ! chown buildkit: "$1"; then
+      fail "cannot make $1 (buildkitd.root) for the user 'buildkit'"
+    fi
+  elif [ "$(stat -c %U "$1")" != buildkit ]; then
+    fail "$1 (buildkitd.root) belongs to '$(stat -c %U "$1")', and a rootless daemon could not write there: chown buildkit: $1, or name another folder; nothing was changed"
+  fi
 }
 
 # missing WHAT: the stack's state says that an earlier step put it here, and it is gone.
@@ -260,7 +293,7 @@ missing() {
 }
 
 activate() {
-  releases='' config='' check_address='' check_name='' drain_seconds=0
+  releases='' config='' check_address='' check_name='' drain_seconds=0 root='' bridge=''
   while [ $# -ge 2 ]; do
     case $1 in
       --containerd | --runc | --buildkit | --rootlesskit) releases="$releases ${1#--}=$2" ;;
@@ -268,14 +301,15 @@ activate() {
       --check) check_address=$2 ;;
       --server-name) check_name=$2 ;;
       --drain-seconds) drain_seconds=$2 ;;
+      --root) root=$2 ;;
+      --bridge) bridge=$2 ;;
       *) fail "activate: unknown option '$1'" ;;
     esac
     shift 2
   done
 
   # The certificates of the server and of the health check's client come on standard input. The client's
-  # key stays in memory (/run), for as long as this command runs; one that was killed had no time to take it away.
-  rm -rf /run/buildhosts-health.*
+  # key stays in memory (/run), for as long as this command runs.
   health=$(mktemp -d /run/buildhosts-health.XXXXXX) || fail "/run: cannot make a temporary folder"
   trap 'rm -rf "$health"' EXIT
   (umask 077 && unbundle "$health") || fail "activate: the input was cut off; nothing was changed"
@@ -300,7 +334,7 @@ activate() {
     mv -T "$work" "$generation"
   fi
 
-  case $releases in *rootlesskit=*) make_rootless_user ;; *) ;; esac
+  case $releases in *rootlesskit=*) make_rootless_user "$root" ;; *) ;; esac
   before=$(readlink "$HOME_DIR/current" 2>/dev/null)
   good_before=$(readlink "$HOME_DIR/good" 2>/dev/null)
   interrupted=false
@@ -308,14 +342,18 @@ activate() {
   plan_restarts "$before" "$generation"
   [ "$restart_buildkitd" = false ] || drain
   : >"$HOME_DIR/pending"
+  [ -z "$root" ] || remember "root $root"
+  # One that is there already is somebody's.
+  [ -z "$bridge" ] || [ -e "/sys/class/net/$bridge" ] || remember "bridge $bridge"
   switch_to "$generation"
   if start_services "$generation" && healthy "$generation"; then
-    link "$generation" "$HOME_DIR/good"
-    rm -f "$HOME_DIR/pending"
-    # The last version that worked and is not this one stays, for the way back.
+    # What worked last and is not this stays, for the way back; written down before it is `good` no longer.
     previous=$good_before
     [ "$previous" != "$generation" ] || previous=$(readlink "$HOME_DIR/previous" 2>/dev/null)
+    keep_releases "$good_before" "$generation"
     [ -z "$previous" ] || link "$previous" "$HOME_DIR/previous"
+    link "$generation" "$HOME_DIR/good"
+    rm -f "$HOME_DIR/pending"
     prune "$generation" "$previous"
     say "$BOARD: healthy: buildkitd answers on $check_address over mutual TLS"
   else

@@ -9,6 +9,8 @@
 #   current       link to the generation in use; renaming this one link is the switch
 #   good          link to the generation that last passed its health check: where a failure returns to
 #   pending       exists from just before a switch until its health check has passed
+#   kept/         link to the last release of each component that worked and is not the one in use
+#   used          roots and bridges of every configuration that ran
 #   displaced/    files of an earlier installation that ours took the place of; put back on removal
 set -u
 umask 022
@@ -37,6 +39,23 @@ fresh() { mktemp -d "$HOME_DIR/spool/$1.XXXXXX" || fail "$HOME_DIR/spool: cannot
 link() {
   [ "$(readlink "$2" 2>/dev/null)" = "$1" ] && return 0
   ln -sfn "$1" "$2.buildhosts-new" && mv -Tf "$2.buildhosts-new" "$2"
+}
+
+# place_in_store FOLDER ITEM: the item of the store is FOLDER. A damaged one of that name, which may be in use, is
+# away for a moment only.
+place_in_store() {
+  if [ -e "$2" ]; then mv -T "$2" "$(fresh replaced)" || return 1; fi
+  mv -T "$1" "$2"
+}
+
+# remember KIND NAME: something outside of $HOME_DIR that a daemon of ours has made, for `uninstall` to know: `root`,
+# where its cache is, or `bridge`, its interface. What was used before is remembered too.
+remember() {
+  [ ! -e "$HOME_DIR/used" ] || while read -r known; do [ "$known" != "$*" ] || return 0; done <"$HOME_DIR/used"
+  printf '%s\n' "$*" >>"$HOME_DIR/used"
+}
+used() { # used KIND: the names
+  [ ! -e "$HOME_DIR/used" ] || while read -r kind known; do [ "$kind" != "$1" ] || printf '%s\n' "$known"; done <"$HOME_DIR/used"
 }
 
 # place_file SOURCE TARGET MODE: TARGET has the content of SOURCE. True when it had to be written.

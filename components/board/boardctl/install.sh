@@ -65,6 +65,7 @@ install_release() {
   case $checksum in sha256:*) expected=${checksum#sha256:} from='the stack' ;; *) ;; esac
   if find_release "$component" "$version" "$expected" >/dev/null; then
     say "$BOARD: $component $version is there"
+    drop_pushed "$url"
     return 0
   fi
   work=$(fresh "$component") || exit 1
@@ -86,10 +87,15 @@ install_release() {
   esac
   [ -n "$(ls -A "$work/release/bin")" ] || fail "$component $version: $asset holds no bin folder"
   printf '%s\n' "$expected" >"$work/release/sha256" || fail "$component $version: cannot write: $(disk_full)"
-  target=$HOME_DIR/store/$component-$version-$(printf '%.12s' "$expected")
-  rm -rf "$target"
-  mv -T "$work/release" "$target" || fail "$component $version: cannot move it into the store"
+  place_in_store "$work/release" "$HOME_DIR/store/$component-$version-$(printf '%.12s' "$expected")" ||
+    fail "$component $version: cannot move it into the store"
+  drop_pushed "$url"
   say "$BOARD: $component $version is installed (sha256 verified)"
+}
+
+# A file that came over SSH is of no use any more once its release is in the store.
+drop_pushed() {
+  case $1 in file://*) rm -f "${1#file://}" ;; *) ;; esac
 }
 
 # rootlesskit's archive has no bin folder; the others have nothing else. What tar says is kept in memory:

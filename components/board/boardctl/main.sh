@@ -8,11 +8,21 @@ status() {
   for unit in containerd.service buildkitd.service; do say "$unit: $(systemctl is-active "$unit")"; done
 }
 
-# How long one command may take, its wait for another one included, in seconds; after that it is ended, and
-# the update can be run again. The engine gives up after an hour.
-BOUND=3300
-# How long it waits for the end of another one, in seconds: a download over a slow line takes that long.
+# How long a command waits for the end of another one, in seconds: a download over a slow line takes that long.
 LOCK_WAIT=1800
+
+# bound COMMAND [OPTION …]: how long it may take, its wait for another one included, in seconds; after that it is
+# ended, and the update can be run again. The engine gives up 5 minutes later, after an hour and the time for builds.
+bound() {
+  case $1 in
+    preflight) seconds=$((LOCK_WAIT + 300)) ;;
+    *) seconds=3300 ;;
+  esac
+  while [ $# -gt 0 ]; do
+    if [ "$1" = --drain-seconds ]; then seconds=$((seconds + $2)); fi
+    shift
+  done
+}
 
 main() {
   command=${1-}
@@ -27,25 +37,33 @@ main() {
     if [ "$command" = preflight ] && ! sudo -n true 2>/dev/null; then preflight "$@"; exit 1; fi
     exec sudo -n sh "$0" "$command" "$@"
   fi
-  if [ "$command" = preflight ] && [ -z "${BUILDHOSTS_LOCKED-}" ]; then preflight "$@"; fi
+  if [ "$command" = preflight ]; then
+    BOARD=${2-$BOARD}
+    # What one command at a time and an end to each are made of; without it, preflight says what is missing.
+    if ! { command -v timeout && command -v flock && [ -d "${LOCK_FILE%/*}" ]; } >/dev/null; then preflight "$@"; fi
+  fi
   if [ -z "${BUILDHOSTS_LOCKED-}" ]; then
     # One command at a time on a board, whoever starts it, and an end to each.
     export BUILDHOSTS_LOCKED=1
     trap '' HUP PIPE
-    timeout --kill-after=10 "$BOUND" flock --wait "$LOCK_WAIT" --conflict-exit-code 75 "$LOCK_FILE" sh "$0" "$command" "$@"
+    bound "$command" "$@"
+    timeout --kill-after=10 "$seconds" flock --wait "$LOCK_WAIT" --conflict-exit-code 75 "$LOCK_FILE" sh "$0" "$command" "$@"
     code=$?
     case $code in
       75) fail "$command: another boardctl has been at work here for $LOCK_WAIT s; wait for its end (pgrep -af boardctl), then run the update again" ;;
-      124 | 137) fail "$command took longer than $BOUND s and was ended; run the update again, it goes on from there" ;;
+      124 | 137) fail "$command took longer than $seconds s and was ended; run the update again, it goes on from there" ;;
       *) exit "$code" ;;
     esac
   fi
   # The connection may drop; half an activation is worse than one that nobody watches.
   trap '' HUP PIPE
-  # What a command that was killed left; there is no other one that could need it.
-  for left in "$HOME_DIR/spool"/*; do [ ! -e "$left" ] || rm -rf "$left"; done
+  # dash runs no EXIT trap when a signal ends it.
+  trap 'exit 143' TERM
+  trap 'exit 130' INT
+  # What a command that was killed left, a client's key among it; there is no other one that could need it.
+  for left in "$HOME_DIR/spool"/* /run/buildhosts-health.*; do [ ! -e "$left" ] || rm -rf "$left"; done
   case $command in
-    preflight) BOARD=$2; place_boardctl ;;
+    preflight) preflight "$@"; place_boardctl ;;
     install) install_releases "$@" ;;
     stage-config) stage_config "$@" ;;
     activate) activate "$@" ;;

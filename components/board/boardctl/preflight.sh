@@ -90,8 +90,12 @@ check_commands() {
 }
 
 check_kernel() {
-  need_for='the overlayfs snapshotter' need_else=''
-  need_kernel overlay
+  case $snapshotter in
+    auto | overlayfs | stargz)
+      need_for="the $(printf %s "$snapshotter" | sed s/auto/overlayfs/) snapshotter" need_else=''
+      need_kernel overlay ;;
+    *) ;;
+  esac
   if [ "$network" = bridge ]; then
     need_for='network: bridge' need_else='set network: host for this board (RUN steps can then reach the daemon)'
     need_kernel veth bridge nf_nat xt_MASQUERADE xt_comment
@@ -108,6 +112,10 @@ check_kernel() {
       "use a kernel with CONFIG_CGROUP_BPF=y"
   elif [ ! -d /sys/fs/cgroup/memory ]; then
     problem "no cgroups are mounted at /sys/fs/cgroup" "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1)"
+  elif [ "$network" = bridge ]; then
+    # systemd filters by a BPF program on cgroup v2, and says nothing where it cannot.
+    problem "cgroups are version 1 here, so nothing would keep RUN steps from the daemon's port (IPAddressDeny needs version 2)" \
+      "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or set network: host for this board and trust every build"
   fi
   if [ "$rootless" = true ]; then
     [ "$(cat /proc/sys/user/max_user_namespaces 2>/dev/null || echo 0)" -gt 0 ] || problem \
@@ -123,6 +131,9 @@ check_clock() {
   [ $((now + CLOCK_TOLERANCE)) -ge "$1" ] || problem \
     "the clock says $(utc "$now"), before the certificates' beginning at $(utc "$1"): every handshake would be refused" \
     "set the clock: timedatectl set-ntp true, or date -s '@SECONDS'"
+  [ "$2" = 0 ] || [ "$now" -le "$2" ] || problem \
+    "the clock says $(utc "$now"), after the end of the authority's certificate at $(utc "$2"): every handshake would be refused" \
+    "set the clock: timedatectl set-ntp true, or date -s '@SECONDS'"
 }
 
 check_disk() {
@@ -132,25 +143,64 @@ check_disk() {
     "only $((install_free / 1024)) MB are free for $HOME_DIR; 700 MB are needed" "free disk space there"
   [ "$1" -gt 0 ] || return 0
   root=$2
-  used=0
-  [ ! -d "$root" ] || used=$(du -sk "$root" 2>/dev/null | awk '{ print $1 }')
-  room=$(($(free_kb "$root") + ${used:-0}))
+  room=$(free_kb "$root")
+  [ "$room" -lt $(($1 / 1024)) ] || return 0
+  # What the cache has already is room for it, too; to count it takes minutes where it is large.
+  [ ! -d "$root" ] || room=$((room + $(du -sk "$root" 2>/dev/null | awk '{ print $1 }')))
   [ "$room" -ge $(($1 / 1024)) ] || problem \
     "the cache may grow to $(($1 / 1000000)) MB (gc maxUsedSpace), but $root has room for $((room * 1024 / 1000000)) MB" \
     "lower buildkitd maxUsedSpace for this board, or give $root a larger disk"
 }
 
-# The port may be taken by the service that we are about to replace, but by nothing else.
+# The kernel's own list of TCP sockets: not every board has a program that shows it.
+listening() { # listening PORT: the inode of a socket that listens there
+  awk -v port="$1" '$4 == "0A" && substr($2, length($2) - 4) == sprintf(":%04X", port) { print $10; exit }' \
+    /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+# check_port PORT KEY: it may be taken by the service that we are about to replace, but by nothing else.
 check_port() {
-  command -v ss >/dev/null 2>&1 || return 0
-  taken=$(ss -Hltnp "sport = :$1" 2>/dev/null)
-  [ -n "$taken" ] || return 0
+  inode=$(listening "$1")
+  [ -n "$inode" ] || return 0
+  pid=$(find /proc/[0-9]*/fd -maxdepth 1 -lname "socket:\\[$inode\\]" 2>/dev/null | sed -n 's,^/proc/\([0-9]*\)/.*,\1,p;q')
+  holder=$(cat "/proc/${pid:-none}/comm" 2>/dev/null)
   for unit in buildkitd.socket buildkitd.service; do
     unit_active "$unit" || continue
-    case $taken in *'"buildkitd"'* | *'"rootlesskit"'* | *'"systemd"'*) return 0 ;; *) ;; esac
+    case $holder in buildkitd | rootlesskit | systemd) return 0 ;; *) ;; esac
   done
-  holder=$(printf '%s' "$taken" | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (pid \2)/p' | head -n 1)
-  problem "port $1 is taken by ${holder:-another program}" "stop that program, or choose another port (listen) for this board"
+  problem "port $1 is taken by ${holder:-another program}${pid:+ (pid $pid)}" "stop that program, or choose another port ($2) for this board"
+}
+
+# check_bridge SUBNET BRIDGE: the network of RUN steps is no other network of the board's: it would lose that one.
+check_bridge() {
+  # shellcheck disable=SC2046 # a word for each bridge
+  overlapping=$(awk -v subnet="$1" -v ours="$(printf ' %s ' "$2" buildkit0 $(used bridge))" '
+    function hex(text, i, n) {
+      for (i = 1; i <= length(text); i++) n = n * 16 + index("0123456789ABCDEF", toupper(substr(text, i, 1))) - 1
+      return n
+    }
+    # Addresses stand there with their last byte first.
+    function address(text) {
+      return hex(substr(text, 7, 2) substr(text, 5, 2) substr(text, 3, 2) substr(text, 1, 2))
+    }
+    function dotted(n) {
+      return int(n / 16777216) "." int(n / 65536) % 256 "." int(n / 256) % 256 "." n % 256
+    }
+    BEGIN {
+      split(subnet, part, /[.\/]/)
+      size = 2 ^ (32 - part[5])
+      first = ((part[1] * 256 + part[2]) * 256 + part[3]) * 256 + part[4]
+      first -= first % size
+    }
+    NR > 1 && $2 != "00000000" && !index(ours, " " $1 " ") {
+      from = address($2)
+      many = 4294967296 - address($8)
+      for (bits = 32; 2 ^ (32 - bits) < many; bits--);
+      if (from < first + size && first < from + many) { print dotted(from) "/" bits " (" $1 ")"; exit }
+    }' /proc/net/route 2>/dev/null)
+  [ -z "$overlapping" ] || problem \
+    "the network of RUN steps, $1, overlaps $overlapping: the board would no longer reach what is in both" \
+    "choose a network that is free there: buildkitd.worker.bridgeSubnet"
 }
 
 check_other_installations() {
@@ -163,21 +213,25 @@ check_other_installations() {
   done
   # One call for all of them: on a slow board each costs a tenth of a second.
   # shellcheck disable=SC2086
-  systemctl show --property=Id,ActiveState,FragmentPath $units 2>/dev/null |
+  running=$(systemctl show --property=Id,ActiveState,FragmentPath $units 2>/dev/null |
     awk -F = '/^Id=/ { id = $2 } /^ActiveState=/ { state = $2 } /^FragmentPath=/ { path = $2 }
-      /^$/ { print id, state, path } END { print id, state, path }' | sort -u >"$scratch"
+      /^$/ { print id, state, path } END { print id, state, path }' | sort -u)
+  # Not at the end of a pipe, where problems would be counted in another process.
   while read -r unit state fragment; do
     [ "$state" = active ] || continue
     case $fragment in
       "$UNIT_DIR"/* | /etc/systemd/system/* | '') ;;
       *) problem "$unit of another installation is running ($fragment)" "remove that package, or use another board" ;;
     esac
-  done <"$scratch"
+  done <<EOF
+$running
+EOF
 }
 
 preflight() {
   problems=0
-  board='' machine='' platform='' network=bridge rootless=false clock_after=0 cache_bytes=0 cache_root=/var/lib/buildkit port=''
+  board='' machine='' platform='' network=bridge rootless=false snapshotter=auto clock_after=0 clock_before=0
+  cache_bytes=0 cache_root=/var/lib/buildkit port='' metrics_port='' bridge='' bridge_subnet=''
   while [ $# -ge 2 ]; do
     case $1 in
       --board) board=$2 ;;
@@ -185,10 +239,15 @@ preflight() {
       --platform) platform=$2 ;;
       --network) network=$2 ;;
       --rootless) rootless=$2 ;;
+      --snapshotter) snapshotter=$2 ;;
       --clock-after) clock_after=$2 ;;
+      --clock-before) clock_before=$2 ;;
       --cache-bytes) cache_bytes=$2 ;;
       --cache-root) cache_root=$2 ;;
       --port) port=$2 ;;
+      --metrics-port) metrics_port=$2 ;;
+      --bridge) bridge=$2 ;;
+      --bridge-subnet) bridge_subnet=$2 ;;
       --at) ;; # for the reader of the diff: the address that the connection has
       --script) ;; # only so that a changed script shows in the diff
       *) fail "preflight: unknown option '$1'" ;;
@@ -196,19 +255,17 @@ preflight() {
     shift 2
   done
   BOARD=$board
-  scratch=$(mktemp) || fail "/tmp: cannot make a temporary file: is the disk full?"
-  trap 'rm -f "$scratch"' EXIT
   say "$BOARD: checking"
   check_machine "$machine" "$platform"
   check_user
   check_commands
   check_kernel
-  check_clock "$clock_after"
+  check_clock "$clock_after" "$clock_before"
   check_disk "$cache_bytes" "$cache_root"
-  check_port "$port"
+  check_port "$port" listen
+  [ -z "$metrics_port" ] || check_port "$metrics_port" metrics
+  [ -z "$bridge_subnet" ] || check_bridge "$bridge_subnet" "$bridge"
   check_other_installations
-  rm -f "$scratch"
-  trap - EXIT
   if [ "$problems" -gt 0 ]; then
     say "$BOARD: preflight found $problems problem(s), listed above; nothing was changed on this board"
     exit 1
@@ -219,8 +276,10 @@ preflight() {
 place_boardctl() {
   mkdir -p "$HOME_DIR/store" "$HOME_DIR/generations" "$HOME_DIR/spool" "$HOME_DIR/displaced"
   chmod 700 "$HOME_DIR/spool"
-  # Where the connecting user puts files that are pushed over SSH; they are verified before use.
-  [ -d "$HOME_DIR/pushed" ] || { mkdir "$HOME_DIR/pushed" && chown "${SUDO_UID:-0}" "$HOME_DIR/pushed"; }
+  # Where the connecting user, who may be another one than last time, puts files that are pushed over SSH; they
+  # are verified before use.
+  [ -d "$HOME_DIR/pushed" ] || mkdir "$HOME_DIR/pushed"
+  if [ "${SUDO_UID:-0}" != 0 ] || [ ! -O "$HOME_DIR/pushed" ]; then chown -R "${SUDO_UID:-0}" "$HOME_DIR/pushed"; fi
   [ "$(cat "$HOME_DIR/name" 2>/dev/null)" = "$BOARD" ] || printf '%s\n' "$BOARD" >"$HOME_DIR/name"
   place_file "$0" "$HOME_DIR/boardctl" 755 || :
 }

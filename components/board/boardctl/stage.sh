@@ -36,8 +36,7 @@ store() {
     mend_modes "$1" "$target"
     return 0
   fi
-  rm -rf "$target"
-  mv -T "$3" "$target" || fail "$1: cannot move it into the store"
+  place_in_store "$3" "$target" || fail "$1: cannot move it into the store"
   say "$BOARD: $1 $2 is staged"
 }
 
