@@ -2,10 +2,10 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
-import { engineSession, isProvingGround } from "./engineSession.ts";
+import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
 import { findProvingGround, startGithubOf } from "./provingGround.ts";
-import { localDir } from "./stackFile.ts";
+import { isProvingGround, localDir } from "./stackFile.ts";
 
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run down --",
@@ -36,6 +36,9 @@ await runTool(async () => {
   const words = ["destroy", ...unasked, ...looking, ...pulumiArgs];
   const { code, explanations } = await session.run(words);
   if (code !== 0) return ended.failed(`down failed on stack '${stack}'`, explanations);
+  // A preview, or one of some resources: the machines are still needed.
+  if (!(await session.isEmpty()))
+    return ended.well(`stack '${stack}' still has resources; its machines run on`);
   const machines = await findProvingGround(stack);
   for (const machine of machines) await log.step(`stop ${machine.instance}`, () => machine.stop());
   await github?.stop();

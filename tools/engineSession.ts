@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa, type Options } from "execa";
 import { parse, stringify } from "yaml";
@@ -9,15 +9,8 @@ import { type Engine, ensureEngine } from "../proving-ground/engine/engine.ts";
 import { ensurePlugins, pulumiHomeOf } from "../proving-ground/plugins/plugins.ts";
 import type { Progress } from "../proving-ground/progress.ts";
 import { type Explanation, explain } from "./explain.ts";
-import { localDir, projectDir, requireStackFile, stackFile } from "./stackFile.ts";
-
-/**
- * Whether `stack` is one of those whose committed file names virtual machines alone. For them everything that a user
- * would choose is chosen, the passphrase too: it protects keys to machines on loopback, gone with them.
- */
-export function isProvingGround(stack: string): boolean {
-  return ["dev", "docker", "github"].includes(stack);
-}
+import { runEngine } from "./runEngine.ts";
+import { isProvingGround, localDir, projectDir, requireStackFile, stackFile } from "./stackFile.ts";
 
 /** A Pulumi engine with plugins, a backend and an environment, bound to one stack. */
 export interface EngineSession {
@@ -26,6 +19,8 @@ export interface EngineSession {
   env: Record<string, string>;
   /** Runs pulumi on the stack, its output shown; its exit code, and what is to be said of its errors. */
   run(args: string[]): Promise<{ code: number; explanations: Explanation[] }>;
+  /** Whether the stack has no resource. */
+  isEmpty(): Promise<boolean>;
   /** The stack's outputs, secrets in the clear. */
   outputs(): Promise<Record<string, unknown>>;
 }
@@ -82,27 +77,27 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
     engine,
     env,
     async run(args) {
-      // The log's debug lines hold every secret in the clear: for this user alone, and for no longer than
-      // it takes to read what failed.
-      const folder = await mkdtemp(join(tmpdir(), "buildhosts-events-"));
-      try {
-        const events = join(folder, "events.jsonl");
-        await writeFile(events, "", { mode: 0o600 });
-        const takes = flagsOf(args[0]);
-        const { exitCode } = await execa(
-          engine.pulumi,
-          [
-            ...args,
-            ...(takes.stack ? ["--stack", stack] : []),
-            ...(takes.configFile ? configFile : []),
-            ...(takes.eventLog ? ["--event-log", events] : []),
-          ],
-          { ...options, env: { ...env, ...refreshByProgram(args[0]) }, stdio: "inherit" },
-        );
-        return { code: exitCode ?? 1, explanations: explain(await readFile(events, "utf8")) };
-      } finally {
-        await rm(folder, { recursive: true, force: true });
-      }
+      const takes = flagsOf(args[0]);
+      const { code, events } = await runEngine(
+        engine.pulumi,
+        [
+          ...args,
+          ...(takes.stack ? ["--stack", stack] : []),
+          ...(takes.configFile ? configFile : []),
+        ],
+        takes.eventLog ? ["--event-log"] : [],
+        { cwd: projectDir, env: { ...env, ...refreshByProgram(args[0]) } },
+      );
+      return { code, explanations: explain(events) };
+    },
+    async isEmpty() {
+      const { stdout, exitCode, stderr } = await execa(
+        engine.pulumi,
+        ["stack", "export", "--stack", stack],
+        options,
+      );
+      if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
+      return !JSON.parse(String(stdout)).deployment?.resources?.length;
     },
     async outputs() {
       const { stdout, exitCode, stderr } = await execa(

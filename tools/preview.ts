@@ -1,8 +1,7 @@
 import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
-import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
-import { startProvingGround } from "./provingGround.ts";
+import { startSession } from "./provingGround.ts";
 
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run preview --",
@@ -12,10 +11,7 @@ const { stack, pulumiArgs, values } = toolOptions({
 });
 
 await runTool(async () => {
-  const [ground, session] = await Promise.all([
-    startProvingGround(stack, log),
-    engineSession(stack, log),
-  ]);
+  const { ground, session } = await startSession(stack, log);
   await ground?.close();
   const diff = values.diff ? ["--diff"] : [];
   const { code, explanations } = await session.run(["preview", ...diff, ...pulumiArgs]);

@@ -1,5 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { architectures } from "../proving-ground/board/architectures.ts";
+import { ensureHostPackages } from "../proving-ground/board/hostPackages.ts";
 import {
   findVirtualBoard,
   instanceOf,
@@ -13,12 +15,14 @@ import {
 import { freePort } from "../proving-ground/freePort.ts";
 import { startVirtualGithub, type VirtualGithub } from "../proving-ground/github/virtualGithub.ts";
 import { ensureReleaseAssets } from "../proving-ground/mirror/assets.ts";
-import { startMirror } from "../proving-ground/mirror/mirror.ts";
+import { type Mirror, startMirror } from "../proving-ground/mirror/mirror.ts";
 import type { Progress } from "../proving-ground/progress.ts";
+import { type EngineSession, engineSession } from "./engineSession.ts";
 import {
   localDir,
   projectDir,
   releasesOf,
+  type VirtualMachineRequest,
   virtualGithubOwner,
   virtualMachines,
 } from "./stackFile.ts";
@@ -31,8 +35,32 @@ export interface ProvingGround {
   close(): Promise<void>;
 }
 
+/** The proving ground of a stack, if it asks for one, and the engine. */
+export interface Session {
+  ground: ProvingGround | undefined;
+  session: EngineSession;
+}
+
+/** Makes both ready at the same time. When one of them fails, nothing of the other holds this process. */
+export async function startSession(stack: string, log: Progress): Promise<Session> {
+  // Without these nothing else is of use; they are looked at before anything is downloaded or built.
+  for (const { platform } of await virtualMachines(stack)) {
+    await ensureHostPackages(architectures[platform], log);
+  }
+  const [ground, session] = await Promise.allSettled([
+    startProvingGround(stack, log),
+    engineSession(stack, log),
+  ]);
+  if (ground.status === "fulfilled" && session.status === "fulfilled") {
+    return { ground: ground.value, session: session.value };
+  }
+  if (ground.status === "rejected") throw ground.reason;
+  await ground.value?.close();
+  throw (session as PromiseRejectedResult).reason;
+}
+
 /** Brings up what the stack asks for, or does nothing for a stack that names its hosts. */
-export async function startProvingGround(
+async function startProvingGround(
   stack: string,
   log: Progress,
 ): Promise<ProvingGround | undefined> {
@@ -41,28 +69,39 @@ export async function startProvingGround(
   if (requests.length === 0 && !github) return undefined;
   const instance = instanceOf(projectDir);
   // Two compilers at a time would slow each other down; a machine's image is mostly waiting.
-  const starting: Promise<VirtualBoard[]> = Promise.all(
-    requests.map(({ kind, platform }) =>
+  const [mirror, ...starting] = await Promise.allSettled([
+    startMirrorOf(stack, requests, log),
+    ...requests.map(({ kind, platform }) =>
       kind === "board"
         ? startVirtualBoard({ platform, instance, projectDir, log })
         : startVirtualDockerHost({ platform, instance, projectDir, log }),
     ),
-  );
-  // Awaited below; a failure of the assets must not leave this one unheard.
-  starting.catch(() => {});
-  const directories: string[] = [];
-  for (const { kind, platform } of requests)
-    if (kind === "board")
-      directories.push(await ensureReleaseAssets(platform, await releasesOf(stack), log));
-  const mirror = await startMirror({ directories, port: await mirrorPort() });
-  return {
-    machines: await starting,
-    github,
-    async close() {
-      for (const machine of await starting) machine.disconnect();
-      await mirror.close();
-    },
+  ]);
+  const machines = starting.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const close = async () => {
+    for (const machine of machines) machine.disconnect();
+    if (mirror.status === "fulfilled") await mirror.value.close();
   };
+  const failed = [mirror, ...starting].find((one) => one.status === "rejected");
+  if (failed) {
+    await close();
+    throw failed.reason;
+  }
+  return { machines, github, close };
+}
+
+/** A mirror of the releases that the boards of the stack install. */
+async function startMirrorOf(
+  stack: string,
+  requests: VirtualMachineRequest[],
+  log: Progress,
+): Promise<Mirror> {
+  const directories: string[] = [];
+  for (const { kind, platform } of requests) {
+    if (kind !== "board") continue;
+    directories.push(await ensureReleaseAssets(platform, await releasesOf(stack), log));
+  }
+  return startMirror({ directories, port: await mirrorPort() });
 }
 
 /** The stack's GitHub on loopback, running, if it wants one. */

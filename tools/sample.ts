@@ -1,5 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { copyFile, mkdir, readFile, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { execa } from "execa";
 import type { BoardConnection, VirtualBoard } from "../proving-ground/board/virtualBoard.ts";
@@ -7,6 +6,7 @@ import type { DockerHostConnection } from "../proving-ground/docker/virtualDocke
 import { ensureBuildctl } from "../proving-ground/mirror/assets.ts";
 import type { Progress } from "../proving-ground/progress.ts";
 import { writeClientFiles } from "./clientFiles.ts";
+import { inPrivateFolder } from "./privateFolder.ts";
 import { localDir, projectDir } from "./stackFile.ts";
 
 interface Builder {
@@ -31,8 +31,7 @@ export async function buildSample(
       ),
     );
     if (!machine) continue;
-    const work = await mkdtemp(join(tmpdir(), "buildhosts-sample-"));
-    try {
+    await inPrivateFolder("sample", async (work) => {
       await writeClientFiles(outputs, client, join(work, "client"));
       await mkdir(join(work, "context"));
       await copyFile(
@@ -51,9 +50,7 @@ export async function buildSample(
         `${relative(projectDir, image)}: ${metadata["containerimage.digest"]}, ` +
           `${((await stat(image)).size / 1e6).toFixed(1)} MB, in ${((Date.now() - started) / 1000).toFixed(1)} s`,
       );
-    } finally {
-      await rm(work, { recursive: true, force: true });
-    }
+    });
   }
 }
 

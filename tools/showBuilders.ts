@@ -1,7 +1,6 @@
 import { join, relative } from "node:path";
 import { writeClientFiles } from "./clientFiles.ts";
-import { isProvingGround } from "./engineSession.ts";
-import { localDir, projectDir } from "./stackFile.ts";
+import { isProvingGround, localDir, projectDir } from "./stackFile.ts";
 
 interface Builder {
   name: string;

@@ -61,8 +61,37 @@ export async function releasesOf(stack: string): Promise<typeof defaultVersions>
   return versions;
 }
 
-/** @throws one line, when the stack has no file. */
+/**
+ * Whether `stack` is one of those whose committed file names virtual machines alone. For them everything that a user
+ * would choose is chosen, the passphrase too: it protects keys to machines on loopback, gone with them.
+ */
+export function isProvingGround(stack: string): boolean {
+  return ["dev", "docker", "github"].includes(stack);
+}
+
+/** @throws one line, when the stack has no file, or one of the proving ground's names what is not virtual. */
 export async function requireStackFile(stack: string): Promise<void> {
+  await stackConfig(stack);
+}
+
+/** What such a stack, which is changed without asking, names beside virtual hosts: `boards[1] ('lab')`. */
+function notVirtual(config: Record<string, unknown>): string[] {
+  const found: string[] = [];
+  for (const key of ["boards", "dockerHosts", "github"]) {
+    const value = config[`buildhosts:${key}`];
+    if (value === undefined || value === null) continue;
+    // The program takes JSON in a string as well.
+    const hosts: unknown = typeof value === "string" ? parse(value) : value;
+    const isList = Array.isArray(hosts);
+    for (const [index, host] of (isList ? hosts : [hosts]).entries()) {
+      if (host?.virtual === true) continue;
+      found.push(`${key}${isList ? `[${index}]` : ""}${host?.name ? ` ('${host.name}')` : ""}`);
+    }
+  }
+  return found;
+}
+
+async function stackConfig(stack: string): Promise<Record<string, unknown>> {
   try {
     await access(stackFile(stack));
   } catch {
@@ -70,9 +99,12 @@ export async function requireStackFile(stack: string): Promise<void> {
       `stack '${stack}': there is no Pulumi.${stack}.yaml; make one after Pulumi.example.yaml, or name another stack with --stack`,
     );
   }
-}
-
-async function stackConfig(stack: string): Promise<Record<string, unknown>> {
-  await requireStackFile(stack);
-  return parse(await readFile(stackFile(stack), "utf8"))?.config ?? {};
+  const config = parse(await readFile(stackFile(stack), "utf8"))?.config ?? {};
+  const [first] = isProvingGround(stack) ? notVirtual(config) : [];
+  if (first) {
+    throw new Error(
+      `stack '${stack}': ${first} is not virtual; the stacks dev, docker and github are changed without asking, under a passphrase that nobody chose: put hosts of your own into a stack of your own (README, 'A board of your own')`,
+    );
+  }
+  return config;
 }

@@ -1,10 +1,10 @@
 import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
-import { engineSession, isProvingGround } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
-import { startProvingGround } from "./provingGround.ts";
+import { startSession } from "./provingGround.ts";
 import { buildSample } from "./sample.ts";
 import { showBuilders } from "./showBuilders.ts";
+import { isProvingGround } from "./stackFile.ts";
 
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run up --",
@@ -17,10 +17,7 @@ const { stack, pulumiArgs, values } = toolOptions({
 });
 
 await runTool(async () => {
-  const [ground, session] = await Promise.all([
-    startProvingGround(stack, log),
-    engineSession(stack, log),
-  ]);
+  const { ground, session } = await startSession(stack, log);
   try {
     // There is nobody to protect from a change of a virtual machine.
     const unasked = isProvingGround(stack)

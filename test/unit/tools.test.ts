@@ -1,0 +1,174 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { eventually } from "../integration/onBoard.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+/** The temporary folder of a tool's process. */
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "buildhosts-tools-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const left = () => readdirSync(folder).filter((name) => name.startsWith("buildhosts-"));
+
+/** A program of TypeScript in a process of its own. */
+function start(script: string, nodeOptions: string[] = [], args: string[] = []) {
+  return spawn(process.execPath, [...nodeOptions, script, ...args], {
+    cwd: root,
+    env: { ...process.env, TMPDIR: folder, BUILDHOSTS_CACHE: join(folder, "cache") },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+}
+
+describe("the engine's event log, which holds keys in the clear,", () => {
+  /** A stand-in for pulumi: it writes a key into the log, and ends as `onInterrupt` says. */
+  function engine(onInterrupt: string, furtherSignals: unknown = undefined) {
+    const pulumi = join(folder, "pulumi");
+    writeFileSync(
+      pulumi,
+      `#!/bin/sh
+trap '${onInterrupt}' INT
+for log; do :; done
+echo KEY >"$log"
+echo "$log" >${folder}/ready
+n=0; while [ -e ${folder}/ready ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done
+`,
+      { mode: 0o755 },
+    );
+    const main = join(folder, "main.ts");
+    writeFileSync(
+      main,
+      `import { runEngine } from ${JSON.stringify(join(root, "tools/runEngine.ts"))};
+await runEngine(${JSON.stringify(pulumi)}, ["up"], ["--event-log"], {}, ${JSON.stringify(furtherSignals)});`,
+    );
+    return start(main);
+  }
+  async function writing(child: ReturnType<typeof start>) {
+    await eventually("pulumi to write", 10, async () => readdirSync(folder).includes("ready"));
+    const log = readFileSync(join(folder, "ready"), "utf8").trim();
+    expect(readFileSync(log, "utf8")).toBe("KEY\n");
+    return { ended: once(child, "exit") };
+  }
+
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
+    "goes when %s ends the tool, and pulumi winds down first",
+    async (signal) => {
+      const child = engine(`sleep 0.3; ls ${folder} >${folder}/wound-down; exit 1`);
+      const { ended } = await writing(child);
+      child.kill(signal);
+      expect(await ended).toEqual([null, signal]);
+      // While pulumi wound down the log was still there: it was waited for.
+      expect(readFileSync(join(folder, "wound-down"), "utf8")).toContain("buildhosts-events-");
+      expect(left()).toEqual([]);
+    },
+  );
+
+  test("goes even if pulumi does not end by itself", async () => {
+    const child = engine("", [
+      [100, "SIGINT"],
+      [100, "SIGKILL"],
+    ]);
+    const { ended } = await writing(child);
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([null, "SIGTERM"]);
+    expect(left()).toEqual([]);
+  });
+
+  test("goes with the next run after the tool was killed; that of a run which is at work stays", async () => {
+    const killed = engine("exit 1");
+    const { ended } = await writing(killed);
+    killed.kill("SIGKILL");
+    await ended;
+    const [stale] = left();
+    expect(stale).toMatch(/^buildhosts-events-\d+-/);
+    const atWork = `buildhosts-events-${process.pid}-abcdef`;
+    mkdirSync(join(folder, atWork));
+    rmSync(join(folder, "ready"));
+
+    const next = engine("exit 1");
+    const run = await writing(next);
+    expect(left()).not.toContain(stale);
+    next.kill("SIGTERM");
+    await run.ended;
+    expect(left()).toEqual([atWork]);
+  });
+});
+
+describe("a machine that cannot run a virtual board", () => {
+  const darwin = 'Object.defineProperty(process, "platform", { value: "darwin" })';
+
+  test.each(["up", "preview"])("is told so by %s, which then ends", async (tool) => {
+    const child = start(`tools/${tool}.ts`, [
+      `--import=data:text/javascript,${encodeURIComponent(darwin)}`,
+    ]);
+    const [said, ended] = await Promise.all([text(child.stderr), once(child, "close")]);
+    expect(said).toBe(
+      "✗ The virtual board linux/riscv64 cannot run here: it needs Linux with QEMU, and this is darwin.\n" +
+        "A board of your own needs none of this: `npm run up -- --stack <yours>` (see the README).\n",
+    );
+    expect(ended).toEqual([1, null]);
+  });
+});
+
+describe("a stack of the proving ground, which is changed without asking,", () => {
+  /** Whether the tools take a stack file: what is said otherwise. */
+  async function said(stack: string, config: unknown): Promise<string> {
+    const clone = join(folder, "clone");
+    mkdirSync(join(clone, "tools"), { recursive: true });
+    mkdirSync(join(clone, "config"));
+    for (const file of ["tools/stackFile.ts", "config/versions.ts"])
+      writeFileSync(join(clone, file), readFileSync(join(root, file)));
+    writeFileSync(join(clone, `Pulumi.${stack}.yaml`), JSON.stringify({ config }));
+    const main = join(clone, "main.ts");
+    writeFileSync(join(clone, "package.json"), '{"type":"module"}');
+    writeFileSync(
+      main,
+      `import { requireStackFile } from "./tools/stackFile.ts";
+await requireStackFile(${JSON.stringify(stack)}).catch((error) => process.stderr.write(error.message));`,
+    );
+    symlinkSync(join(root, "node_modules"), join(clone, "node_modules"));
+    const child = start(main);
+    const [message] = await Promise.all([text(child.stderr), once(child, "close")]);
+    return message;
+  }
+
+  const virtual = { name: "riscv64", virtual: true, platform: "riscv64" };
+  const real = { name: "lab", host: "lab.example.com" };
+
+  test.each([
+    ["dev", "boards[1] ('lab')", { "buildhosts:boards": [virtual, real] }],
+    ["docker", "dockerHosts[0] ('lab')", { "buildhosts:dockerHosts": [real] }],
+    ["docker", "boards[0] ('lab')", { "buildhosts:boards": JSON.stringify([real]) }],
+    ["github", "github", { "buildhosts:boards": [virtual], "buildhosts:github": { owner: "a" } }],
+    ["github", "boards", { "buildhosts:boards": { secure: "v1:x" } }],
+  ])("is refused where it names what is not virtual: %s with %s", async (stack, what, config) => {
+    expect(await said(stack, config)).toBe(
+      `stack '${stack}': ${what} is not virtual; the stacks dev, docker and github are changed without asking, under a passphrase that nobody chose: put hosts of your own into a stack of your own (README, 'A board of your own')`,
+    );
+  });
+
+  test("is taken as it was committed; a stack of another name may name any host", async () => {
+    for (const stack of ["dev", "docker", "github"]) {
+      const { config } = parse(readFileSync(join(root, `Pulumi.${stack}.yaml`), "utf8"));
+      expect(await said(stack, config)).toBe("");
+      rmSync(join(folder, "clone"), { recursive: true });
+    }
+    expect(await said("home", { "buildhosts:boards": [real] })).toBe("");
+  });
+});
