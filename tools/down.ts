@@ -26,6 +26,7 @@ await runTool(async () => {
   }
   const github = await startGithubOf(stack, log);
   const session = await engineSession(stack, log);
+  const previews = pulumiArgs.includes("--preview-only");
   const unasked = isProvingGround(stack)
     ? ["--yes", "--skip-preview"]
     : values.yes
@@ -33,10 +34,11 @@ await runTool(async () => {
       : [];
   // One that was started for this has nothing to take away.
   const looking = github?.isNew ? ["--refresh"] : [];
-  const words = ["destroy", ...unasked, ...looking, ...pulumiArgs];
+  const words = ["destroy", ...(previews ? [] : unasked), ...looking, ...pulumiArgs];
   const { code, explanations } = await session.run(words);
   if (code !== 0) return ended.failed(`down failed on stack '${stack}'`, explanations);
-  // A preview, or one of some resources: the machines are still needed.
+  if (previews) return ended.well(`previewed the end of stack '${stack}'; nothing was changed`);
+  // Where only some resources were meant, the machines are still needed.
   if (!(await session.isEmpty()))
     return ended.well(`stack '${stack}' still has resources; its machines run on`);
   const machines = await findProvingGround(stack);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { bundle } from "../../components/board/bundle.ts";
 import { type BoardFilesInputs, boardFiles } from "../../components/board/files.ts";
 
 const board: BoardFilesInputs = {
@@ -43,6 +44,20 @@ describe("the daemon's port and RUN steps on the bridge", () => {
   ])("are left alone where %s", (_, difference) => {
     expect(Object.keys(boardFiles({ ...board, ...difference }))).not.toContain(service);
   });
+});
+
+/** What stands in buildkitd.toml, test/unit/buildkitd-toml.test.ts shows. */
+test.each<[string, Partial<BoardFilesInputs>]>([
+  ["as most boards have them", {}],
+  [
+    "with containerd as the worker, by a proxy",
+    { worker: "containerd", environment: { HTTPS_PROXY: "http://a$b:1" } },
+  ],
+  ["where systemd listens", { socketActivation: true, listen: { address: "::", port: 4321 } }],
+  ["without root", { rootless: true, network: "host" }],
+])("the units and the environment, %s", (_, difference) => {
+  const { "buildkitd.toml": _toml, ...units } = boardFiles({ ...board, ...difference });
+  expect(bundle(units)).toMatchSnapshot();
 });
 
 test("a rootless daemon has a cache of its own, and is handed its key by systemd", () => {

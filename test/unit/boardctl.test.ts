@@ -332,6 +332,49 @@ describe("preflight", () => {
     return [...all.matchAll(/^ {2}\d+\. (.*)$/gm)].map(([, line]) => line ?? "");
   }
 
+  const words = [
+    ...["preflight", "--board", "lab", "--at", "root@lab:22", "--machine", "riscv64"],
+    ...["--platform", "linux/riscv64", "--network", "bridge", "--rootless", "false"],
+    ...["--bridge", "buildkit0", "--bridge-subnet", "10.10.0.0/16", "--clock-after", "0"],
+    ...["--clock-before", "99999999999", "--cache-bytes", "0", "--cache-root", "/x"],
+    ...["--port", "1234", "--metrics-port", "6060", "--script", "1"],
+  ];
+  /** A machine without a fault, where nothing of ours was ever. */
+  function newBoard(): void {
+    rmSync(board.at(home), { recursive: true });
+    board.program("uname", '[ "$1" = -m ] && echo riscv64 || echo 6.12');
+    board.program("df", "printf 'header\\nx 1 1 999999999 1 /\\n'");
+    for (const name of ["modprobe", "iptables", "git", "xz", "curl"]) board.program(name, ":");
+    for (const file of ["tcp", "tcp6", "route"]) board.write(`/proc/net/${file}`, "header\n");
+    board.write("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
+    board.write("/boot/config-6.12", "CONFIG_CGROUP_BPF=y\n");
+  }
+
+  test("puts the script in its place on a board without a fault", async () => {
+    newBoard();
+    const { exitCode, all } = await board.sent(words);
+    expect(exitCode, all).toBe(0);
+    expect(all).toBe("lab: checking");
+    expect(readFileSync(board.at(`${home}/name`), "utf8")).toBe("lab\n");
+    expect((await board.boardctl(["status"])).all).toContain("board: lab");
+  });
+
+  test.each([
+    ["with what one command at a time is made of", () => {}],
+    ["without it", () => rmSync(board.at("/run/lock"), { recursive: true })],
+  ])("lists every problem once, and changes nothing: %s", async (_, setup) => {
+    newBoard();
+    board.program("uname", "echo x86_64");
+    rmSync(board.at("/run/systemd"), { recursive: true });
+    setup();
+    const { exitCode, all } = await board.sent(words);
+    expect(exitCode).toBe(1);
+    expect(all).toMatch(
+      /^lab: checking\n {2}1\. this machine is x86_64, .*\n {5}fix: .*\n {2}2\. systemd .*\n {5}fix: .*\nlab: preflight found 2 problem\(s\), listed above; nothing was changed on this board$/,
+    );
+    expect(existsSync(board.at(home))).toBe(false);
+  });
+
   const routes = (...lines: string[]) =>
     board.write(
       "/proc/net/route",

@@ -18,6 +18,8 @@ export interface FakeBoard {
   program(name: string, script: string): void;
   /** Runs boardctl as root would, to its end. */
   boardctl(args: string[], stdin?: string): ResultPromise<typeof running>;
+  /** The same with the script as it is sent, from outside of its place. */
+  sent(args: string[]): ResultPromise<typeof running>;
   /** Runs functions of boardctl without its main. */
   functions(script: string): ResultPromise<typeof running>;
   remove(): void;
@@ -58,6 +60,7 @@ export function fakeBoard(): FakeBoard {
   }
   write(`${home}/boardctl`, source);
   write(`${home}/name`, "board\n");
+  write("/sent.sh", source);
   write("/functions.sh", source.replace(/^main "\$@"$/m, ""));
 
   return {
@@ -67,6 +70,7 @@ export function fakeBoard(): FakeBoard {
     program,
     boardctl: (args, stdin = "") =>
       execa("sh", [at(`${home}/boardctl`), ...args], { ...running, input: stdin }),
+    sent: (args) => execa("sh", [at("/sent.sh"), ...args], { ...running, input: "" }),
     functions: (script) =>
       execa("sh", ["-c", `. ${at("/functions.sh")}\n${script}`], { ...running, input: "" }),
     remove: () => rmSync(folder, { recursive: true, force: true }),
