@@ -58,7 +58,8 @@ class CommandSocket extends Duplex {
     child.stdin.on("error", () => {});
     child.on("error", (error) => this.destroy(new Error(`${command}: ${error.message}`)));
     child.on("close", (code, signal) => {
-      if (code === 0) this.push(null);
+      // What was sent before is read first. Podman closes a connection that is idle: it must not be used again.
+      if (code === 0) this.once("end", () => this.destroy()).push(null);
       else this.destroy(new Error(this.#ended(command, code, signal)));
     });
   }

@@ -521,6 +521,7 @@ const [, , ...args] = process.argv;
 if (args.slice(-2).join(" ") !== "system dial-stdio") process.exit(64);
 const socket = require("node:net").connect(args[1].replace("unix://", ""));
 process.stdin.pipe(socket).pipe(process.stdout);
+socket.on("end", () => process.exit());
 `;
     await writeFile(join(folder, "docker"), dial, { mode: 0o755 });
     vi.stubEnv("PATH", `${folder}:${process.env.PATH}`);
@@ -564,6 +565,14 @@ process.stdin.pipe(socket).pipe(process.stdout);
     expect(server.commands).toEqual([
       `docker --host unix://${folder}/docker.sock system dial-stdio`,
     ]);
+  });
+
+  test("is reached by another connection once it has closed one that was idle, as Podman does", async () => {
+    const { reached } = await reach("key");
+    daemon.closeIdleConnections();
+    await vi.waitFor(() => expect(server.open()).toBe(0), { timeout: 10_000 });
+    await reached.client.ping();
+    expect(server.commands).toHaveLength(2);
   });
 
   test("that shows another host key is one clear error, and nothing is run", async () => {
