@@ -203,6 +203,27 @@ describe("a stand-in, once started", () => {
     expect(inputs).toEqual({ create: UNKNOWN, stdin });
   });
 
+  test("finds no change in inputs that the program has ignored", async () => {
+    const request = new messages.DiffRequest();
+    request.setUrn(urnOf("command:local:Command"));
+    const before = struct({ create: "one", dir: "/" });
+    request.setOlds(before);
+    request.setOldInputs(before);
+    request.setNews(struct({ create: "two", triggers: ["b"], dir: "/" }));
+    const diff = () =>
+      new Promise((resolve) =>
+        plugin.diff(request, (_error, answer) =>
+          resolve([answer.getChanges(), answer.getDiffsList(), answer.getReplacesList()]),
+        ),
+      );
+    const { DIFF_SOME, DIFF_NONE } = messages.DiffResponse.DiffChanges;
+    expect(await diff()).toEqual([DIFF_SOME, ["create", "triggers"], ["triggers"]]);
+    request.setIgnorechangesList(["triggers"]);
+    expect(await diff()).toEqual([DIFF_SOME, ["create"], []]);
+    request.setIgnorechangesList(["triggers", "create"]);
+    expect(await diff()).toEqual([DIFF_NONE, [], []]);
+  });
+
   test("shows what a command prints beside its resource before it is done", async () => {
     const request = new messages.CreateRequest();
     request.setUrn(urnOf("command:local:Command"));

@@ -138,14 +138,11 @@ function handlers(plugin: Plugin, address: string | undefined): grpc.UntypedServ
       return checkResponse(checked.inputs, checked.failures);
     }),
 
-    diff: unary((request: messages.DiffRequest) =>
-      diffResponse(
-        resource(request.getUrn()).diff(
-          existing(request.getId(), request.getOldInputs(), request.getOlds()),
-          mapOf(request.getNews()),
-        ),
-      ),
-    ),
+    diff: unary((request: messages.DiffRequest) => {
+      const old = existing(request.getId(), request.getOldInputs(), request.getOlds());
+      const diff = resource(request.getUrn()).diff(old, mapOf(request.getNews()));
+      return diffResponse(without(diff, request.getIgnorechangesList()));
+    }),
 
     create: unary(async (request: messages.CreateRequest) => {
       const urn = request.getUrn();
@@ -345,6 +342,16 @@ function checkResponse(inputs: PropertyMap, failures: readonly Failure[]): messa
   response.setInputs(structOf(inputs));
   response.setFailuresList(failures.map(checkFailure));
   return response;
+}
+
+/** `diff` but for the inputs `ignored`: what became of them outside of the program, the engine cannot ignore itself. */
+function without(diff: Diff, ignored: readonly string[]): Diff {
+  const counts = (path: string) => !ignored.includes(topLevel(path));
+  return {
+    ...diff,
+    changes: new Map([...diff.changes].filter(([path]) => counts(path))),
+    replaces: new Set([...diff.replaces].filter(counts)),
+  };
 }
 
 function diffResponse(diff: Diff): messages.DiffResponse {
