@@ -10,5 +10,6 @@ if [ ! -x "$node" ] || [ ! -f "$main" ]; then
     "\`npm run up\` in the clone writes the paths anew" >&2
   exit 1
 fi
-export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$compile_cache}"
+# Its own, not the program's: what that one has compiled says nothing of what the plugin needs.
+export NODE_COMPILE_CACHE="$compile_cache"
 exec "$node" "$main" "$@"
