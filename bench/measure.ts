@@ -26,19 +26,22 @@ export interface Row {
   ours: number;
   theirs: number;
   ratio: number;
-  /** What the ratio is to stay below. */
-  limit: number;
+  /** What the ratio is to stay below; none for a row that explains another. */
+  limit?: number;
+}
+
+export function isHeld({ ratio, limit }: Row): boolean {
+  return limit === undefined || ratio <= limit;
 }
 
 /** A table in Markdown, so that it can stand in the README as it is printed. */
 export function table(rows: Row[]): string {
-  const cells = rows.map(({ what, ours, theirs, ratio: r, limit }) => [
-    what,
-    `${ours.toFixed(1)} s`,
-    `${theirs.toFixed(1)} s`,
-    `${r.toFixed(2)}×`,
-    `${limit}×`,
-    r <= limit ? "yes" : "no",
+  const cells = rows.map((row) => [
+    row.what,
+    `${row.ours.toFixed(1)} s`,
+    `${row.theirs.toFixed(1)} s`,
+    `${row.ratio.toFixed(2)}×`,
+    ...(row.limit === undefined ? ["–", "–"] : [`${row.limit}×`, isHeld(row) ? "yes" : "no"]),
   ]);
   const lines = [["", "ours", "compared with", "ratio", "at most", "held"], ...cells];
   const [head, ...body] = lines.map((line) => `| ${line.join(" | ")} |`);
