@@ -189,7 +189,8 @@ export class BuilderBoard extends pulumi.ComponentResource {
     const drainSeconds = args.drainSeconds ?? 600;
     const endpoint = args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${listen.port}`;
 
-    const connection = connectionArgs(args.connection);
+    // Resolved once, not by each of the steps.
+    const connection = pulumi.output(connectionArgs(args.connection));
     const remote = (
       role: string,
       inputs: Omit<command.remote.CommandArgs, "connection">,
