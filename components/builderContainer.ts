@@ -9,6 +9,7 @@ import {
 import { CONFIG_FILE, containerFiles, containerLayout, INNER_PORT } from "./container/files.ts";
 import { BUILDER_LABEL, STOP_SECONDS } from "./container/handOver.ts";
 import { containerHooks } from "./container/hooks.ts";
+import { FILLED_BY_PODMAN } from "./container/podman.ts";
 import { hostInUrl } from "./socketAddress.ts";
 
 /** The network of `RUN` steps: a bridge inside of the container, or the container's own. */
@@ -135,6 +136,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
     const endpoint = args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${publish.port}`;
     const environment = args.environment ?? {};
     const startSeconds = args.startSeconds ?? 120;
+    const restart = args.restart ?? "unless-stopped";
 
     // Kept when it is not used any more: another builder of the host may be of the same image.
     const image = new docker.RemoteImage(
@@ -186,7 +188,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
           .sort(([a], [b]) => (a < b ? -1 : 1))
           .map(([label, value]) => ({ label, value })),
         networksAdvanced: args.networks?.map((network) => ({ name: network })),
-        restart: args.restart ?? "unless-stopped",
+        restart,
         memory: args.memoryMb,
         // Docker's own default, named because it must grow together with the memory.
         memorySwap: args.memoryMb && args.memoryMb * 2,
@@ -208,12 +210,14 @@ export class BuilderContainer extends pulumi.ComponentResource {
         deleteBeforeReplace: false,
         // The provider ignores what is changed in it (kreuzwerker/terraform-provider-docker#988).
         replaceOnChanges: ["healthcheck"],
-        // The provider reads them back without `systempaths`, and would replace the container each time.
-        ignoreChanges: rootless ? ["securityOpts"] : [],
+        // The provider reads security options back without `systempaths`, and would replace the container each time.
+        ignoreChanges: [...FILLED_BY_PODMAN, ...(rootless ? ["securityOpts"] : [])],
         hooks: containerHooks(name, {
           connection,
           place: { container: containerName, builder: name },
           startSeconds,
+          restart,
+          unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
         }),
       },
     );

@@ -5,6 +5,7 @@ import {
   dockerConnection,
   dockerProvider,
 } from "./container/connection.ts";
+import { FILLED_BY_PODMAN } from "./container/podman.ts";
 
 export interface HostEmulationArgs {
   connection: DockerConnectionArgs;
@@ -66,7 +67,7 @@ export class HostEmulation extends pulumi.ComponentResource {
         mustRun: false,
         restart: "no",
       },
-      options,
+      { ...options, ignoreChanges: FILLED_BY_PODMAN },
     );
     this.platforms = pulumi
       .all([container.exitCode, container.containerLogs])

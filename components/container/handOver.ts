@@ -79,6 +79,9 @@ export async function putBack(
   }
   await remove(docker, container);
   const back = docker.getContainer(previous.Id);
+  if (failed?.HostConfig.RestartPolicy?.Name === "always") {
+    await back.update({ RestartPolicy: { Name: "always" } });
+  }
   await back.rename({ name: container });
   if (!previous.State.Running) await back.start();
   const healthy = await becomesHealthy(docker, container, seconds);

@@ -12,12 +12,17 @@ import {
   takeAway,
   takePreviousAway,
 } from "./handOver.ts";
+import { isForgottenAtBoot, podmanVersion } from "./podman.ts";
 
 export interface ContainerHooksInputs {
   connection: DockerConnection;
   place: Place;
   /** How long a container may take until it is healthy. */
   startSeconds: number;
+  /** Its restart policy. */
+  restart: string;
+  /** Whether it needs `systempaths=unconfined`. */
+  unmasked: boolean;
 }
 
 /**
@@ -31,16 +36,36 @@ export interface ContainerHooksInputs {
  */
 export function containerHooks(
   name: string,
-  { connection, place, startSeconds }: ContainerHooksInputs,
+  { connection, place, startSeconds, restart, unmasked }: ContainerHooksInputs,
 ): pulumi.ResourceHookBinding {
   let failure: { line: string; isFirst: boolean } | undefined;
 
+  const judge = (podman: string | undefined) => {
+    if (podman === undefined) return;
+    if (unmasked) {
+      throw new Error(
+        `${place.builder}: Podman ${podman} answers at ${connection.url.href}, and by its Docker-compatible socket no container gets systempaths=unconfined, without which a rootless buildkitd runs no step; set buildkitd.worker.noProcessSandbox: true, or rootless: false`,
+      );
+    }
+    if (isForgottenAtBoot(podman, restart)) {
+      void pulumi.log.warn(
+        `${place.builder}: Podman ${podman} starts no container with restart: ${restart} after a boot of its host; set restart: always, and enable podman-restart.service there.`,
+      );
+    }
+  };
   const beforeCreate = new pulumi.ResourceHook(
     `${name}-make-room`,
     async () => {
       if (!pulumi.runtime.isDryRun()) {
-        await withDocker(connection, (docker) => makeRoom(docker, place));
-      } else if (await runs(connection, place)) {
+        await withDocker(connection, async (docker) => {
+          judge(await podmanVersion(docker));
+          await makeRoom(docker, place);
+        });
+        return;
+      }
+      const { podman, runs } = await hostAsItIs(connection, place);
+      judge(podman);
+      if (runs) {
         void pulumi.log.warn(
           `${place.builder}: the update replaces the container '${place.container}', and ends the builds that run there then.`,
         );
@@ -88,12 +113,18 @@ export function containerHooks(
 /** How long what ran before gets at least, whatever the new one was given. */
 const PUT_BACK_SECONDS = 60;
 
-/** Whether the container runs; unknown where the host does not answer, and a preview is made without it. */
-async function runs(connection: DockerConnection, place: Place): Promise<boolean> {
+/** Whether Podman is there, and the container runs; unknown of a host that does not answer: a preview is made without. */
+async function hostAsItIs(
+  connection: DockerConnection,
+  place: Place,
+): Promise<{ podman?: string | undefined; runs: boolean }> {
   try {
-    return await withDocker(connection, (docker) => isRunning(docker, place));
+    return await withDocker(connection, async (docker) => ({
+      podman: await podmanVersion(docker),
+      runs: await isRunning(docker, place),
+    }));
   } catch {
-    return false;
+    return { runs: false };
   }
 }
 

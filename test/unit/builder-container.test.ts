@@ -15,6 +15,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { containerFiles } from "../../components/container/files.ts";
 import { plainText, tellingLines } from "../../components/container/handOver.ts";
 import { failureLine } from "../../components/container/hooks.ts";
+import { isForgottenAtBoot } from "../../components/container/podman.ts";
 import {
   BuilderContainer,
   type BuilderContainerArgs,
@@ -447,6 +448,21 @@ describe("HostEmulation", () => {
     });
   });
 });
+
+test.each([
+  ["4.3.1", "unless-stopped", true],
+  ["5.4.2", "unless-stopped", true],
+  ["5.8.1", "unless-stopped", true],
+  ["5.8.2", "unless-stopped", false],
+  ["6.0.0-dev", "unless-stopped", false],
+  ["5.4.2", "always", false],
+  ["5.4.2", "no", false],
+])(
+  "Podman %s leaves a container that restarts %s alone at boot: %s",
+  (version, restart, forgets) => {
+    expect(isForgottenAtBoot(version, restart)).toBe(forgets);
+  },
+);
 
 describe("a failed update says in its last line", () => {
   const place = { container: "buildkitd", builder: "docker-1" };
