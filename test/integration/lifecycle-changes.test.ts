@@ -23,6 +23,9 @@ describe("a builder that changes", () => {
     client = await clientOf(stack);
   });
 
+  const storedVersions = () =>
+    on(board, "cd /usr/local/lib/buildhosts/store && ls -d buildkit-* | cut -d - -f 1,2");
+
   test("gets another configuration: the preview names it, and only buildkitd restarts", async () => {
     const { code, output } = await client.build();
     expect(code, output).toBe(0);
@@ -57,9 +60,9 @@ describe("a builder that changes", () => {
     expect(after.containerd).toBe(before.containerd);
     expect(after.buildkitd).not.toBe(before.buildkitd);
     expect(await buildkitVersion(board)).toBe(otherBuildkit);
-    expect(
-      await on(board, "cd /usr/local/lib/buildhosts/store && ls -d buildkit-* | cut -d - -f 1,2"),
-    ).toBe(`buildkit-${otherBuildkit}\nbuildkit-${defaultVersions.buildkit}`);
+    expect(await storedVersions()).toBe(
+      `buildkit-${otherBuildkit}\nbuildkit-${defaultVersions.buildkit}`,
+    );
 
     const build = await client.build();
     expect(build.output).toMatch(/RUN .*\n#\d+ CACHED\n/);
@@ -97,6 +100,10 @@ describe("a builder that changes", () => {
     expect(after.buildkitd).not.toBe(before.buildkitd);
     expect(await on(board, "sha256sum </etc/buildkit/cert.pem")).not.toBe(certificateBefore);
     expect((await client.buildctl("debug", "workers")).code).toBe(0);
+    // The version before is still there to go back to.
+    expect(await storedVersions()).toBe(
+      `buildkit-${otherBuildkit}\nbuildkit-${defaultVersions.buildkit}`,
+    );
   });
 
   test("loses its power while it changes back: it comes up again by itself, and a rerun ends it", async () => {

@@ -90,12 +90,13 @@ check_commands() {
 }
 
 check_kernel() {
+  need_for='' need_else=''
   case $snapshotter in
-    auto | overlayfs | stargz)
-      need_for="the $(printf %s "$snapshotter" | sed s/auto/overlayfs/) snapshotter" need_else=''
-      need_kernel overlay ;;
+    auto | overlayfs) need_for='the overlayfs snapshotter' ;;
+    stargz) need_for='the stargz snapshotter' ;;
     *) ;;
   esac
+  [ -z "$need_for" ] || need_kernel overlay
   if [ "$network" = bridge ]; then
     need_for='network: bridge' need_else='set network: host for this board (RUN steps can then reach the daemon)'
     need_kernel veth bridge nf_nat xt_MASQUERADE xt_comment
