@@ -9,6 +9,15 @@ export const RepositoryVisibility = {
 } as const;
 export type RepositoryVisibility = (typeof RepositoryVisibility)[keyof typeof RepositoryVisibility];
 
+/** Whose repositories may use the workflows of a repository that is not public. */
+export const WorkflowAccess = {
+  none: "none",
+  user: "user",
+  organization: "organization",
+  enterprise: "enterprise",
+} as const;
+export type WorkflowAccess = (typeof WorkflowAccess)[keyof typeof WorkflowAccess];
+
 /** An environment of a repository, which can hold secrets. */
 export interface RepositoryEnvironmentArgs {
   name: string;
@@ -23,7 +32,8 @@ export interface BuilderRepositoryArgs {
   repository?: string;
   /**
    * Uses a repository that is there already and belongs to somebody else: none of its settings are touched
-   * but those that the arguments below ask for, and delete takes back only these. Default: false.
+   * but those that the arguments below ask for, and delete takes back only these; what `requireShaPins` and
+   * `allowedActions` demand stays. Default: false.
    */
   existing?: boolean;
   /** Default: none. */
@@ -36,6 +46,15 @@ export interface BuilderRepositoryArgs {
   deleteOnDestroy?: boolean;
   /** Whether actions must be pinned by their commit's full hash. Default: true, but false where `existing`. */
   requireShaPins?: boolean;
+  /**
+   * Of a repository that is not public: which others may call its reusable workflows, those of the same `user`,
+   * `organization` or `enterprise`. Default: what it has, of a new one `none`.
+   */
+  workflowAccess?: WorkflowAccess;
+  /**
+   * Whether workflows may open pull requests, and approve some: GitHub has one switch for both. Default: false.
+   */
+  workflowsPropose?: boolean;
   /**
    * Patterns such as `docker/*` of the actions that may be used, beside GitHub's own and those of this
    * repository. Default: all may.
@@ -58,7 +77,7 @@ const REPOSITORY_ADMIN = 5;
  * token that can only read unless they ask for more, and has an environment for secrets if one is named.
  *
  * On GitHub it makes `-repository` with its `-alerts`, or touches none of an `existing` one; `-actions` and
- * `-token` (what workflows may do), `-ruleset` and `-environment`. Delete archives a repository that it
+ * `-token` (what workflows may do), `-workflow-access` (who may call them), `-ruleset` and `-environment`. Delete archives a repository that it
  * made, unless `deleteOnDestroy`.
  *
  * ```ts
@@ -137,7 +156,8 @@ export class BuilderRepository extends pulumi.ComponentResource {
               }
             : { allowedActions: "all" }),
         },
-        child,
+        // The provider's delete would allow all actions, of whoever, in a repository that lives on.
+        { ...child, retainOnDelete: existing },
       );
     }
     if (!existing) {
@@ -146,9 +166,15 @@ export class BuilderRepository extends pulumi.ComponentResource {
         {
           repository,
           defaultWorkflowPermissions: "read",
-          // What proposes new versions opens pull requests; GitHub has one switch for both.
-          canApprovePullRequestReviews: true,
+          canApprovePullRequestReviews: args.workflowsPropose ?? false,
         },
+        child,
+      );
+    }
+    if (args.workflowAccess) {
+      new github.ActionsRepositoryAccessLevel(
+        `${name}-workflow-access`,
+        { repository, accessLevel: args.workflowAccess },
         child,
       );
     }

@@ -35,6 +35,8 @@ export interface BuilderSecretsArgs {
    * one. Default: `never`.
    */
   rewrite?: string;
+  /** Who writes them, which BUILDER_SECRETS then says too. Default: it does not say. */
+  writtenBy?: string;
   /** What the names begin with, for a repository that uses the builders of several stacks. Default: `BUILDER`. */
   prefix?: string;
 }
@@ -75,7 +77,9 @@ export class BuilderSecrets extends pulumi.ComponentResource {
     place.variable(
       "written",
       `${prefix}_SECRETS`,
-      pulumi.all(pem).apply((times) => JSON.stringify({ rewrite, written: times })),
+      pulumi
+        .all(pem)
+        .apply((times) => JSON.stringify({ by: args.writtenBy, rewrite, written: times })),
     );
     place.variable(
       "nodes",

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { hasReusable } from "../components/github/repositoryFiles.ts";
 import { ConfigError, Findings, shown } from "../config/problems.ts";
 import type { GithubConfig, RepositoryConfig } from "../config/stackConfig.ts";
 import { askGithub, GithubUnreachable } from "./githubApi.ts";
@@ -56,12 +57,13 @@ async function checkAll(github: GithubConfig, findings: Findings): Promise<void>
   );
 }
 
-interface Account {
+export interface Account {
   login: string;
   isOrganization: boolean;
 }
 
-async function account(github: GithubConfig): Promise<Account | undefined> {
+/** The stack's owner, if GitHub knows one of that name. */
+export async function account(github: GithubConfig): Promise<Account | undefined> {
   const { status, body } = await askGithub(github, `users/${github.owner}`);
   return status === 200
     ? { login: String(body.login), isOrganization: body.type === "Organization" }
@@ -116,7 +118,7 @@ function checkOwner(
 
 async function checkExisting(
   github: GithubConfig,
-  { name, client, environment }: RepositoryConfig,
+  { name, client, environment, requireShaPins, allowedActions, workflows }: RepositoryConfig,
   findings: Findings,
 ): Promise<void> {
   const { status, body } = await askGithub(github, `repos/${github.owner}/${name}`);
@@ -138,6 +140,26 @@ async function checkExisting(
     findings.refuse(
       ["name"],
       `received ${shown(name)}, whose secrets and environments the token may not change: it must be an admin's.`,
+    );
+  }
+  if (hasReusable(workflows) && body.visibility !== "public") {
+    const path = `repos/${github.owner}/${name}/actions/permissions/access`;
+    const { body: access } = await askGithub(github, path);
+    if (access.access_level === "none") {
+      void pulumi.log.warn(
+        `repository ${name} is ${body.visibility} and lets no other one use its workflows: they get "workflow was not found". Change that by hand in its settings, under Actions, General, Access.`,
+      );
+    }
+  }
+  if (!requireShaPins || allowedActions) return;
+  const { body: actions } = await askGithub(
+    github,
+    `repos/${github.owner}/${name}/actions/permissions`,
+  );
+  if (actions.allowed_actions === "selected" || actions.allowed_actions === "local_only") {
+    findings.refuse(
+      ["requireShaPins"],
+      `received true, but ${name} allows chosen actions only, which would be undone: name them in allowedActions too.`,
     );
   }
 }

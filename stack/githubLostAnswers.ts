@@ -1,22 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { GithubConfig } from "../config/stackConfig.ts";
+import type { GithubChange } from "./githubApi.ts";
 import {
-  askGithub,
-  type GithubAnswer,
-  type GithubChange,
-  type GithubQuestion,
-} from "./githubApi.ts";
-
-/** A resource's inputs, as the provider gets them. */
-type Inputs = Record<string, unknown>;
-
-/** What GitHub has under the name that a create was refused for. */
-interface Found {
-  /** Below the API's address. */
-  path: string;
-  /** What GitHub says of it. */
-  body: Record<string, unknown>;
-}
+  at,
+  byName,
+  environmentOf,
+  type Found,
+  type Github,
+  type Inputs,
+  lookingAt,
+} from "./githubLookups.ts";
 
 /** What a resource makes by a request that GitHub takes once. */
 interface MadeOnce {
@@ -29,36 +22,11 @@ interface MadeOnce {
   undo?: GithubChange | "nothing";
 }
 
-interface Github {
-  owner: string;
-  ask(path: string, question?: GithubQuestion): Promise<GithubAnswer>;
-}
-
-const byName = async (
-  { ask }: Github,
-  list: string,
-  key: string,
-  name: unknown,
-  idKey: string,
-): Promise<Found | undefined> => {
-  const { body } = await ask(`${list}?per_page=100`);
-  const items = (Array.isArray(body) ? body : (body[key] ?? [])) as Record<string, unknown>[];
-  const found = items.find((one) => one.name === name);
-  return found && { path: `${list}/${found[idKey]}`, body: found };
-};
-
-const at = async ({ ask }: Github, path: string): Promise<Found | undefined> => {
-  const { status, body } = await ask(path);
-  return status === 200 ? { path, body } : undefined;
-};
-
 const variable = (place: (inputs: Inputs, owner: string) => string): MadeOnce => ({
   find: (inputs, github) =>
     at(github, `${place(inputs, github.owner)}/variables/${inputs.variableName}`),
   isSame: ({ body }, inputs) => body.value === inputs.value,
 });
-const environmentOf = ({ repository, environment }: Inputs, owner: string) =>
-  `repos/${owner}/${repository}/environments/${encodeURIComponent(String(environment))}`;
 
 const madeOnce: Record<string, MadeOnce> = {
   "github:index/repository:Repository": {
@@ -126,10 +94,7 @@ const madeOnce: Record<string, MadeOnce> = {
 export async function repeatLostCreates(
   config: GithubConfig,
 ): Promise<pulumi.ResourceTransformation> {
-  const github: Github = {
-    owner: config.owner,
-    ask: (path, question) => askGithub(config, path, question),
-  };
+  const github = lookingAt(config);
   const { headers } = await github.ask("user");
   const began = Date.parse(headers.get("date") ?? "");
   return ({ type, name, props, opts }) => {

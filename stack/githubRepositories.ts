@@ -2,14 +2,15 @@ import * as github from "@pulumi/github";
 import * as pulumi from "@pulumi/pulumi";
 import { BuilderRepository } from "../components/builderRepository.ts";
 import { BuilderSecrets } from "../components/builderSecrets.ts";
-import { repositoryFiles } from "../components/github/repositoryFiles.ts";
+import { hasReusable, repositoryFiles } from "../components/github/repositoryFiles.ts";
 import { RepositoryWorkflows } from "../components/repositoryWorkflows.ts";
 import type { GithubConfig } from "../config/stackConfig.ts";
 import type { Builder } from "./builder.ts";
-import { stackTopic } from "./githubCheck.ts";
+import { account, stackTopic } from "./githubCheck.ts";
 import { repeatLostCreates } from "./githubLostAnswers.ts";
 import { unmergedFiles } from "./githubProposals.ts";
 import { organizationSecrets, repositorySecrets, secretRewrites } from "./githubSecrets.ts";
+import { refuseTaken } from "./githubTaken.ts";
 import type { StackCertificates } from "./stackCertificates.ts";
 
 /**
@@ -21,11 +22,12 @@ export async function githubRepositories(
   { ca, clients }: StackCertificates,
   builders: Builder[],
 ): Promise<void> {
-  const [rewrites, repeating] = await Promise.all([
+  const [rewrites, repeating, owner] = await Promise.all([
     secretRewrites(config),
     repeatLostCreates(config),
+    account(config),
   ]);
-  const transformations = [repeating];
+  const refusing = refuseTaken(config);
   const isGithubItself = new URL(config.baseUrl).hostname === "api.github.com";
   const provider = new github.Provider("github", {
     owner: config.owner,
@@ -48,6 +50,7 @@ export async function githubRepositories(
 
   for (const one of config.repositories) {
     const { name } = one;
+    const transformations = one.existing ? [refusing, repeating] : [repeating];
     const repository = new BuilderRepository(
       name,
       {
@@ -58,6 +61,12 @@ export async function githubRepositories(
         deleteOnDestroy: one.deleteOnDestroy,
         requireShaPins: one.requireShaPins,
         allowedActions: one.allowedActions,
+        ...(!one.existing &&
+          one.visibility !== "public" &&
+          hasReusable(one.workflows) && {
+            workflowAccess: owner?.isOrganization ? "organization" : "user",
+          }),
+        workflowsPropose: one.workflows.releaseTracker?.stack !== undefined,
         protectDefaultBranch: one.protectDefaultBranch,
         environment: one.environment,
       },
@@ -83,6 +92,7 @@ export async function githubRepositories(
         name,
         {
           ...client(one.client),
+          writtenBy: stackTopic(),
           rewrite: rewrites.get(repositorySecrets(config.owner, name, one.environment?.name)),
           repository: repository.repositoryName,
           ...(one.environment && { environment: repository.environmentName }),
@@ -98,10 +108,11 @@ export async function githubRepositories(
       `organization-${config.owner}`,
       {
         ...client(name),
+        writtenBy: stackTopic(),
         visibility,
         rewrite: rewrites.get(organizationSecrets(config.owner)),
       },
-      { provider, transformations },
+      { provider, transformations: [refusing, repeating] },
     );
   }
 }

@@ -26,6 +26,14 @@ export interface RepositoryWorkflowSet {
   pulumi?: PulumiWorkflowArgs;
 }
 
+/** Those that other repositories call. */
+const REUSABLE = ["buildOnBuilders", "serviceContainer", "ownBuildkitd", "windows"] as const;
+
+/** Whether other repositories call some of these workflows. */
+export function hasReusable(workflows: RepositoryWorkflowSet): boolean {
+  return REUSABLE.some((name) => workflows[name] !== undefined);
+}
+
 /** The files that a repository of `owner` has these workflows by, from path to text. */
 export function repositoryFiles(
   owner: string,

@@ -92,6 +92,9 @@ describe("a repository on GitHub", () => {
     expect(await github.ask("GET", `${REPOSITORY}/actions/permissions`)).toMatchObject({
       sha_pinning_required: true,
     });
+    expect(await github.ask("GET", `${REPOSITORY}/actions/permissions/access`)).toEqual({
+      access_level: "organization",
+    });
     const state = await stateOf(stack);
     expect(await secret("CACERT")).toBe(state.resource("ca-certificate").certPem);
     expect(await secret("CERT")).toBe(state.resource("client-default-certificate").certPem);
@@ -189,24 +192,77 @@ describe("a repository that is there already", () => {
     expect(refused.output).not.toContain("at Object.");
   });
 
-  test("keeps a variable of somebody else's, and the update says that there is one", async () => {
+  const environment = `${REPOSITORY}/environments/builders`;
+  const theirs: [string, string, object][] = [
+    ["the variable BUILDER_NODES", `${REPOSITORY}/actions/variables/BUILDER_NODES`, {}],
+    [
+      "the environment builders",
+      environment,
+      { environment: { name: "builders", branches: ["main"] } },
+    ],
+    ["the file .github/workflows/build-on-builders.yml", WORKFLOW, { workflows }],
+    ["the secret BUILDER_AUTH_TLS_KEY", `${REPOSITORY}/actions/secrets/BUILDER_AUTH_TLS_KEY`, {}],
+  ];
+
+  test("has what is somebody else's left as it is: each name that is taken is refused while previewing", async () => {
+    await github.ask("PUT", environment, { wait_timer: 5 });
+    await github.ask("PUT", WORKFLOW, { message: "Ours", content: "bmFtZTogb3VycwoK" });
+    await github.setSecret("builders/riscv64", "BUILDER_AUTH_TLS_KEY", "theirs");
+    await configure({ existing: true, ...Object.assign({}, ...theirs.map(([, , of]) => of)) });
+    const asked = github.served.length;
+    // With an environment that is theirs, its secrets are looked for in there.
+    for (const [what, path] of theirs.slice(1, 3)) {
+      const refused = await run(stack.preview());
+      expect(refused.code).not.toBe(0);
+      expect(refused.output).toContain(
+        `builders/riscv64 has ${what} already, and this stack did not make it`,
+      );
+      expect(refused.output).not.toContain("at Object.");
+      await github.ask("GET", path);
+    }
     await configure({ existing: true });
-    const refused = await run(stack.up());
-    expect(refused.code).not.toBe(0);
-    expect(refused.output).toMatch(/riscv64-nodes[\s\S]*409 Already exists/);
-    expect(await github.variable("builders/riscv64", "BUILDER_NODES")).toMatchObject({
-      value: "theirs",
-    });
+    for (const [what] of [theirs[0], theirs[3]] as typeof theirs) {
+      const refused = await run(stack.preview());
+      expect(refused.output).toContain(
+        `builders/riscv64 has ${what} already, and this stack did not make it`,
+      );
+    }
+    // Without a preview too.
+    expect((await run(stack.up())).code).not.toBe(0);
+    expect(await secret("KEY")).toBe("theirs");
+    expect(changesSince(asked).filter(({ path }) => /KEY|BUILDER_NODES/.test(path))).toEqual([]);
+    for (const [, path] of theirs) {
+      const sha = path === WORKFLOW ? ((await github.ask("GET", path)) as { sha: string }).sha : "";
+      await github.ask("DELETE", path, sha ? { message: "Make room", sha } : undefined);
+    }
   });
 
-  test("is used as it is where that is said, and left so", async () => {
-    await github.ask("DELETE", `${REPOSITORY}/actions/variables/BUILDER_NODES`);
+  test("is used as it is where that is said, and left so, with the choice of its actions", async () => {
+    await configure({
+      existing: true,
+      requireShaPins: true,
+      environment: { name: "builders", branches: ["main"] },
+      workflows: { buildOnBuilders: {} },
+    });
+    await up();
+    expect(await secret("KEY", "builders/riscv64/builders")).toContain("PRIVATE KEY");
+    const asked = github.served.length;
+    expect(done(await up("--refresh"))).toEqual({});
+    expect(changesSince(asked)).toEqual([]);
+    // Written anew by a replacement, which finds the old ones: they are this stack's.
+    await github.setSecret("builders/riscv64/builders", "BUILDER_AUTH_TLS_KEY", "theirs");
+    const preview = await run(stack.preview());
+    expect(preview.code, preview.output).toBe(0);
     await up();
     expect(await github.ask("GET", REPOSITORY)).toMatchObject({ description: "theirs" });
     const removal = await run(stack.destroy());
     expect(removal.code, removal.output).toBe(0);
     expect(await github.ask("GET", REPOSITORY)).toMatchObject({ archived: false });
+    expect(await github.ask("GET", `${REPOSITORY}/actions/permissions`)).toMatchObject({
+      sha_pinning_required: true,
+    });
     expect(await secret("KEY")).toBeUndefined();
+    await expect(github.ask("GET", environment)).rejects.toThrow("404");
   });
 });
 

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
 import {
   type Github,
@@ -89,6 +89,44 @@ describe("before anything is made", () => {
     await expect(check({ repositories: [repository({ existing: true })] })).rejects.toThrow(
       'received "images", which is archived: it takes no change. Unarchive it first.',
     );
+  });
+
+  test.each([
+    ["lets nobody", "none", 1],
+    ["lets the organization", "organization", 0],
+  ])(
+    "a private one that %s call its workflows (%s) causes %i warnings",
+    async (_, level, count) => {
+      const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+      onTestFinished(() => warn.mockRestore());
+      await start();
+      const settings = { name: "images", auto_init: true, visibility: "private" };
+      await github.ask("POST", "/orgs/builders/repos", settings);
+      const access = "/repos/builders/images/actions/permissions/access";
+      await github.ask("PUT", access, { access_level: level });
+      await check({
+        repositories: [
+          repository({ existing: true, requireShaPins: false, workflows: { buildOnBuilders: {} } }),
+        ],
+      });
+      expect(warn).toHaveBeenCalledTimes(count);
+      if (count > 0)
+        expect(warn).toHaveBeenCalledWith(
+          'repository images is private and lets no other one use its workflows: they get "workflow was not found". Change that by hand in its settings, under Actions, General, Access.',
+        );
+    },
+  );
+
+  test("one whose choice of actions would be undone is refused", async () => {
+    await start();
+    await github.ask("POST", "/orgs/builders/repos", { name: "images", auto_init: true });
+    const permissions = "/repos/builders/images/actions/permissions";
+    await github.ask("PUT", permissions, { enabled: true, allowed_actions: "selected" });
+    const theirs = repository({ existing: true, requireShaPins: true });
+    await expect(check({ repositories: [theirs] })).rejects.toThrow(
+      "buildhosts:github.repositories[0].requireShaPins: received true, but images allows chosen actions only, which would be undone: name them in allowedActions too.",
+    );
+    await check({ repositories: [{ ...theirs, allowedActions: ["docker/*"] }] });
   });
 
   test("secrets of a user's organization are refused, for there is none", async () => {

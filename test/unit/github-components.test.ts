@@ -43,7 +43,10 @@ describe("BuilderRepository", () => {
       shaPinningRequired: true,
       allowedActions: "all",
     });
-    expect(mocks.inputs("images-token")).toMatchObject({ defaultWorkflowPermissions: "read" });
+    expect(mocks.inputs("images-token")).toMatchObject({
+      defaultWorkflowPermissions: "read",
+      canApprovePullRequestReviews: false,
+    });
     expect((await settled(result.repositoryName)).value).toBe("images");
   });
 
@@ -82,6 +85,18 @@ describe("BuilderRepository", () => {
       conditions: { refName: { includes: ["~DEFAULT_BRANCH"], excludes: [] } },
       rules: { deletion: true, nonFastForward: true },
     });
+  });
+
+  test("lets others call its workflows, and workflows propose, only where that is asked for", async () => {
+    const { mocks } = await underMocks(
+      () =>
+        new BuilderRepository("images", { workflowAccess: "organization", workflowsPropose: true }),
+    );
+    expect(mocks.inputs("images-workflow-access")).toEqual({
+      repository: "images",
+      accessLevel: "organization",
+    });
+    expect(mocks.inputs("images-token").canApprovePullRequestReviews).toBe(true);
   });
 
   test("allows chosen actions only", async () => {

@@ -202,6 +202,8 @@ test("a stack with repositories is composed of a provider, and of each repositor
   expect(JSON.stringify(mocks.inputs("github").token)).toContain(
     "1b47061264138c4ac30d75fd1eb44270",
   );
+  expect(mocks.inputs("riscv64-workflow-access").accessLevel).toBe("organization");
+  expect(mocks.inputs("riscv64-token").canApprovePullRequestReviews).toBe(false);
   expect(mocks.names().filter((name) => /github:|Repository|Secrets/.test(name))).toEqual([
     "buildhosts:index:BuilderRepository riscv64",
     "buildhosts:index:BuilderSecrets organization-example",
@@ -217,6 +219,7 @@ test("a stack with repositories is composed of a provider, and of each repositor
     "github:index/actionsOrganizationSecret:ActionsOrganizationSecret organization-example-key",
     "github:index/actionsOrganizationVariable:ActionsOrganizationVariable organization-example-nodes",
     "github:index/actionsOrganizationVariable:ActionsOrganizationVariable organization-example-written",
+    "github:index/actionsRepositoryAccessLevel:ActionsRepositoryAccessLevel riscv64-workflow-access",
     "github:index/actionsRepositoryPermissions:ActionsRepositoryPermissions riscv64-actions",
     "github:index/repository:Repository riscv64-repository",
     "github:index/repositoryEnvironment:RepositoryEnvironment riscv64-environment",

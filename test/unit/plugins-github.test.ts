@@ -187,6 +187,18 @@ const RESOURCES: readonly {
     drift: ["defaultWorkflowPermissions", "canApprovePullRequestReviews"],
   },
   {
+    type: "ActionsRepositoryAccessLevel",
+    inputs: { repository: "private", accessLevel: "organization" },
+    id: "private",
+    change: { accessLevel: "user" },
+    outside: [
+      "PUT",
+      "/repos/builders/private/actions/permissions/access",
+      { access_level: "none" },
+    ],
+    drift: ["accessLevel"],
+  },
+  {
     type: "RepositoryEnvironment",
     inputs: { repository: "buildkit", environment: "staging" },
     id: "buildkit:staging",
@@ -240,6 +252,7 @@ const RESOURCES: readonly {
 describe.each(RESOURCES)("a $type", ({ type, inputs, id, change, outside, drift }) => {
   beforeEach(async () => {
     await create("Repository", BUILDKIT);
+    await create("Repository", { name: "private", visibility: "private" });
     await create("RepositoryEnvironment", {
       repository: "buildkit",
       environment: "production",
@@ -380,6 +393,7 @@ describe.each([
 
   beforeEach(async () => {
     await create("Repository", BUILDKIT);
+    await create("Repository", { name: "private", visibility: "private" });
     await create("RepositoryEnvironment", { repository: "buildkit", environment: "production" });
   });
 

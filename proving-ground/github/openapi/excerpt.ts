@@ -86,6 +86,7 @@ const PATHS = [
   "/repos/{owner}/{repo}/environments/{environment_name}/variables",
   "/repos/{owner}/{repo}/environments/{environment_name}/variables/{name}",
   "/repos/{owner}/{repo}/actions/permissions",
+  "/repos/{owner}/{repo}/actions/permissions/access",
   "/repos/{owner}/{repo}/actions/permissions/selected-actions",
   "/repos/{owner}/{repo}/actions/permissions/workflow",
   "/repos/{owner}/{repo}/actions/secrets",

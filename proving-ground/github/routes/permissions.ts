@@ -8,6 +8,8 @@ export interface ActionsPermissions {
   readonly shaPinningRequired: boolean;
   readonly selected: JsonObject;
   readonly workflow: JsonObject;
+  /** Who may use its actions and workflows, where it is not public. */
+  readonly accessLevel: string;
 }
 
 const AT_FIRST: ActionsPermissions = {
@@ -16,6 +18,7 @@ const AT_FIRST: ActionsPermissions = {
   shaPinningRequired: false,
   selected: { github_owned_allowed: true, verified_allowed: false, patterns_allowed: [] },
   workflow: { default_workflow_permissions: "read", can_approve_pull_request_reviews: false },
+  accessLevel: "none",
 };
 
 /** By repository's id. */
@@ -41,7 +44,21 @@ export function permissionRoutes(world: World, permissions: AllActionsPermission
     }
     return id;
   };
+  /** Everybody may use what a public one has. */
+  const closed = async (call: Call): Promise<number> => {
+    const { id, visibility } = await world.repository(call);
+    if (visibility !== "public") return id;
+    throw new ApiError(422, "Access policy only applies to internal and private repositories.");
+  };
   return {
+    async [`GET ${path}/access`](call) {
+      return ok({ access_level: permissions.get(await closed(call)).accessLevel });
+    },
+    async [`PUT ${path}/access`](call) {
+      const { access_level } = call.body as { readonly access_level: string };
+      permissions.change(await closed(call), { accessLevel: access_level });
+      return NO_CONTENT;
+    },
     async [`GET ${path}`](call) {
       const { id, full_name } = await world.repository(call);
       const { enabled, allowedActions, shaPinningRequired } = permissions.get(id);

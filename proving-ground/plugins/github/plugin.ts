@@ -7,6 +7,7 @@ import { pullRequest } from "./pullRequest.ts";
 import { repository } from "./repository.ts";
 import { repositoryFile } from "./repositoryFile.ts";
 import {
+  actionsRepositoryAccessLevel,
   actionsRepositoryPermissions,
   repositoryVulnerabilityAlerts,
   workflowRepositoryPermissions,
@@ -34,6 +35,8 @@ export function github(): Plugin {
       "github:index/repositoryRuleset:RepositoryRuleset": repositoryRuleset(client),
       "github:index/actionsRepositoryPermissions:ActionsRepositoryPermissions":
         actionsRepositoryPermissions(client),
+      "github:index/actionsRepositoryAccessLevel:ActionsRepositoryAccessLevel":
+        actionsRepositoryAccessLevel(client),
       "github:index/workflowRepositoryPermissions:WorkflowRepositoryPermissions":
         workflowRepositoryPermissions(client),
       "github:index/repositoryEnvironment:RepositoryEnvironment": repositoryEnvironment(client),

@@ -169,6 +169,51 @@ export function workflowRepositoryPermissions(client: () => Client): Resource {
   });
 }
 
+interface AccessInputs {
+  readonly repository: string;
+  readonly accessLevel: string;
+}
+
+/** `github:index/actionsRepositoryAccessLevel:ActionsRepositoryAccessLevel`. */
+export function actionsRepositoryAccessLevel(client: () => Client): Resource {
+  const write = ({ repository: repo, accessLevel: access_level }: AccessInputs, client: Client) =>
+    client.ask(`PUT ${ACTIONS}/access`, { repo, access_level });
+  return githubResource<AccessInputs, AccessInputs>(client, {
+    attributes: {
+      repository: NAMED,
+      accessLevel: {
+        shape: { kind: "string", allowed: ["none", "user", "organization", "enterprise"] },
+        required: true,
+      },
+    },
+    outputs: [],
+
+    async create(inputs, client) {
+      await write(inputs, client);
+      return { id: inputs.repository };
+    },
+
+    async read(id, _, client) {
+      const { data } = await client.ask<{ readonly access_level: string }>(
+        `GET ${ACTIONS}/access`,
+        { repo: id },
+      );
+      return { repository: id, accessLevel: data.access_level };
+    },
+
+    async update(_, inputs, __, client) {
+      await write(inputs, client);
+      return undefined;
+    },
+
+    async remove(id, _, client) {
+      await write({ repository: id, accessLevel: "none" }, client);
+    },
+
+    imported: (id) => ({ repository: id }),
+  });
+}
+
 interface AlertsInputs {
   readonly repository: string;
   readonly enabled: boolean;
