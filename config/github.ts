@@ -136,10 +136,22 @@ function refuseImpossible(repository: RepositoryInput, findings: Findings): void
       );
     }
   }
-  if (workflows.releaseTracker && !workflows.buildkitBuild) {
+  if (workflows.releaseTracker && !workflows.releaseTracker.stack && !workflows.buildkitBuild) {
     findings.refuse(
       ["workflows", "releaseTracker"],
-      "starts the workflow of buildkitBuild, which is missing here; add buildkitBuild: {}.",
+      "starts the workflow of buildkitBuild, which is missing here; add buildkitBuild: {}, or a stack to look after.",
+    );
+  }
+  const { buildkitBuild } = workflows;
+  if (
+    buildkitBuild &&
+    buildkitBuild.attest === undefined &&
+    !existing &&
+    repository.visibility !== "public"
+  ) {
+    findings.warn(
+      ["workflows", "buildkitBuild"],
+      `publishes without attestations, as the repository is ${repository.visibility ?? "private"}, where they take GitHub Enterprise Cloud. With that: attest: true; or visibility: public; or attest: false, and this is not said again.`,
     );
   }
   if (repository.defaultBranch !== "main" && !existing) {
@@ -164,12 +176,19 @@ function refuseForeignClient(
 }
 
 function repositoryConfig(input: RepositoryInput, builderCount: number): RepositoryConfig {
-  const { buildOnBuilders, ...workflows } = input.workflows;
+  const { buildOnBuilders, buildkitBuild, ...workflows } = input.workflows;
   return {
     ...input,
     requireShaPins: input.requireShaPins ?? !input.existing,
     workflows: {
       ...workflows,
+      ...(buildkitBuild && {
+        // Of an existing repository GitHub says whether it is public (see checkGithub).
+        buildkitBuild:
+          input.existing || input.visibility === "public"
+            ? buildkitBuild
+            : { ...buildkitBuild, attest: buildkitBuild.attest ?? false },
+      }),
       ...(buildOnBuilders && {
         // By tens: the workflow shall not change with every board.
         buildOnBuilders: {

@@ -79,6 +79,11 @@ const workflows = closed({
       .describe(
         "Who shall be able to pull it; a check says the step by hand where that is not so. Default: public.",
       ),
+    attest: flag
+      .optional()
+      .describe(
+        "Whether GitHub attests where the files come from. Outside of public repositories that takes GitHub Enterprise Cloud. Default: true in a public repository.",
+      ),
     keepDevelopmentBuilds: whole("a whole number from 1 to 1000", 1, 1000)
       .optional()
       .describe("How many development builds stay in the package. Default: 8."),
@@ -111,7 +116,7 @@ const workflows = closed({
   })
     .optional()
     .describe(
-      "track-buildkit-releases.yml: has each new release of BuildKit built, and tracks that in an issue. Only with buildkitBuild.",
+      "track-buildkit-releases.yml: has each new release of BuildKit built, and tracks that in an issue, or proposes newer releases for a stack. With buildkitBuild, or stack, or both.",
     ),
   serviceContainer: closed({
     buildkitImage: buildkitImage.describe("BuildKit's image with its digest."),
@@ -147,6 +152,9 @@ const workflows = closed({
     stack: text("a stack's name", /^[A-Za-z0-9_.-]{1,100}$/).describe(
       "The stack whose file lies in the repository.",
     ),
+    runsOn: runsOn
+      .optional()
+      .describe("Labels of a runner that reaches the stack's hosts. Default: ubuntu-latest."),
     driftSchedule: schedule
       .optional()
       .describe("When it looks for drift, in UTC. Default: 15 5 * * *."),

@@ -151,6 +151,14 @@ async function checkExisting(
       );
     }
   }
+  if (workflows.buildkitBuild?.attest === undefined && workflows.buildkitBuild) {
+    if (body.visibility !== "public") {
+      findings.refuse(
+        ["workflows", "buildkitBuild", "attest"],
+        `missing; ${name} is ${body.visibility}, where attestations take GitHub Enterprise Cloud, and a build would fail at its end. With that: attest: true; else attest: false.`,
+      );
+    }
+  }
   if (!requireShaPins || allowedActions) return;
   const { body: actions } = await askGithub(
     github,

@@ -28,6 +28,7 @@ export function workflowVariants(): Record<string, string> {
       runsOn: ["ubuntu-24.04-riscv"],
       schedule: "0 3 * * 6",
       visibility: "private",
+      attest: false,
       keepDevelopmentBuilds: 2,
       keepUntaggedDays: 30,
     }),
@@ -36,6 +37,11 @@ export function workflowVariants(): Record<string, string> {
       image,
       schedule: "30 4 * * 1",
       stack: { file: "Pulumi.home.yaml", components: ["containerd", "runc"] },
+    }),
+    "track-buildkit-releases-stack-only.yml": releaseTrackerWorkflow({
+      image,
+      builds: false,
+      stack: { file: "Pulumi.home.yaml" },
     }),
     "build-in-service-container.yml": serviceContainerWorkflow({ buildkitImage }),
     "build-in-service-container-all.yml": serviceContainerWorkflow({
@@ -59,6 +65,7 @@ export function workflowVariants(): Record<string, string> {
     "builders.yml": pulumiWorkflow({ stack: "home" }),
     "builders-all.yml": pulumiWorkflow({
       stack: "lab",
+      runsOn: ["self-hosted", "linux"],
       driftSchedule: "0 1 * * 1",
       branch: "trunk",
       previewEnvironment: "read",

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { renderWorkflow, setInStep, setRunner, workflowFile } from "./workflow.ts";
+import { removeStep, renderWorkflow, setInStep, setRunner, workflowFile } from "./workflow.ts";
 
 export interface BuildkitBuildArgs {
   /** Owner of the repository, and of the package on ghcr.io. */
@@ -13,6 +13,11 @@ export interface BuildkitBuildArgs {
   schedule?: string;
   /** Who can pull the image: what the check at the end compares with. Default: `public`. */
   visibility?: string;
+  /**
+   * Whether GitHub attests where files and image come from, which it does in public repositories, and in others
+   * for GitHub Enterprise Cloud alone. Default: true.
+   */
+  attest?: boolean;
   /** How many development builds stay in the package. Default: 8. */
   keepDevelopmentBuilds?: number;
   /** How many days what has no tag stays in the package. Default: 7. */
@@ -32,6 +37,12 @@ const NATIVE = [
   "test-image",
   "test-buildx",
   "test-multi-platform",
+];
+
+const ATTESTATIONS = [
+  "Attest where the files come from",
+  "Attest what is in the binaries",
+  "Attest where the image comes from",
 ];
 
 /**
@@ -60,6 +71,7 @@ export function buildkitBuildWorkflow({
   runsOn = ["self-hosted", "linux", "riscv64"],
   schedule = "30 6 * * 0",
   visibility = "public",
+  attest = true,
   keepDevelopmentBuilds = 8,
   keepUntaggedDays = 7,
 }: BuildkitBuildArgs): string {
@@ -69,6 +81,11 @@ export function buildkitBuildWorkflow({
     for (const job of NATIVE) setRunner(workflow, job, runsOn);
     const set = (job: string, step: string, key: string, value: string) =>
       setInStep(workflow, job, step, ["env", key], value);
+    if (!attest) {
+      for (const step of ATTESTATIONS) removeStep(workflow, "publish", step);
+      workflow.deleteIn(["jobs", "publish", "permissions", "attestations"]);
+      set("publish", "Gather the release", "ATTESTED", "false");
+    }
     set("publish", "Say who can pull the image", "PACKAGE", packageName);
     set("publish", "Say who can pull the image", "VISIBILITY", visibility);
     set("retention", "Delete old versions", "PACKAGE", packageName);

@@ -1,8 +1,10 @@
-import { renderWorkflow } from "./workflow.ts";
+import { renderWorkflow, setRunner } from "./workflow.ts";
 
 export interface PulumiWorkflowArgs {
   /** The stack that lies in the repository, as `Pulumi.<stack>.yaml`. */
   stack: string;
+  /** Labels of a runner that reaches the stack's hosts. Default: `ubuntu-latest`. */
+  runsOn?: string[];
   /** When it looks for drift, in UTC. Default: `15 5 * * *`, daily at 05:15. */
   driftSchedule?: string;
   /** The branch that is brought up. Default: `main`. */
@@ -19,6 +21,7 @@ export interface PulumiWorkflowArgs {
  */
 export function pulumiWorkflow({
   stack,
+  runsOn = ["ubuntu-latest"],
   driftSchedule = "15 5 * * *",
   branch = "main",
   previewEnvironment = "preview",
@@ -28,6 +31,7 @@ export function pulumiWorkflow({
     workflow.setIn(["env", "STACK"], stack);
     workflow.setIn(["on", "schedule", 0, "cron"], driftSchedule);
     workflow.setIn(["on", "push", "branches", 0], branch);
+    for (const job of ["preview", "drift", "up"]) setRunner(workflow, job, runsOn);
     for (const job of ["preview", "drift"])
       workflow.setIn(["jobs", job, "environment"], previewEnvironment);
     workflow.setIn(["jobs", "up", "environment"], upEnvironment);

@@ -1,6 +1,8 @@
 import { removeJob, renderWorkflow, setInStep } from "./workflow.ts";
 
 export interface ReleaseTrackerArgs {
+  /** Whether releases are built in the same repository; else it only looks after the stack. Default: true. */
+  builds?: boolean;
   /** File name of the workflow that builds a release. Default: `buildkit-weekly-build.yml`. */
   buildWorkflow?: string;
   /** Name of the image that it pushes, `ghcr.io/<owner>/buildkit-riscv64`. */
@@ -23,9 +25,10 @@ export interface TrackedStackArgs {
 
 /**
  * A workflow that looks daily for a new release of BuildKit, starts its build, and tracks it in an issue
- * from the start until the release is there.
+ * from the start until the release is there. For a stack it proposes newer releases.
  */
 export function releaseTrackerWorkflow({
+  builds = true,
   buildWorkflow = "buildkit-weekly-build.yml",
   image,
   schedule = "0 9 * * *",
@@ -38,11 +41,15 @@ export function releaseTrackerWorkflow({
       for (const [key, value] of Object.entries(env))
         setInStep(workflow, job, step, ["env", key], value);
     };
-    set("track", "Look for a release and have it built", {
-      BUILD_WORKFLOW: buildWorkflow,
-      IMAGE: image,
-      MAX_ATTEMPTS: String(maxAttempts),
-    });
+    if (builds) {
+      set("track", "Look for a release and have it built", {
+        BUILD_WORKFLOW: buildWorkflow,
+        IMAGE: image,
+        MAX_ATTEMPTS: String(maxAttempts),
+      });
+    } else {
+      removeJob(workflow, "track");
+    }
     if (!stack) {
       removeJob(workflow, "bump");
       return;

@@ -19,7 +19,7 @@ import {
 export interface RepositoryWorkflowSet {
   buildOnBuilders?: BuildOnBuildersArgs;
   buildkitBuild?: Omit<BuildkitBuildArgs, "owner">;
-  releaseTracker?: Omit<ReleaseTrackerArgs, "image" | "buildWorkflow">;
+  releaseTracker?: Omit<ReleaseTrackerArgs, "image" | "buildWorkflow" | "builds">;
   serviceContainer?: ServiceContainerArgs;
   ownBuildkitd?: OwnBuildkitdArgs;
   windows?: WindowsArgs;
@@ -45,7 +45,8 @@ export function repositoryFiles(
     "build-on-builders.yml":
       workflows.buildOnBuilders && buildOnBuildersWorkflow(workflows.buildOnBuilders),
     "track-buildkit-releases.yml":
-      releaseTracker && releaseTrackerWorkflow({ ...releaseTracker, image }),
+      releaseTracker &&
+      releaseTrackerWorkflow({ ...releaseTracker, image, builds: buildkitBuild !== undefined }),
     "build-in-service-container.yml":
       workflows.serviceContainer && serviceContainerWorkflow(workflows.serviceContainer),
     "build-with-own-buildkitd.yml":

@@ -80,6 +80,16 @@ export function setInStep(
   found.setIn(path, workflow.createNode(value));
 }
 
+/** Takes away a job's step, which is known by its name. */
+export function removeStep(workflow: Workflow, job: string, step: string): void {
+  const steps = workflow.getIn(["jobs", job, "steps"]);
+  const index = isSeq(steps)
+    ? steps.items.findIndex((one) => isMap(one) && one.get("name") === step)
+    : -1;
+  if (index < 0) throw new Error(`job ${job} has no step '${step}'`);
+  workflow.deleteIn(["jobs", job, "steps", index]);
+}
+
 /** Changes the labels of the runner that a job takes. */
 export function setRunner(workflow: Workflow, job: string, labels: readonly string[]): void {
   const [only] = labels;

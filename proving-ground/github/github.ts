@@ -26,6 +26,7 @@ import { Environments, environmentRoutes } from "./routes/environments.ts";
 import { type ContainerPackage, packageRoutes } from "./routes/packages.ts";
 import { AllActionsPermissions, permissionRoutes } from "./routes/permissions.ts";
 import { pullRoutes } from "./routes/pulls.ts";
+import { releaseRoutes } from "./routes/releases.ts";
 import { AllRepositoryExtras, readOnly, repositoryRoutes } from "./routes/repositories.ts";
 import { type Rulesets, rulesetRoutes } from "./routes/rulesets.ts";
 import { type Setting, Settings, scopeOf, settingsRoutes } from "./routes/secrets.ts";
@@ -172,6 +173,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     ...permissionRoutes(world, new AllActionsPermissions()),
     ...rulesetRoutes(world, rulesets),
     ...packageRoutes(world, packages),
+    ...releaseRoutes(world),
     ...workflowRoutes(world, runs),
   };
 

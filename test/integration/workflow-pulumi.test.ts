@@ -102,6 +102,13 @@ describe("builders.yml", () => {
     expect(drift.code, drift.log).toBe(0);
   });
 
+  test("does not call it drift when it could not look", async () => {
+    const { code, log } = await run("find-drift.sh", { GITHUB_TOKEN: "ghp_wrong" });
+    expect(log).toContain("::error::stack lab could not be compared with what is there");
+    expect(log).not.toContain("is not as it should be");
+    expect(code).not.toBe(0);
+  });
+
   test("finds a workflow that was changed by hand, and mends it", async () => {
     const own = (await github.ask("GET", WORKFLOW)) as { sha: string; content: string };
     const content = Buffer.from("name: changed\n").toString("base64");

@@ -117,6 +117,21 @@ describe("before anything is made", () => {
     },
   );
 
+  test("a private one whose build would fail at its attestations is refused", async () => {
+    await start();
+    const settings = { name: "images", auto_init: true, visibility: "private" };
+    await github.ask("POST", "/orgs/builders/repos", settings);
+    const theirs = { existing: true, requireShaPins: false };
+    await expect(
+      check({ repositories: [repository({ ...theirs, workflows: { buildkitBuild: {} } })] }),
+    ).rejects.toThrow(
+      "buildhosts:github.repositories[0].workflows.buildkitBuild.attest: missing; images is private, where attestations take GitHub Enterprise Cloud",
+    );
+    await check({
+      repositories: [repository({ ...theirs, workflows: { buildkitBuild: { attest: false } } })],
+    });
+  });
+
   test("one whose choice of actions would be undone is refused", async () => {
     await start();
     await github.ask("POST", "/orgs/builders/repos", { name: "images", auto_init: true });

@@ -127,6 +127,11 @@ describe("buildhosts:github", () => {
       "workflows.releaseTracker: starts the workflow of buildkitBuild, which is missing here",
     ],
     [
+      "a label of a runner of previews with a blank",
+      one({ workflows: { pulumi: { stack: "home", runsOn: ["my lan"] } } }),
+      'pulumi.runsOn[0]: received "my lan"; expected a runner\'s label',
+    ],
+    [
       "a cron line of words",
       one({ workflows: { buildkitBuild: { schedule: "weekly" } } }),
       "buildkitBuild.schedule: received",
@@ -159,6 +164,23 @@ describe("buildhosts:github", () => {
   ])("refuses %s", (_, github, message) => {
     expect(problems(github)).toEqual([expect.stringContaining(`buildhosts:github`)]);
     expect(problems(github)[0]).toContain(message);
+  });
+
+  test.each<[string, object, boolean | undefined, number]>([
+    ["a private repository", { workflows: { buildkitBuild: {} } }, false, 1],
+    ["one that says so", { workflows: { buildkitBuild: { attest: false } } }, false, 0],
+    ["one with Enterprise Cloud", { workflows: { buildkitBuild: { attest: true } } }, true, 0],
+    ["a public one", { visibility: "public", workflows: { buildkitBuild: {} } }, undefined, 0],
+  ])("of %s, attestations are made where GitHub makes them", (_, repository, attest, warnings) => {
+    const config = read(one(repository));
+    expect(config.github?.repositories[0]?.workflows.buildkitBuild?.attest).toBe(attest);
+    const said = config.warnings.filter((line) => line.includes("publishes without attestations"));
+    expect(said).toHaveLength(warnings);
+  });
+
+  test("a tracker of a stack alone builds nothing", () => {
+    const releaseTracker = { stack: { file: "Pulumi.home.yaml" } };
+    expect(problems(one({ workflows: { releaseTracker } }))).toEqual([]);
   });
 
   test("refuses a token that stands readable in the stack file, without showing it", () => {

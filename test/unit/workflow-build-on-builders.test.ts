@@ -111,18 +111,21 @@ function select(nodes: unknown, env: Record<string, string> = {}) {
 describe("select-builders.sh", () => {
   test("leaves out a dead builder, and the build goes on with those that answer", async () => {
     const [first, gone, last] = [await builder(), await dead(), await builder()];
-    const { code, log, outputs, summary } = await select([
-      node("gone", gone, "linux/arm64"),
-      node("a", first, "linux/riscv64"),
-      node("b", last, "linux/amd64", "linux/386"),
-    ]);
+    const { code, log, outputs, summary } = await select(
+      [
+        node("gone", gone, "linux/arm64"),
+        node("a", first, "linux/riscv64"),
+        node("b", last, "linux/amd64", "linux/386"),
+      ],
+      { PLATFORMS: "linux/riscv64,linux/386" },
+    );
     expect(log).toContain("::warning::builder gone is left out: curl: (7)");
     expect(code).toBe(0);
     expect(outputs).toEqual({
       endpoint: first,
       "node-platforms": "linux/riscv64",
       append: JSON.stringify([{ name: "b", endpoint: last, platforms: "linux/amd64,linux/386" }]),
-      platforms: "linux/riscv64",
+      platforms: "linux/riscv64,linux/386",
     });
     expect(summary).toContain("| gone | linux/arm64 | left out: ");
     expect(summary).toContain("| a | linux/riscv64 | answers |");
@@ -173,6 +176,18 @@ describe("select-builders.sh", () => {
     expect(none.log).toContain("::error::no builder that answers offers any of linux/arm64");
   });
 
+  test("builds for no other platform than always when the first builder is dead", async () => {
+    const nodes = [
+      node("gone", await dead(), "linux/arm64"),
+      node("a", await builder(), "linux/riscv64"),
+    ];
+    const { code, log } = await select(nodes);
+    expect(log).toContain("::error::no builder that answers offers linux/arm64");
+    expect(code).toBe(1);
+    const other = await select([...nodes, node("b", await builder(), "linux/arm64")]);
+    expect(other.outputs.platforms).toBe("linux/arm64");
+  });
+
   test.each<[string, unknown, Record<string, string>, string]>([
     ["no builders", "", {}, "the variable BUILDER_NODES is empty here"],
     ["what is no list", "{}", {}, "the builders are no list like"],
@@ -208,7 +223,9 @@ describe("choose-cache.sh", () => {
     runScript("choose-cache.sh", {
       CACHE_MODE: "max",
       CACHE_OPTIONS: "",
+      PUSH: "true",
       IMAGE: "ghcr.io/example/image",
+      TAGS: "v1 latest",
       SCOPE: "scope",
       RUNNER_TOOL_CACHE: "/tools",
       ...env,
@@ -216,7 +233,13 @@ describe("choose-cache.sh", () => {
 
   test.each([
     ["none", "", "", ""],
-    ["inline", "", "type=registry,ref=ghcr.io/example/image:latest", "type=inline"],
+    ["inline", "", "type=registry,ref=ghcr.io/example/image:v1", "type=inline"],
+    [
+      "inline",
+      "ref=ghcr.io/example/image:edge",
+      "type=registry,ref=ghcr.io/example/image:edge",
+      "type=inline",
+    ],
     [
       "registry",
       "",
@@ -252,6 +275,14 @@ describe("choose-cache.sh", () => {
     const { log, outputs } = await choose({ CACHE, CACHE_OPTIONS });
     expect(log).toBe("");
     expect(outputs).toEqual({ from, to });
+  });
+
+  test("registry without a push is read, and not written", async () => {
+    const { outputs } = await choose({ CACHE: "registry", PUSH: "false" });
+    expect(outputs).toEqual({
+      from: "type=registry,ref=ghcr.io/example/image:buildcache-scope",
+      to: "",
+    });
   });
 
   test.each([

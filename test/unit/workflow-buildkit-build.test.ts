@@ -73,6 +73,27 @@ describe("plan-build.sh", () => {
     },
   );
 
+  test.each([
+    ["the first version", [], "v0.34.2", { latest: "true", prerelease: "false" }],
+    ["a newer one", ["v0.34.2", "v0.9.9"], "v0.34.10", { latest: "true", prerelease: "false" }],
+    ["an older one", ["v0.34.10"], "v0.34.9", { latest: "false", prerelease: "false" }],
+    ["a candidate", ["v0.34.2"], "v0.35.0-rc1", { latest: "false", prerelease: "true" }],
+    ["a candidate before all", [], "v0.35.0-rc1", { latest: "false", prerelease: "true" }],
+    ["master before all", [], "master", { latest: "true", prerelease: "true" }],
+    ["master after a version", ["v0.1.0"], "master", { latest: "false", prerelease: "true" }],
+    ["a version after a candidate", ["v0.36.0-rc1"], "v0.35.0", { latest: "true" }],
+  ])("%s is latest, or is not, where %j are published: %s", async (_, published, ref, expected) => {
+    await upstream(ref === "master" ? "refs/heads/master" : `refs/tags/${ref}`);
+    for (const version of published)
+      await github.ask("POST", `${REPOSITORY}/releases`, {
+        tag_name: `buildkit-${version}-riscv64`,
+        prerelease: version.includes("-"),
+      });
+    const { code, log, outputs } = await plan(ref);
+    expect(code, log).toBe(0);
+    expect(outputs).toMatchObject(expected);
+  });
+
   test("an official release that is there is not built again; a development build is", async () => {
     await upstream("refs/tags/v0.34.2");
     await upstream("refs/heads/master");
@@ -103,7 +124,7 @@ describe("publish-release.sh", () => {
     await writeFile(join(folder, "notes.md"), 'Notes with `code` and "quotes"\n');
   });
 
-  const publish = (official: boolean) =>
+  const publish = (official: boolean, env: Record<string, string> = {}) =>
     runScript(
       "publish-release.sh",
       {
@@ -111,12 +132,17 @@ describe("publish-release.sh", () => {
         RELEASE: official ? "buildkit-v0.34.2-riscv64" : "buildkit-v20261121-dev",
         TITLE: "BuildKit",
         OFFICIAL: String(official),
+        PRERELEASE: String(!official),
+        LATEST: "true",
         FILES: "release",
         NOTES: "notes.md",
         COMMITISH: "main",
+        ...env,
       },
       folder,
     );
+  const latest = async () =>
+    (await github.ask("GET", `${REPOSITORY}/releases/latest`)) as { tag_name: string };
   const releases = async () =>
     (await github.ask("GET", `${REPOSITORY}/releases`)) as unknown as {
       id: number;
@@ -147,6 +173,21 @@ describe("publish-release.sh", () => {
     expect(others).toEqual([]);
     expect(second?.id).not.toBe(first?.id);
     expect(second).toMatchObject({ draft: false, prerelease: true });
+  });
+
+  test("calls neither a candidate nor an older version the latest", async () => {
+    await publish(true);
+    const versions = [
+      { RELEASE: "buildkit-v0.35.0-rc1-riscv64", PRERELEASE: "true", LATEST: "true" },
+      { RELEASE: "buildkit-v0.33.0-riscv64", PRERELEASE: "false", LATEST: "false" },
+    ];
+    for (const env of versions) {
+      const { code, log } = await publish(true, env);
+      expect(code, log).toBe(0);
+    }
+    const candidate = `${REPOSITORY}/releases/tags/buildkit-v0.35.0-rc1-riscv64`;
+    expect(await github.ask("GET", candidate)).toMatchObject({ prerelease: true });
+    expect((await latest()).tag_name).toBe("buildkit-v0.34.2-riscv64");
   });
 
   test("clears away the half release of a run that was interrupted", async () => {
@@ -234,6 +275,7 @@ describe("build-binaries.sh", () => {
       IMAGE: "ghcr.io/builders/buildkit-riscv64",
       IMAGE_TAG: "v0.34.2-riscv64",
       RELEASE: "buildkit-v0.34.2-riscv64",
+      LATEST: "true",
       SOURCE: await source(),
     };
     const { code, log } = await runScript("build-binaries.sh", env, folder);
@@ -263,6 +305,52 @@ describe("build-binaries.sh", () => {
       folder,
     );
     expect(commit.log).toContain("::error::buildkitd says another commit than");
+  }, 120_000);
+
+  test("builds what it clones, at that commit, and names a development build after the last release", async () => {
+    const git = (cwd: string, ...args: string[]) =>
+      execa("git", ["-c", "user.name=a", "-c", "user.email=a@example.com", ...args], { cwd });
+    const work = await source();
+    await git(work, "init", "--quiet", "--initial-branch=master");
+    const commit = async (message: string) => {
+      await git(work, "add", ".");
+      await git(work, "commit", "--quiet", "--allow-empty", "--message", message);
+      return (await git(work, "rev-parse", "HEAD")).stdout;
+    };
+    await commit("A release");
+    await git(work, "tag", "v0.34.2");
+    const sha = await commit("Something new");
+    // Neither is what the version is made from, nor what is built.
+    await git(work, "tag", "dockerfile/1.99.0");
+    await rm(join(work, "cmd"), { recursive: true });
+    await commit("Nothing to build any more");
+    const bare = join(folder, "buildkit.git");
+    await git(folder, "clone", "--quiet", "--bare", work, bare);
+    await git(bare, "config", "uploadpack.allowFilter", "true");
+    await git(bare, "config", "uploadpack.allowAnySHA1InWant", "true");
+    const { code, log } = await runScript(
+      "build-binaries.sh",
+      {
+        ...(await go()),
+        SHA: sha,
+        BUILDKIT_REF: "master",
+        OFFICIAL: "false",
+        IMAGE: "ghcr.io/builders/buildkit-riscv64",
+        IMAGE_TAG: "master-20261121",
+        RELEASE: "buildkit-v20261121-dev",
+        LATEST: "false",
+        GIT_CONFIG_COUNT: "1",
+        GIT_CONFIG_KEY_0: `url.file://${bare}.insteadOf`,
+        GIT_CONFIG_VALUE_0: "https://github.com/moby/buildkit",
+      },
+      folder,
+    );
+    expect(code, log).toBe(0);
+    const version = `v0.34.2-1-g${sha.slice(0, 7)}`;
+    expect(log).toContain(`buildkitd github.com/moby/buildkit ${version} ${sha}\n`);
+    expect(await readFile(join(folder, "dist", "REGISTRY.txt"), "utf8")).toBe(
+      "ghcr.io/builders/buildkit-riscv64:master-20261121\n",
+    );
   }, 120_000);
 
   test("says what is missing on a runner without Go", async () => {
@@ -336,7 +424,10 @@ describe("package-binaries.sh", () => {
       expect(code, log).toBe(0);
       expect(log).toContain(`package version ${expected}\n`);
       const packages = await readdir(join(folder, "packages"));
-      expect(packages.filter((name) => name.endsWith("_riscv64.deb"))).toHaveLength(1);
+      const [deb = "", ...others] = packages.filter((name) => name.endsWith("_riscv64.deb"));
+      expect(others).toEqual([]);
+      const depends = ["--field", join(folder, "packages", deb), "Depends"];
+      expect((await execa("dpkg-deb", depends)).stdout).toBe("runc | containerd.io");
       expect(packages.filter((name) => name.endsWith(".riscv64.rpm"))).toHaveLength(1);
     },
     300_000,
@@ -356,17 +447,23 @@ describe("describe-release.sh", () => {
       await mkdir(join(folder, path, ".."), { recursive: true });
       await writeFile(join(folder, path), text);
     }
-    const { code, log } = await runScript(
-      "describe-release.sh",
-      {
-        ...runner(),
-        IMAGE: "ghcr.io/builders/buildkit-riscv64",
-        IMAGE_TAG: "v0.34.2-riscv64",
-        DIGEST: `sha256:${"0".repeat(64)}`,
-        RELEASE: "buildkit-v0.34.2-riscv64",
-      },
-      folder,
-    );
+    const describeIt = (ATTESTED: string) =>
+      runScript(
+        "describe-release.sh",
+        {
+          ...runner(),
+          IMAGE: "ghcr.io/builders/buildkit-riscv64",
+          IMAGE_TAG: "v0.34.2-riscv64",
+          DIGEST: `sha256:${"0".repeat(64)}`,
+          RELEASE: "buildkit-v0.34.2-riscv64",
+          ATTESTED,
+        },
+        folder,
+      );
+    expect((await describeIt("false")).code).toBe(0);
+    const without = await readFile(join(folder, "notes.md"), "utf8");
+    expect(without).toMatch(/SHA256SUMS\ncosign verify/);
+    const { code, log } = await describeIt("true");
     expect(code, log).toBe(0);
     const release = join(folder, "release");
     await execa("sha256sum", ["--check", "--strict", "SHA256SUMS"], { cwd: release });
@@ -377,6 +474,6 @@ describe("describe-release.sh", () => {
     expect(stdout.split("\n")).toEqual(["bin/buildkitd", "bin/buildctl"]);
     const notes = await readFile(join(folder, "notes.md"), "utf8");
     expect(notes).toContain("sudo apt install ./buildkit_0.34.2_riscv64.deb");
-    expect(notes).toContain("gh attestation verify buildkitd --repo builders/riscv64");
+    expect(notes).toContain("\ngh attestation verify buildkitd --repo builders/riscv64\n");
   });
 });

@@ -22,7 +22,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function comment(diff: string, result = "success") {
+async function comment(diff: string, result = "success", author = github.user) {
   await writeFile(join(folder, "preview.txt"), diff);
   const run = await runScript(
     "comment-preview.sh",
@@ -30,6 +30,7 @@ async function comment(diff: string, result = "success") {
       GITHUB_API_URL: github.apiUrl,
       GITHUB_REPOSITORY: "builders/stack",
       GH_TOKEN: github.token,
+      AUTHOR: author,
       PULL_REQUEST: "1",
       RESULT: result,
       DIFF: "preview.txt",
@@ -49,6 +50,13 @@ test("each run writes the one comment anew, and leaves others' alone", async () 
   expect(all[1]?.body).toContain("**The preview failed.**");
   expect(all[1]?.body).toContain("+ board-config");
   expect(all[1]?.body).not.toContain("board-install");
+});
+
+test("a comment of somebody else's that begins the same way stays as it is", async () => {
+  const theirs = "<!-- preview of the builders -->\nNothing changes, believe me";
+  await github.ask("POST", COMMENTS, { body: theirs });
+  const all = await comment("~ board-install", "success", "github-actions[bot]");
+  expect(all.map(({ body }) => body)).toEqual([theirs, expect.stringContaining("~ board-install")]);
 });
 
 test("a preview cannot end its own frame, and a long one shows its end", async () => {

@@ -129,6 +129,37 @@ describe("track-releases.sh", () => {
     expect(changes().length).toBe(before);
   });
 
+  test("closes the issue of a version that was built after upstream has released the next", async () => {
+    await track();
+    await github.ask("POST", "/repos/moby/buildkit/releases", { tag_name: "v0.35.0" });
+    await track();
+    await github.ask("POST", `${REPOSITORY}/releases`, { tag_name: TAG });
+    await track();
+    expect(Object.fromEntries((await issues()).map(({ title, state }) => [title, state]))).toEqual({
+      [TITLE]: "closed",
+      "Building BuildKit v0.35.0 for RISC-V64": "open",
+    });
+  });
+
+  test("closes what is built and asks upstream nothing, at the end of a build", async () => {
+    await track();
+    for (const title of ["Something else", "Building BuildKit v0.1.0 for RISC-V64"])
+      await github.ask("POST", `${REPOSITORY}/issues`, { title, labels: ["buildkit-release"] });
+    const asked = github.served.length;
+    const close = () => track({ CLOSE_ONLY: "true", UPSTREAM_API: "http://127.0.0.1:1" });
+    expect((await close()).code).toBe(0);
+    expect((await issues()).map(({ state }) => state)).toEqual(["open", "open", "open"]);
+    await github.ask("POST", `${REPOSITORY}/releases`, { tag_name: TAG });
+    const { code, log } = await close();
+    expect(code, log).toBe(0);
+    const open = (await issues()).filter(({ state }) => state === "open");
+    expect(open.map(({ title }) => title)).not.toContain(TITLE);
+    expect(open).toHaveLength(2);
+    expect(github.runs).toHaveLength(1);
+    const paths = github.served.slice(asked).map(({ path }) => path);
+    expect(paths.filter((path) => path.includes("moby"))).toEqual([]);
+  });
+
   test("starts a build that failed again, three times at most", async () => {
     const end = () => {
       for (const run of github.runs)

@@ -103,6 +103,24 @@ test("a preview has no secret of a fork's pull request, and nothing of it runs w
   expect(up).toMatchObject({ environment: "production", if: "github.event_name == 'push'" });
 });
 
+test("what looks for drift waits in no line with what brings up", () => {
+  const group = (
+    parse(workflowVariants()["builders.yml"] ?? "") as { concurrency: { group: string } }
+  ).concurrency.group;
+  expect(group).toContain("github.event_name == 'push' && 'up'");
+  expect(group).toContain("|| 'drift'");
+});
+
+test("a matrix over any input ends none of its own builds", () => {
+  for (const [file, workflow] of parsed) {
+    const call = workflow.on.workflow_call as { inputs: Record<string, unknown> } | undefined;
+    if (!call) continue;
+    const { group } = workflow.concurrency as { group: string };
+    for (const input of ["image", "tags", "context", "file", "target", "platforms"])
+      if (input in call.inputs) expect.soft(group, file).toContain(`\${{ inputs.${input} }}`);
+  }
+});
+
 test("nothing is published before every test phase has passed", () => {
   const { jobs } = parse(workflowVariants()["buildkit-weekly-build.yml"] ?? "") as {
     jobs: Record<string, { name: string; needs?: string[] }>;

@@ -5,6 +5,8 @@
 # CACHE_MODE     max (every step's layers) or min (the image's own)
 # CACHE_OPTIONS  further settings of that cache, key=value with commas between
 # IMAGE, SCOPE   the image's name, and what keeps this cache apart from others
+# TAGS           the image's, with blanks between: what has an inline cache in it
+# PUSH           whether the image is pushed: without that, no registry is logged in to or written to
 set -euo pipefail
 
 # shellcheck source=fail.sh
@@ -28,7 +30,8 @@ registry)
   [ -n "$IMAGE" ] || fail "the registry cache needs the input image"
   if has ref; then at=; else at=,ref=$IMAGE:buildcache-$SCOPE; fi
   from=type=registry$at$options
-  to=$from,mode=$CACHE_MODE
+  to=
+  if [ "$PUSH" = true ]; then to=$from,mode=$CACHE_MODE; fi
   ;;
 gha)
   if has scope; then at=; else at=,scope=$SCOPE; fi
@@ -55,7 +58,9 @@ local)
   ;;
 inline)
   [ -n "$IMAGE" ] || fail "the inline cache needs the input image"
-  from=type=registry,ref=$IMAGE:latest
+  # It is in what the build before has pushed: under the first of these tags, unless another name is given.
+  if has ref; then at=; else at=,ref=$IMAGE:${TAGS%% *}; fi
+  from=type=registry$at$options
   to=type=inline
   ;;
 none)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Puts a preview into the pull request: one comment, which each run writes anew.
 #
+# AUTHOR        whose token this is: only a comment of theirs is written anew
 # PULL_REQUEST  its number
 # RESULT        success or failure
 # DIFF          a file with the preview
@@ -31,7 +32,7 @@ $fence
 comment=
 for ((page = 1; ; page++)); do
   api GET "/repos/$GITHUB_REPOSITORY/issues/$PULL_REQUEST/comments?per_page=100&page=$page"
-  comment=$(jq -r --arg mark "$mark" 'map(select(.body | startswith($mark))) | .[0].id // empty' <<<"$answer")
+  comment=$(jq -r --arg mark "$mark" --arg author "$AUTHOR" 'map(select(.user.login == $author and (.body | startswith($mark)))) | .[0].id // empty' <<<"$answer")
   if [ -n "$comment" ] || [ "$(jq length <<<"$answer")" != 100 ]; then break; fi
 done
 if [ -n "$comment" ]; then

@@ -3,6 +3,7 @@
 #
 # IMAGE, IMAGE_TAG, DIGEST  the image
 # RELEASE                   the release's tag
+# ATTESTED                  whether GitHub attests where the files come from
 set -euo pipefail
 
 rm -rf release
@@ -13,6 +14,9 @@ tar --create --gzip --file "$RELEASE.tar.gz" --owner 0 --group 0 --mode 0755 --t
 sha256sum -- * >SHA256SUMS
 version=$(jq -r .version BUILD.json)
 commit=$(jq -r .commit BUILD.json)
+attestation=
+[ "$ATTESTED" != true ] || attestation="
+gh attestation verify buildkitd --repo $GITHUB_REPOSITORY"
 cat >../notes.md <<END
 BuildKit \`$version\` (moby/buildkit@$commit), built natively for riscv64.
 
@@ -27,8 +31,7 @@ BuildKit \`$version\` (moby/buildkit@$commit), built natively for riscv64.
 To check what you have:
 
 \`\`\`sh
-sha256sum --check --ignore-missing SHA256SUMS
-gh attestation verify buildkitd --repo $GITHUB_REPOSITORY
+sha256sum --check --ignore-missing SHA256SUMS$attestation
 cosign verify $IMAGE@$DIGEST --certificate-oidc-issuer https://token.actions.githubusercontent.com --certificate-identity-regexp '^https://github.com/$GITHUB_REPOSITORY/'
 \`\`\`
 END

@@ -45,10 +45,15 @@ Confirm-Sha256 $buildx ($sum -split '\s+')[0]
 foreach ($program in @{ Name = 'containerd'; Archive = $containerd }, @{ Name = 'buildkitd'; Archive = $buildkit }) {
   $folder = Join-Path $env:ProgramFiles $program.Name
   New-Item -ItemType Directory -Force $folder | Out-Null
+  # A runner of one's own has the service from the run before: Windows does not write over a program that runs.
+  $service = Get-Service $program.Name -ErrorAction SilentlyContinue
+  if ($service) {
+    Stop-Service -Force $program.Name
+    $service.WaitForStatus('Stopped', '00:01:00')
+  }
   tar.exe -xf $program.Archive -C $folder
   if ($LASTEXITCODE -ne 0) { throw "$($program.Archive) cannot be unpacked" }
-  # A runner of one's own has the service from the run before.
-  if (-not (Get-Service $program.Name -ErrorAction SilentlyContinue)) {
+  if (-not $service) {
     & (Join-Path $folder "bin\$($program.Name).exe") --register-service
     if ($LASTEXITCODE -ne 0) { throw "$($program.Name) cannot be registered as a service" }
   }

@@ -6,10 +6,13 @@
 # DATE          YYYYMMDD; empty: today
 #
 # A tag vX.Y.Z is an official release: release buildkit-vX.Y.Z-riscv64, image tag vX.Y.Z-riscv64; it is
-# built once. Everything else is a development build: release buildkit-v<date>-dev, image tag <ref>-<date>;
-# another one of the same day takes its place.
+# built once. So is vX.Y.Z-rcN, which is a pre-release. Everything else is a development build: release
+# buildkit-v<date>-dev, image tag <ref>-<date>; another one of the same day takes its place.
 #
-# Outputs: build (false when there is nothing to do), sha, official, release, title, image-tag.
+# What is called latest is the newest official version, whatever is built after it; a development build only
+# until there is one.
+#
+# Outputs: build (false when there is nothing to do), sha, official, prerelease, latest, release, title, image-tag.
 set -euo pipefail
 
 # shellcheck source=github-api.sh
@@ -20,11 +23,13 @@ set -euo pipefail
 date=${DATE:-$(date -u +%Y%m%d)}
 if [[ $BUILDKIT_REF =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[a-zA-Z0-9]+)?$ ]]; then
   official=true
+  [[ $BUILDKIT_REF == *-* ]] && prerelease=true || prerelease=false
   release=buildkit-$BUILDKIT_REF-riscv64
   title="BuildKit $BUILDKIT_REF for RISC-V64"
   image_tag=$BUILDKIT_REF-riscv64
 else
   official=false
+  prerelease=true
   release=buildkit-v$date-dev
   title="BuildKit RISC-V64 development build $date"
   image_tag=${BUILDKIT_REF//\//-}
@@ -34,6 +39,22 @@ fi
 accept='200 404 422' api GET "$UPSTREAM_API/repos/moby/buildkit/commits/$BUILDKIT_REF"
 [ "$status" = 200 ] || fail "moby/buildkit has no branch, tag or commit '$BUILDKIT_REF'"
 sha=$(jq -r .sha <<<"$answer")
+
+# Of what is published here, the newest official version.
+published='[]'
+for ((page = 1; ; page++)); do
+  api GET "/repos/$GITHUB_REPOSITORY/releases?per_page=100&page=$page"
+  published=$(jq -c --argjson more "$answer" '. + $more' <<<"$published")
+  [ "$(jq length <<<"$answer")" = 100 ] || break
+done
+newest=$(jq -r '.[] | select(.draft or .prerelease | not) | .tag_name
+  | capture("^buildkit-(?<version>v[0-9]+[.][0-9]+[.][0-9]+)-riscv64$").version' <<<"$published" | sort -V | tail -n 1)
+latest=false
+if [ -z "$newest" ]; then
+  [ "$official,$prerelease" = true,true ] || latest=true
+elif [ "$prerelease" = false ] && [ "$(printf '%s\n' "$newest" "$BUILDKIT_REF" | sort -V | tail -n 1)" = "$BUILDKIT_REF" ]; then
+  latest=true
+fi
 
 build=true
 if [ "$official" = true ]; then
@@ -48,6 +69,8 @@ fi
   echo "build=$build"
   echo "sha=$sha"
   echo "official=$official"
+  echo "prerelease=$prerelease"
+  echo "latest=$latest"
   echo "release=$release"
   echo "title=$title"
   echo "image-tag=$image_tag"

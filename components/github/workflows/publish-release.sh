@@ -4,6 +4,8 @@
 #
 # RELEASE, TITLE  its tag and its name
 # OFFICIAL        true: published once; false: takes the place of one of the same name
+# PRERELEASE      whether it is one
+# LATEST          whether it is the newest: of pre-releases GitHub calls none so
 # FILES           the folder
 # NOTES           a file with its text
 # COMMITISH       the commit that the tag is made at
@@ -31,11 +33,9 @@ for id in $(jq -r --arg tag "$draft" '.[] | select(.draft and .tag_name == $tag)
   accept='204 404' api DELETE "$releases/$id"
 done
 
-prerelease=true
-[ "$OFFICIAL" != true ] || prerelease=false
 api POST "$releases" "$(
   jq -n --arg tag_name "$draft" --arg name "$TITLE" --rawfile body "$NOTES" --arg target_commitish "$COMMITISH" \
-    --argjson prerelease "$prerelease" '{$tag_name, $name, $body, $target_commitish, draft: true, $prerelease}'
+    --argjson prerelease "$PRERELEASE" '{$tag_name, $name, $body, $target_commitish, draft: true, $prerelease}'
 )"
 id=$(jq -r .id <<<"$answer")
 upload=$(jq -r '.upload_url | split("{")[0]' <<<"$answer")
@@ -56,7 +56,7 @@ if [ -n "$before" ]; then
   accept='204 404' api DELETE "$releases/$before"
   accept='204 404 422' api DELETE "/repos/$GITHUB_REPOSITORY/git/refs/tags/$RELEASE"
 fi
-latest=true
-[ "$OFFICIAL" = true ] || latest=false
-api PATCH "$releases/$id" "$(jq -n --arg tag_name "$RELEASE" --arg latest "$latest" '{$tag_name, draft: false, make_latest: $latest}')"
+make_latest=$LATEST
+[ "$PRERELEASE" = false ] || make_latest=false
+api PATCH "$releases/$id" "$(jq -n --arg tag_name "$RELEASE" --arg make_latest "$make_latest" '{$tag_name, draft: false, $make_latest}')"
 echo "published $(jq -r .html_url <<<"$answer")"

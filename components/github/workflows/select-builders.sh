@@ -4,7 +4,8 @@
 #
 # NODES              [{"name": …, "endpoint": "tcp://host:port", "platforms": ["linux/riscv64", …]}, …]
 # CACERT, CERT, KEY  of a client, PEM
-# PLATFORMS          what the build is for, with commas between; empty: what the first builder offers
+# PLATFORMS          what the build is for, with commas between; empty: what the stack's first builder offers,
+#                    whether it answers or not: a build must not change its platform with the weather
 # MISSING_PLATFORMS  what to do about one that no living builder offers: `fail`, or `skip` it
 # MAX_NODES          how many nodes the next job can log in to
 # ANSWER_SECONDS     how long a builder may take to answer
@@ -22,7 +23,7 @@ jq -e 'type == "array" and length > 0 and all(.[]; (.endpoint | test("^tcp://[^/
 count=$(jq length <<<"$NODES")
 [ "$count" -le "$MAX_NODES" ] || fail "there are $count builders, and this workflow knows $MAX_NODES: run \`up\` on their stack, which renders it anew"
 for name in CACERT CERT KEY; do
-  [ -n "${!name}" ] || fail "the secret BUILDER_AUTH_TLS_$name is empty here: name it under \`secrets:\` where this workflow is called. A pull request from a fork has none."
+  [ -n "${!name}" ] || fail "the secret BUILDER_AUTH_TLS_$name is empty here: say \`secrets: inherit\` where this workflow is called, or name it there. A pull request from a fork has none."
 done
 
 work=$(mktemp -d)
@@ -82,7 +83,7 @@ for ((i = 0; i < count; i++)); do
 done
 [ "$alive" != '[]' ] || fail "none of the $count builders answers: look at the warnings above"
 
-wanted=${PLATFORMS:-$(jq -r '.[0].platforms | join(",")' <<<"$alive")}
+wanted=${PLATFORMS:-$(jq -r '.[0].platforms | join(",")' <<<"$NODES")}
 platforms=
 for platform in ${wanted//,/ }; do
   if jq -e --arg platform "$platform" 'any(.[]; .platforms | index($platform))' <<<"$alive" >/dev/null; then

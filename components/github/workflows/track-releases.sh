@@ -8,6 +8,7 @@
 # UPSTREAM_API    GitHub's API, where moby/buildkit is
 # MAX_ATTEMPTS    how often a build that fails is started again
 # DRY_RUN         true: says what would be done, and changes nothing
+# CLOSE_ONLY      true: closes the issues of what is built, and looks for nothing upstream
 set -euo pipefail
 
 # shellcheck source=github-api.sh
@@ -25,13 +26,10 @@ doing() {
   echo "$1"
 }
 
-newest_release moby/buildkit
-version=$newest
-tag=buildkit-$version-riscv64
-title="Building BuildKit $version for RISC-V64"
-
-accept='200 404' api GET "$repository/releases/tags/$tag"
-[ "$status" = 200 ] && built=true || built=false
+is_built() {
+  accept='200 404' api GET "$repository/releases/tags/buildkit-$1-riscv64"
+  [ "$status" = 200 ]
+}
 
 # Every page: an issue that was overlooked would be opened twice.
 issues='[]'
@@ -40,10 +38,6 @@ for ((page = 1; ; page++)); do
   issues=$(jq -c --argjson more "$answer" '. + $more' <<<"$issues")
   [ "$(jq length <<<"$answer")" = 100 ] || break
 done
-# The oldest, should two runs at once have opened one each; those beyond it are closed.
-numbers=$(jq -r --arg title "$title" 'map(select(.title == $title) | .number) | sort | .[]' <<<"$issues")
-issue=${numbers%%$'\n'*}
-
 close() {
   local number=$1 comment=$2
   doing "close issue #$number: $comment" || return 0
@@ -55,11 +49,25 @@ close() {
   api POST "$repository/issues/$number/comments" "$(jq -n --arg body "$comment" '{$body}')"
 }
 
-if [ "$built" = true ]; then
+# Of every version: while one was being built, upstream may have released another.
+while read -r number tracked; do
+  ! is_built "$tracked" ||
+    close "$number" "Built: $GITHUB_SERVER_URL/$GITHUB_REPOSITORY/releases/tag/buildkit-$tracked-riscv64"
+done < <(jq -r 'sort_by(.number) | .[] | "\(.number) \(.title
+  | capture("^Building BuildKit (?<version>v[0-9][0-9A-Za-z.-]*) for RISC-V64$").version)"' <<<"$issues")
+[ "${CLOSE_ONLY:-false}" != true ] || exit 0
+
+newest_release moby/buildkit
+version=$newest
+tag=buildkit-$version-riscv64
+title="Building BuildKit $version for RISC-V64"
+if is_built "$version"; then
   echo "$version is built: $tag"
-  for number in $numbers; do close "$number" "Built: $GITHUB_SERVER_URL/$GITHUB_REPOSITORY/releases/tag/$tag"; done
   exit 0
 fi
+# The oldest, should two runs at once have opened one each; those beyond it are closed.
+numbers=$(jq -r --arg title "$title" 'map(select(.title == $title) | .number) | sort | .[]' <<<"$issues")
+issue=${numbers%%$'\n'*}
 for number in $numbers; do
   [ "$number" = "$issue" ] || close "$number" "The same as #$issue."
 done
