@@ -115,6 +115,13 @@ export class BuilderRepository extends pulumi.ComponentResource {
           description: args.description,
           topics: args.topics,
           visibility: args.visibility ?? "private",
+          // Private ones have it by a license of their own, and GitHub refuses it without.
+          ...(args.visibility === "public" && {
+            securityAndAnalysis: {
+              secretScanning: { status: "enabled" },
+              secretScanningPushProtection: { status: "enabled" },
+            },
+          }),
           // Without a first commit there is no default branch to write workflows to.
           autoInit: true,
           hasIssues: true,

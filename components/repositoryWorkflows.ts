@@ -22,7 +22,7 @@ export interface RepositoryWorkflowsArgs {
  * commit for each that changed, or in a pull request that proposes them.
  *
  * Whoever changes one by hand finds it restored by the next `up` with a refresh. Delete removes the files,
- * and leaves pull requests as they are.
+ * or closes the pull request that proposed them; its branch stays.
  *
  * ```ts
  * new RepositoryWorkflows("images", {
@@ -80,7 +80,8 @@ export class RepositoryWorkflows extends pulumi.ComponentResource {
           title: "Update the workflows that use the builders",
           body: `Proposed by the stack that runs the builders: ${files.map(([path]) => `\`${path}\``).join(", ")}.`,
         },
-        { ...child, dependsOn: written },
+        // One that another takes the place of is closed; GitHub deletes none.
+        { parent: this, dependsOn: written },
       );
     }
     this.registerOutputs({});

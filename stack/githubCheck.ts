@@ -207,7 +207,7 @@ async function checkOwn(
 /** No API sets a package's visibility, so that the step by hand is said until it is done. */
 async function warnOfPackage(
   github: GithubConfig,
-  { workflows }: RepositoryConfig,
+  { name, workflows }: RepositoryConfig,
   owner: Account,
 ): Promise<void> {
   if (!workflows.buildkitBuild) return;
@@ -215,8 +215,31 @@ async function warnOfPackage(
   const kind = owner.isOrganization ? "orgs" : "users";
   const path = `${kind}/${owner.login}/packages/container/${encodeURIComponent(packageName)}`;
   const { status, body } = await askGithub(github, path, { accept: [200, 403, 404] });
-  if (status !== 200 || body.visibility === visibility) return;
+  if (status === 403) {
+    void pulumi.log.warn(
+      `package ${packageName}: the token may not see who can pull it; a classic one needs the scope read:packages.`,
+    );
+    return;
+  }
+  if (status === 404) {
+    void pulumi.log.info(
+      `package ${packageName} is not there, or the token may not see it: it appears with its first push, private.`,
+    );
+    return;
+  }
+  const repository = `${owner.login}/${name}`;
+  const linked = (body.repository as { full_name?: string } | null | undefined)?.full_name;
+  if (linked?.toLowerCase() !== repository.toLowerCase()) {
+    void pulumi.log.warn(
+      `package ${packageName} belongs to ${linked ?? "no repository"}, not to ${repository}, whose workflows then cannot push to it. By hand: open ${settingsOf(body)}, and under Manage Actions access add ${repository} with the role Write.`,
+    );
+  }
+  if (body.visibility === visibility) return;
   void pulumi.log.warn(
-    `package ${packageName} is ${body.visibility} and should be ${visibility}. By hand, as GitHub has no API for it: open ${String(body.html_url).replace("/container/package/", "/container/")}/settings, and under Danger Zone choose Change visibility, ${visibility}.`,
+    `package ${packageName} is ${body.visibility} and should be ${visibility}. By hand, as GitHub has no API for it: open ${settingsOf(body)}, and under Danger Zone choose Change visibility, ${visibility}.`,
   );
+}
+
+function settingsOf({ html_url }: Record<string, unknown>): string {
+  return `${String(html_url).replace("/container/package/", "/container/")}/settings`;
 }

@@ -117,8 +117,8 @@ const ofReleases = [
 ];
 
 /**
- * The image as a repository's workflow builds it: from the files that the repository gets, with binaries in a context
- * that takes the place of the stage of upstream's releases.
+ * The image as a repository's workflow builds it: from the files that the repository gets, with the two binaries in a
+ * context that takes the place of the stage of upstream's releases, and with what it gives Debian's packages by.
  */
 async function ofBinaries(): Promise<string[]> {
   const repository = join(folder, "repository");
@@ -129,12 +129,19 @@ async function ofBinaries(): Promise<string[]> {
   const binaries = join(repository, "releases/buildkit");
   await mkdir(binaries, { recursive: true });
   const archive = await ensureReleaseAsset("buildkit", defaultVersions.buildkit, platform, log);
-  await execa("tar", [`--directory=${binaries}`, "-xzf", archive]);
+  const two = ["bin/buildkitd", "bin/buildctl"];
+  await execa("tar", [`--directory=${binaries}`, "-xzf", archive, ...two]);
+  const workflow = await readFile(
+    join(repository, ".github/workflows/buildkit-weekly-build.yml"),
+    "utf8",
+  );
+  const packages = /^ *RUNTIME_PACKAGES=(.+)$/m.exec(workflow)?.[1];
   return [
     ...["--local", `context=${join(repository, "image")}`, "--local", `dockerfile=${repository}`],
     ...["--opt", "filename=Dockerfile.buildkit-riscv64"],
     ...["--local", `releases=${join(repository, "releases")}`],
     ...["--opt", "context:releases=local:releases"],
+    ...["--opt", `build-arg:RUNTIME_PACKAGES=${packages}`],
   ];
 }
 
@@ -216,6 +223,10 @@ describe("the image of ours", () => {
       expect(await on(host, `docker inspect --format ${format} ${name}`)).toBe(
         "https://github.com/example/buildkit",
       );
+      const runc = name === "owner" ? "/usr/sbin/runc" : "/usr/bin/buildkit-runc";
+      expect(
+        await on(host, `docker exec ${name} sh -c 'command -v buildkit-runc || command -v runc'`),
+      ).toBe(runc);
       expect(await on(host, `docker exec ${name} cat /proc/1/comm`)).toBe("tini");
       expect(await on(host, `docker exec ${name} readlink /sbin/docker-init`)).toBe(
         "/usr/bin/tini",

@@ -159,6 +159,7 @@ describe("the build of BuildKit for riscv64", () => {
     OFFICIAL: "true",
     IMAGE: `ghcr.io/${REPOSITORY}`,
     IMAGE_TAG: `${defaultVersions.buildkit}-riscv64`,
+    LATEST: "true",
     RELEASE: `buildkit-${defaultVersions.buildkit}-riscv64`,
   };
 

@@ -193,48 +193,46 @@ describe("a repository that is there already", () => {
   });
 
   const environment = `${REPOSITORY}/environments/builders`;
-  const theirs: [string, string, object][] = [
-    ["the variable BUILDER_NODES", `${REPOSITORY}/actions/variables/BUILDER_NODES`, {}],
+  const key = `${REPOSITORY}/actions/secrets/BUILDER_AUTH_TLS_KEY`;
+  const nodes = `${REPOSITORY}/actions/variables/BUILDER_NODES`;
+
+  test.each<[string, string, object, () => Promise<unknown>]>([
+    ["the variable BUILDER_NODES", nodes, {}, async () => {}],
     [
       "the environment builders",
       environment,
       { environment: { name: "builders", branches: ["main"] } },
+      () => github.ask("PUT", environment, { wait_timer: 5 }),
     ],
-    ["the file .github/workflows/build-on-builders.yml", WORKFLOW, { workflows }],
-    ["the secret BUILDER_AUTH_TLS_KEY", `${REPOSITORY}/actions/secrets/BUILDER_AUTH_TLS_KEY`, {}],
-  ];
-
-  test("has what is somebody else's left as it is: each name that is taken is refused while previewing", async () => {
-    await github.ask("PUT", environment, { wait_timer: 5 });
-    await github.ask("PUT", WORKFLOW, { message: "Ours", content: "bmFtZTogb3VycwoK" });
-    await github.setSecret("builders/riscv64", "BUILDER_AUTH_TLS_KEY", "theirs");
-    await configure({ existing: true, ...Object.assign({}, ...theirs.map(([, , of]) => of)) });
-    const asked = github.served.length;
-    // With an environment that is theirs, its secrets are looked for in there.
-    for (const [what, path] of theirs.slice(1, 3)) {
-      const refused = await run(stack.preview());
-      expect(refused.code).not.toBe(0);
-      expect(refused.output).toContain(
-        `builders/riscv64 has ${what} already, and this stack did not make it`,
-      );
-      expect(refused.output).not.toContain("at Object.");
-      await github.ask("GET", path);
-    }
-    await configure({ existing: true });
-    for (const [what] of [theirs[0], theirs[3]] as typeof theirs) {
-      const refused = await run(stack.preview());
-      expect(refused.output).toContain(
-        `builders/riscv64 has ${what} already, and this stack did not make it`,
-      );
-    }
-    // Without a preview too.
+    [
+      "the file .github/workflows/build-on-builders.yml",
+      WORKFLOW,
+      { workflows: { buildOnBuilders: {} } },
+      () => github.ask("PUT", WORKFLOW, { message: "Ours", content: "bmFtZTogb3VycwoK" }),
+    ],
+    [
+      "the secret BUILDER_AUTH_TLS_KEY",
+      key,
+      {},
+      () => github.setSecret("builders/riscv64", "BUILDER_AUTH_TLS_KEY", "theirs"),
+    ],
+  ])("keeps %s, which is somebody else's: a preview refuses it", async (what, path, of, make) => {
+    await make();
+    const before = (await github.ask("GET", path)) as { sha?: string };
+    await configure({ existing: true, ...of });
+    const refused = await run(stack.preview());
+    expect(refused.code).not.toBe(0);
+    expect(refused.output).toContain(
+      `builders/riscv64 has ${what} already, and this stack did not make it: it would be written over`,
+    );
+    expect(refused.output).not.toContain("at Object.");
+    // And an update without one.
     expect((await run(stack.up())).code).not.toBe(0);
-    expect(await secret("KEY")).toBe("theirs");
-    expect(changesSince(asked).filter(({ path }) => /KEY|BUILDER_NODES/.test(path))).toEqual([]);
-    for (const [, path] of theirs) {
-      const sha = path === WORKFLOW ? ((await github.ask("GET", path)) as { sha: string }).sha : "";
-      await github.ask("DELETE", path, sha ? { message: "Make room", sha } : undefined);
-    }
+    expect(await github.ask("GET", path)).toEqual(before);
+    const removal = await run(stack.destroy());
+    expect(removal.code, removal.output).toBe(0);
+    expect(await github.ask("GET", path)).toEqual(before);
+    await github.ask("DELETE", path, before.sha ? { message: "Go", sha: before.sha } : undefined);
   });
 
   test("is used as it is where that is said, and left so, with the choice of its actions", async () => {
@@ -269,6 +267,7 @@ describe("a repository that is there already", () => {
 /** Each test begins where the one before it ended. */
 describe("workflows by a pull request, secrets of an environment and of the organization, a ruleset", () => {
   const everything = {
+    visibility: "public",
     workflows: { buildOnBuilders: {}, releaseTracker: {}, buildkitBuild: {} },
     proposeWorkflows: true,
     protectDefaultBranch: true,
@@ -302,6 +301,12 @@ describe("workflows by a pull request, secrets of an environment and of the orga
     const lost = github.served.filter(({ status }) => status === 0);
     expect(lost.map(({ operation }) => operation).sort()).toEqual([...once].sort());
 
+    expect(await github.ask("GET", REPOSITORY)).toMatchObject({
+      security_and_analysis: {
+        secret_scanning: { status: "enabled" },
+        secret_scanning_push_protection: { status: "enabled" },
+      },
+    });
     expect(await list(`${REPOSITORY}/rulesets`)).toHaveLength(1);
     expect(await pulls("open")).toHaveLength(1);
     const policies = `${REPOSITORY}/environments/builders/deployment-branch-policies`;
@@ -361,6 +366,20 @@ describe("workflows by a pull request, secrets of an environment and of the orga
     expect(Buffer.from(content, "base64").toString()).toContain('cron: "0 3 * * *"');
   });
 
+  test("take the place of a proposal that was not merged: one is open, and the other closed", async () => {
+    const [before] = await pulls("open");
+    const releaseTracker = { schedule: "0 4 * * *" };
+    await configure(
+      { ...everything, workflows: { ...everything.workflows, releaseTracker } },
+      ofOrganization,
+    );
+    await up();
+    const open = await pulls("open");
+    expect(open).toHaveLength(1);
+    expect(open[0]?.number).not.toBe(before?.number);
+    expect((await pulls("closed")).map(({ number }) => number)).toContain(before?.number);
+  });
+
   test("are written anew in the environment and in the organization where somebody else changed them", async () => {
     const own = await secret("CERT", "builders");
     for (const place of ["builders/riscv64/builders", "builders"])
@@ -382,11 +401,20 @@ describe("when GitHub fails", () => {
     await configure({ workflows });
     github.faults.add({ operation: contents, fault: { kind: "status", status: 500 } });
     github.faults.add({ operation: secrets, fault: { kind: "rate-limit", resetSeconds: 2 } });
+    const variables = "POST /repos/{owner}/{repo}/actions/variables";
+    const mostUsed = [secrets, variables];
+    for (const operation of mostUsed)
+      github.faults.add({ operation, fault: { kind: "lost-answer" } });
     github.faults.add({
       operation: "PUT /repos/{owner}/{repo}/topics",
       fault: { kind: "status", status: 502 },
     });
     await up();
+    const lost = github.served.filter(({ status }) => status === 0);
+    expect(lost.map(({ operation }) => operation).sort()).toEqual(mostUsed.sort());
+    expect(await github.variable("builders/riscv64", "BUILDER_NODES")).toMatchObject({
+      value: "[]",
+    });
     github.faults.add({ operation: contents, fault: { kind: "status", status: 409 } });
     await configure({ workflows: { ...workflows, buildkitBuild: { keepUntaggedDays: 9 } } });
     const conflict = await run(stack.up());

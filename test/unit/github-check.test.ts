@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
@@ -238,23 +240,66 @@ describe("what GitHub fails at is no answer", () => {
 });
 
 describe("a package", () => {
-  const packages = (visibility: "public" | "private") => [
-    { owner: "builders", name: "buildkit-riscv64", visibility, versions: [] },
+  const packages = (visibility: "public" | "private", linked?: string) => [
+    {
+      ...{ owner: "builders", name: "buildkit-riscv64", visibility, versions: [] },
+      ...(linked && { repository: linked }),
+    },
   ];
+  const settings = () => `${github.url}/orgs/builders/packages/container/buildkit-riscv64/settings`;
+
+  /** What a preview says of the package of the repository builders/images. */
+  async function said(options: GithubOptions, status?: number): Promise<string[]> {
+    await start(options);
+    const operation = "GET /orgs/{org}/packages/{package_type}/{package_name}";
+    if (status) github.faults.add({ operation, fault: { kind: "status", status } });
+    for (const name of ["images", "other"])
+      await github.ask("POST", "/orgs/builders/repos", { name, auto_init: true });
+    const lines: string[] = [];
+    for (const level of ["info", "warn"] as const) {
+      const spy = vi.spyOn(pulumi.log, level);
+      spy.mockImplementation(async (line) => void lines.push(`${level}: ${line}`));
+      onTestFinished(() => spy.mockRestore());
+    }
+    await check({
+      repositories: [repository({ existing: true, workflows: { buildkitBuild: {} } })],
+    });
+    return lines;
+  }
+
+  test("that is as it should be has nothing said of it", async () => {
+    expect(await said({ packages: packages("public", "builders/images") })).toEqual([]);
+  });
+
+  test("that not everybody can pull is said with the step by hand, in the README's words", async () => {
+    const [line = "", ...others] = await said({ packages: packages("private", "builders/images") });
+    expect(others).toEqual([]);
+    expect(line).toBe(
+      `warn: package buildkit-riscv64 is private and should be public. By hand, as GitHub has no API for it: open ${settings()}, and under Danger Zone choose Change visibility, public.`,
+    );
+    const readme = await readFile(join(import.meta.dirname, "../../README.md"), "utf8");
+    const shown = line
+      .replace("warn: ", "")
+      .replace(`${github.url}/orgs/builders`, "https://github.com/orgs/example");
+    expect(readme).toContain(`\n${shown}\n`);
+  });
 
   test.each([
-    ["private", 1],
-    ["public", 0],
-  ] as const)("that is %s causes %i warnings", async (visibility, warnings) => {
-    const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
-    await start({ packages: packages(visibility) });
-    await check({ repositories: [repository({ workflows: { buildkitBuild: {} } })] });
-    expect(warn).toHaveBeenCalledTimes(warnings);
-    if (warnings > 0) {
-      expect(warn).toHaveBeenCalledWith(
-        `package buildkit-riscv64 is private and should be public. By hand, as GitHub has no API for it: open ${github.url}/orgs/builders/packages/container/buildkit-riscv64/settings, and under Danger Zone choose Change visibility, public.`,
-      );
-    }
-    warn.mockRestore();
+    ["another repository", "builders/other", "builders/other"],
+    ["none", undefined, "no repository"],
+  ])("that belongs to %s is said to", async (_, linked, called) => {
+    expect(await said({ packages: packages("public", linked) })).toEqual([
+      `warn: package buildkit-riscv64 belongs to ${called}, not to builders/images, whose workflows then cannot push to it. By hand: open ${settings()}, and under Manage Actions access add builders/images with the role Write.`,
+    ]);
+  });
+
+  test("that is not there, or that the token may not see, is said too", async () => {
+    expect(await said({})).toEqual([
+      "info: package buildkit-riscv64 is not there, or the token may not see it: it appears with its first push, private.",
+    ]);
+    await github.stop();
+    expect(await said({}, 403)).toEqual([
+      "warn: package buildkit-riscv64: the token may not see who can pull it; a classic one needs the scope read:packages.",
+    ]);
   });
 });

@@ -50,6 +50,18 @@ describe("BuilderRepository", () => {
     expect((await settled(result.repositoryName)).value).toBe("images");
   });
 
+  test("has secrets looked for, and kept from being pushed, where everybody can see it", async () => {
+    const { mocks } = await underMocks(
+      () => new BuilderRepository("images", { visibility: "public" }),
+    );
+    expect(mocks.inputs("images-repository").securityAndAnalysis).toEqual({
+      secretScanning: { status: "enabled" },
+      secretScanningPushProtection: { status: "enabled" },
+    });
+    const closed = await underMocks(() => new BuilderRepository("images"));
+    expect(closed.mocks.inputs("images-repository")).not.toHaveProperty("securityAndAnalysis");
+  });
+
   test("is really deleted only where that was asked for", async () => {
     const { mocks } = await underMocks(
       () => new BuilderRepository("images", { deleteOnDestroy: true }),

@@ -223,7 +223,7 @@ describe("check-package.sh", () => {
     having("private");
     const { code, log } = await check();
     expect(log).toContain(
-      `::warning::the package buildkit-riscv64 is private and should be public. By hand: open ${github.url}/orgs/builders/packages/container/buildkit-riscv64/settings, and under Danger Zone choose Change visibility, public`,
+      `::warning::package buildkit-riscv64 is private and should be public. By hand, as GitHub has no API for it: open ${github.url}/orgs/builders/packages/container/buildkit-riscv64/settings, and under Danger Zone choose Change visibility, public.`,
     );
     expect(code).toBe(0);
   });

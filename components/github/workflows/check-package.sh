@@ -24,15 +24,15 @@ case $status in
   exit 0
   ;;
 esac
+case $kind in
+users) page=$GITHUB_SERVER_URL/users/$owner/packages/container/$encoded/settings ;;
+orgs) page=$GITHUB_SERVER_URL/orgs/$owner/packages/container/$encoded/settings ;;
+esac
 is=$(jq -r .visibility <<<"$answer")
 repository=$(jq -r '.repository.full_name // "no repository"' <<<"$answer")
 echo "the package $PACKAGE is $is and belongs to $repository"
 [ "$repository" = "$GITHUB_REPOSITORY" ] ||
-  echo "::warning::the package $PACKAGE belongs to $repository, not to $GITHUB_REPOSITORY, whose workflows then cannot push to it"
+  echo "::warning::package $PACKAGE belongs to $repository, not to $GITHUB_REPOSITORY, whose workflows then cannot push to it. By hand: open $page, and under Manage Actions access add $GITHUB_REPOSITORY with the role Write."
 if [ "$is" != "$VISIBILITY" ]; then
-  case $kind in
-  users) page=$GITHUB_SERVER_URL/users/$owner/packages/container/$encoded/settings ;;
-  orgs) page=$GITHUB_SERVER_URL/orgs/$owner/packages/container/$encoded/settings ;;
-  esac
-  echo "::warning::the package $PACKAGE is $is and should be $VISIBILITY. By hand: open $page, and under Danger Zone choose Change visibility, $VISIBILITY"
+  echo "::warning::package $PACKAGE is $is and should be $VISIBILITY. By hand, as GitHub has no API for it: open $page, and under Danger Zone choose Change visibility, $VISIBILITY."
 fi
