@@ -57,9 +57,9 @@ main() {
   fi
   # The connection may drop; half an activation is worse than one that nobody watches.
   trap '' HUP PIPE
-  # dash runs no EXIT trap when a signal ends it.
-  trap 'exit 143' TERM
-  trap 'exit 130' INT
+  # dash runs no EXIT trap when a signal ends it; and what that trap starts must not be ended by a second signal.
+  trap 'trap "" TERM INT; exit 143' TERM
+  trap 'trap "" TERM INT; exit 130' INT
   # What a command that was killed left, a client's key among it; there is no other one that could need it.
   for left in "$HOME_DIR/spool"/* /run/buildhosts-health.*; do [ ! -e "$left" ] || rm -rf "$left"; done
   case $command in
