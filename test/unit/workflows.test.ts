@@ -121,6 +121,35 @@ test("a matrix over any input ends none of its own builds", () => {
   }
 });
 
+test("the issue is closed by the build itself, after it has published", () => {
+  const { jobs } = parse(workflowVariants()["buildkit-weekly-build.yml"] ?? "") as {
+    jobs: Record<string, Job & { needs?: string[] }>;
+  };
+  expect(jobs.tracked?.needs).toContain("publish");
+  expect(jobs.tracked?.steps[0]?.env).toMatchObject({ CLOSE_ONLY: "true" });
+});
+
+test("the scan sees the repository's .trivyignore", () => {
+  const { jobs } = parse(workflowVariants()["buildkit-weekly-build.yml"] ?? "") as Workflow;
+  const uses = (jobs.scan?.steps ?? []).map((step) => step.uses?.split("@")[0]);
+  expect(uses).toEqual(["actions/checkout", "aquasecurity/trivy-action"]);
+});
+
+test("without attestations no job is granted them, and none is made", () => {
+  const text = workflowVariants()["buildkit-weekly-build-all.yml"] ?? "";
+  expect(text).not.toContain("actions/attest@");
+  expect((parse(text) as Workflow).jobs.publish?.permissions).not.toHaveProperty("attestations");
+});
+
+test("the Windows steps end a service before they write over its program", () => {
+  const text = script("install-buildkit.ps1");
+  const [end, unpack, start] = ["Stop-Service -Force", "tar.exe -xf", "Start-Service"].map((one) =>
+    text.indexOf(one),
+  ) as [number, number, number];
+  expect(end).toBeGreaterThan(0);
+  expect([end, unpack, start]).toEqual([end, unpack, start].sort((a, b) => a - b));
+});
+
 test("nothing is published before every test phase has passed", () => {
   const { jobs } = parse(workflowVariants()["buildkit-weekly-build.yml"] ?? "") as {
     jobs: Record<string, { name: string; needs?: string[] }>;
