@@ -16,12 +16,17 @@ done
 
 config=$bundle/config.json
 if [ -n "$bundle" ] && [ -f "$config" ]; then
-	for name in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
-		eval "value=\${$name:-}"
+	for names in 'HTTP_PROXY http_proxy' 'HTTPS_PROXY https_proxy' 'NO_PROXY no_proxy'; do
+		upper=${names% *}
+		lower=${names#* }
+		eval "value=\${$upper:-\${$lower:-}}"
+		# Some programs read one of the two only: curl, apt and busybox the lower one.
+		if [ -z "$value" ] || grep -q -e "\"$upper=" -e "\"$lower=" "$config"; then
+			continue
+		fi
 		# Values hold no quotes and backslashes; & is the match to sed.
 		value=$(printf %s "$value" | sed 's/[&|]/\\&/g')
-		[ -z "$value" ] || grep -q "\"$name=" "$config" ||
-			sed -i "s|,\"env\":\\[\"|,\"env\":[\"$name=$value\",\"|" "$config"
+		sed -i "s|,\"env\":\\[\"|,\"env\":[\"$upper=$value\",\"$lower=$value\",\"|" "$config"
 	done
 fi
 

@@ -92,12 +92,13 @@ const maker = () => ({
   networks: ["builders"],
   buildkitd: { registry: { [address]: { http: true } } },
 });
-/** Of our image, with a network for build steps. */
+/** Of our image, with a network and proxies for build steps. */
 const owner = () => ({
   name: "owner",
   port: 1235 as const,
   image: images.root,
   network: "bridge",
+  proxies: { http: "http://proxy.example.com:3128", no: ["registry.example.com", ".lan"] },
 });
 const rootless = () => ({
   name: "rootless",
@@ -250,6 +251,13 @@ describe("the image of ours", () => {
     expect(network.code, network.output).toBe(0);
     expect(await network.file("addresses")).toMatch(/ eth0 +inet 10\.10\.\d+\.\d+\/16 /);
     expect(await network.file("outside")).toBe("reached\n");
+    const environment = (await network.file("environment")).split("\n");
+    expect(environment.filter((line) => /proxy/i.test(line)).sort()).toEqual([
+      "HTTP_PROXY=http://proxy.example.com:3128",
+      "NO_PROXY=registry.example.com,.lan",
+      "http_proxy=http://proxy.example.com:3128",
+      "no_proxy=registry.example.com,.lan",
+    ]);
   });
 
   test("runs build steps without root, in a container without privileges", async () => {
