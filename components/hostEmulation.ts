@@ -69,7 +69,7 @@ export class HostEmulation extends pulumi.ComponentResource {
       },
       { ...options, ignoreChanges: FILLED_BY_PODMAN },
     );
-    this.platforms = pulumi
+    const emulated = pulumi
       .all([container.exitCode, container.containerLogs])
       .apply(([exitCode, log]) => {
         if (exitCode) {
@@ -79,6 +79,8 @@ export class HostEmulation extends pulumi.ComponentResource {
         }
         return args.platforms;
       });
+    // While previewing they are known already, or every builder of the host would be shown as replaced.
+    this.platforms = pulumi.runtime.isDryRun() ? pulumi.output(args.platforms) : emulated;
     this.registerOutputs({ platforms: this.platforms });
   }
 }

@@ -65,9 +65,10 @@ function generated(type: string, name: string): Record<string, unknown> {
 /** Runs a program under mocks, and waits until all that it registered is registered. */
 export async function underMocks<T>(
   program: () => T,
+  { preview = false } = {},
 ): Promise<{ mocks: RecordingMocks; result: T }> {
   const mocks = new RecordingMocks();
-  await pulumi.runtime.setMocks(mocks, "buildhosts", "test", false);
+  await pulumi.runtime.setMocks(mocks, "buildhosts", "test", preview);
   acceptHooks();
   const result = program();
   await result;
