@@ -64,6 +64,18 @@ function fileKey(path: string, machine: Machine, findings: Findings): SshKey | u
   return undefined;
 }
 
+/** The one line of a file: a password, or a token. */
+export function readPassword(
+  path: string,
+  machine: Machine,
+  findings: Findings,
+): string | undefined {
+  const password = readText(path, machine, findings)?.trim();
+  if (password === undefined || /^[^\r\n]+$/.test(password)) return password;
+  findings.refuse([], `received ${shown(path)}; expected a file with one line, the password.`);
+  return undefined;
+}
+
 /** The text of a file of this machine, by its path as a stack file names it. */
 function readText(path: string, { projectDir }: Machine, findings: Findings): string | undefined {
   const file = resolve(projectDir, path.replace(/^~(?=\/)/, homedir()));

@@ -134,9 +134,18 @@ export type DockerConnection =
   /** PEM texts. */
   | { kind: "tls"; url: string; caCertPem: string; certPem: string; privateKeyPem: Input<string> };
 
+/** A login at a registry, for the images that a host pulls. */
+export interface RegistryAuth {
+  /** The registry's host. */
+  address: string;
+  username: string;
+  password: Input<string>;
+}
+
 export interface DockerHostConfig {
   name: string;
   connection: DockerConnection;
+  registryAuth: RegistryAuth[];
   platform: Platform;
   /** Other platforms that the host is made to emulate. */
   emulation: string[];

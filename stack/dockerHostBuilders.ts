@@ -16,7 +16,7 @@ export function dockerHostBuilders(
   { certificates }: StackConfig,
   { ca }: StackCertificates,
 ): Builder[] {
-  const connection = connectionArgs(host.connection);
+  const connection = { ...connectionArgs(host.connection), registryAuth: host.registryAuth };
   const provider = dockerProvider(`${host.name}-docker`, dockerConnection(host.name, connection));
   const emulated =
     host.emulation.length === 0

@@ -44,7 +44,10 @@ await runTool(async () => {
   const machines = await findProvingGround(stack);
   for (const machine of machines) await log.step(`stop ${machine.instance}`, () => machine.stop());
   await github?.stop();
-  await rm(join(localDir, "clients", stack), { recursive: true, force: true });
+  // Both hold keys.
+  for (const folder of ["clients", "docker"]) {
+    await rm(join(localDir, folder, stack), { recursive: true, force: true });
+  }
   return ended.well(
     `stack '${stack}' is down${machines.length > 0 || github ? "; nothing of it runs any more" : ""}`,
   );

@@ -55,7 +55,7 @@ export function explainDocker(message: string): string | undefined {
   if (hook !== undefined) return unreached(hook) ?? lastLine(hook);
   const image = IMAGE.exec(message)?.groups;
   if (image) {
-    return `the image ${image.official ?? image.ours} is not on the host and cannot be pulled. Check image in the stack, and that the host reaches its registry`;
+    return `the image ${image.official ?? image.ours} is not on the host and cannot be pulled. Check image in the stack, that the host reaches its registry, and for a private image the host's registryAuth`;
   }
   return unreached(message);
 }

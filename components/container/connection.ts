@@ -13,6 +13,14 @@ export interface DockerTlsArgs {
   privateKeyPem: pulumi.Input<string>;
 }
 
+/** A login at a registry. */
+export interface RegistryAuthArgs {
+  /** The registry's host, as it stands in an image's name. */
+  address: string;
+  username: string;
+  password: pulumi.Input<string>;
+}
+
 /** How to reach a Docker daemon, or Podman's Docker-compatible socket. */
 export interface DockerConnectionArgs {
   /** `unix:///var/run/docker.sock`, `ssh://user@host:port` or `tcp://host:2376`. */
@@ -32,6 +40,8 @@ export interface DockerConnectionArgs {
    * Default: `.buildhosts/docker/<stack>/<name>`.
    */
   sshFolder?: string;
+  /** Logins by which the host pulls private images. Default: none. */
+  registryAuth?: RegistryAuthArgs[];
 }
 
 /** A connection with everything that the provider and a client of our own need. */
@@ -49,9 +59,14 @@ export interface DockerConnection {
  */
 export function dockerConnection(name: string, args: DockerConnectionArgs): DockerConnection {
   const url = URL.parse(args.url);
+  const logins = args.registryAuth ?? [];
+  const registryAuth =
+    logins.length === 0
+      ? {}
+      : { registryAuth: logins.map((one) => ({ ...one, password: pulumi.secret(one.password) })) };
   switch (url?.protocol) {
     case "unix:":
-      return { provider: { host: args.url }, url, sshOptions: pulumi.output([]) };
+      return { provider: { host: args.url, ...registryAuth }, url, sshOptions: pulumi.output([]) };
     case "tcp:": {
       if (!args.tls) {
         throw new Error(
@@ -61,7 +76,13 @@ export function dockerConnection(name: string, args: DockerConnectionArgs): Dock
       const { caCertPem, certPem, privateKeyPem } = args.tls;
       const keyMaterial = pulumi.secret(privateKeyPem);
       return {
-        provider: { host: args.url, caMaterial: caCertPem, certMaterial: certPem, keyMaterial },
+        provider: {
+          host: args.url,
+          caMaterial: caCertPem,
+          certMaterial: certPem,
+          keyMaterial,
+          ...registryAuth,
+        },
         url,
         sshOptions: pulumi.output([]),
         tls: args.tls,
@@ -69,7 +90,11 @@ export function dockerConnection(name: string, args: DockerConnectionArgs): Dock
     }
     case "ssh:": {
       const sshOptions = sshFiles(name, url, args);
-      return { provider: { host: args.url, sshOpts: sshOptions }, url, sshOptions };
+      return {
+        provider: { host: args.url, sshOpts: sshOptions, ...registryAuth },
+        url,
+        sshOptions,
+      };
     }
     default:
       throw new Error(
@@ -93,6 +118,8 @@ function sshFiles(name: string, url: URL, args: DockerConnectionArgs): pulumi.Ou
   const options = ["-F", `${folder}/ssh_config`];
   const write = (key: string | undefined) => {
     const path = (file: string) => resolve(folder, file);
+    // Whatever project this is used in: a key that is in there must not get into its repository.
+    writePrivate(path(".gitignore"), "*\n");
     writePrivate(path("known_hosts"), `${knownHost(url)} ${hostKey}\n`);
     if (key !== undefined) writePrivate(path("id"), key.endsWith("\n") ? key : `${key}\n`);
     writePrivate(path("ssh_config"), sshConfig(path, hostKey, key !== undefined));

@@ -32,8 +32,14 @@ const packages = {
  * Starts Debian's docker-registry, which is not installed but unpacked into the cache. It ends with this process.
  *
  * @param storage the folder that keeps what is pushed.
+ * @param htpasswd a file with the only users that are let in, and bcrypt's hashes of their passwords. Then nothing can be
+ *   pushed; what is in `storage` is served.
  */
-export async function startRegistry(storage: string, log: Progress): Promise<Registry> {
+export async function startRegistry(
+  storage: string,
+  log: Progress,
+  { htpasswd }: { htpasswd?: string } = {},
+): Promise<Registry> {
   const root = await ensureUnpacked(packages, log);
   const port = await freePort();
   const address = `127.0.0.1:${port}`;
@@ -49,6 +55,11 @@ export async function startRegistry(storage: string, log: Progress): Promise<Reg
         PATH: process.env.PATH,
         REGISTRY_HTTP_ADDR: address,
         REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: storage,
+        ...(htpasswd && {
+          REGISTRY_AUTH: "htpasswd",
+          REGISTRY_AUTH_HTPASSWD_REALM: "builders",
+          REGISTRY_AUTH_HTPASSWD_PATH: htpasswd,
+        }),
       },
     },
   );
@@ -65,7 +76,13 @@ export async function startRegistry(storage: string, log: Progress): Promise<Reg
   });
   const url = `http://${address}/v2`;
   const deadline = Date.now() + startSeconds * 1000;
-  while (!(await answers(`${url}/`))) {
+  // A registry that lets nobody in without a login answers, too.
+  const isUp = () =>
+    fetch(`${url}/`).then(
+      ({ status }) => status === 200 || status === 401,
+      () => false,
+    );
+  while (!(await isUp())) {
     if (child.exitCode !== null || Date.now() > deadline) {
       child.kill("SIGKILL");
       throw new Error(`the registry on ${address} did not start within ${startSeconds} s: ${said}`);

@@ -69,7 +69,7 @@ test.each([
   "image r/none:1: is not on the host and cannot be pulled: manifest unknown",
 ])("an image that cannot be pulled is named: %s", (message) => {
   expect(explainDocker(message)).toBe(
-    "the image r/none:1 is not on the host and cannot be pulled. Check image in the stack, and that the host reaches its registry",
+    "the image r/none:1 is not on the host and cannot be pulled. Check image in the stack, that the host reaches its registry, and for a private image the host's registryAuth",
   );
 });
 
