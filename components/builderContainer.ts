@@ -7,8 +7,9 @@ import {
   dockerProvider,
 } from "./container/connection.ts";
 import { CONFIG_FILE, containerFiles, containerLayout, INNER_PORT } from "./container/files.ts";
-import { BUILDER_LABEL, STOP_SECONDS } from "./container/handOver.ts";
-import { containerHooks } from "./container/hooks.ts";
+import { STOP_SECONDS } from "./container/handOver.ts";
+import { cacheHooks, containerHooks } from "./container/hooks.ts";
+import { labelsOf, type Place } from "./container/place.ts";
 import { FILLED_BY_PODMAN } from "./container/podman.ts";
 import { hostInUrl } from "./socketAddress.ts";
 
@@ -60,19 +61,22 @@ export interface BuilderContainerArgs {
   rootless?: boolean;
   /** Default: `host`, the container's own. */
   network?: ContainerNetwork;
-  /** Name of the volume that keeps the build cache. Default: `<containerName>-cache`. */
+  /**
+   * Name of the volume that keeps the build cache. Default: the resource's name and `-cache`. Daemons with and
+   * without root cannot take over each other's: another `rootless` needs another volume.
+   */
   cacheVolume?: string;
   /** Pulumi refuses to delete the volume. Default: false. */
   protectCache?: boolean;
-  /** Whether deletion takes the build cache along. Default: false. */
+  /** Whether deletion takes the build cache along; as long as it does, `cacheVolume` cannot change. Default: false. */
   removeCacheOnDelete?: boolean;
   /** Default: `unless-stopped`. */
   restart?: ContainerRestart;
-  /** Default: no limit. */
+  /** Swap is not limited. Default: no limit. */
   memoryMb?: number;
   /** As many processors' time, such as 1.5. Default: no limit. */
   cpus?: number;
-  /** Default: none but `buildhosts.builder`. */
+  /** Default: none but `buildhosts.builder` and `buildhosts.stack`. */
   labels?: Record<string, string>;
   /** Networks of the host, by name, that the container is in. Default: Docker's bridge. */
   networks?: string[];
@@ -144,13 +148,27 @@ export class BuilderContainer extends pulumi.ComponentResource {
       { name: args.image, keepLocally: true },
       options,
     );
+    const place: Place = {
+      container: containerName,
+      builder: name,
+      stack: `${pulumi.getProject()}/${pulumi.getStack()}`,
+      publish,
+      cache: {
+        volume: args.cacheVolume ?? `${name}-cache`,
+        path: layout.root,
+        isRemoved: !abandon && (args.removeCacheOnDelete ?? false),
+      },
+    };
     const cache = new docker.Volume(
       `${name}-cache`,
-      { name: args.cacheVolume ?? `${containerName}-cache` },
+      { name: place.cache.volume, labels: labelList(labelsOf(place)) },
       {
         ...options,
         protect: args.protectCache ?? false,
-        retainOnDelete: abandon || !(args.removeCacheOnDelete ?? false),
+        retainOnDelete: !place.cache.isRemoved,
+        // Only a new volume can be given labels, and no cache shall go for that.
+        ignoreChanges: ["labels"],
+        hooks: cacheHooks(name, { connection, place }),
       },
     );
 
@@ -184,14 +202,12 @@ export class BuilderContainer extends pulumi.ComponentResource {
         envs: Object.entries(environment)
           .map(([key, value]) => `${key}=${value}`)
           .sort(),
-        labels: Object.entries({ ...args.labels, [BUILDER_LABEL]: name })
-          .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([label, value]) => ({ label, value })),
+        labels: labelList({ ...args.labels, ...labelsOf(place) }),
         networksAdvanced: args.networks?.map((network) => ({ name: network })),
         restart,
         memory: args.memoryMb,
-        // Docker's own default, named because it must grow together with the memory.
-        memorySwap: args.memoryMb && args.memoryMb * 2,
+        // No limit is the one that a daemon whose kernel does not count swap reads back as it was set.
+        memorySwap: args.memoryMb && -1,
         cpus: args.cpus === undefined ? undefined : cpuLimit(args.cpus),
         destroyGraceSeconds: STOP_SECONDS,
         healthcheck: {
@@ -214,7 +230,8 @@ export class BuilderContainer extends pulumi.ComponentResource {
         ignoreChanges: [...FILLED_BY_PODMAN, ...(rootless ? ["securityOpts"] : [])],
         hooks: containerHooks(name, {
           connection,
-          place: { container: containerName, builder: name },
+          place,
+          rootless,
           startSeconds,
           restart,
           unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
@@ -229,6 +246,12 @@ export class BuilderContainer extends pulumi.ComponentResource {
       .apply(([all]) => args.platforms ?? [...new Set([args.platform, ...all])]);
     this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
   }
+}
+
+function labelList(labels: Record<string, string>): { label: string; value: string }[] {
+  return Object.entries(labels)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([label, value]) => ({ label, value }));
 }
 
 /**

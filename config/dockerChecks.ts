@@ -1,5 +1,6 @@
+import { PREVIOUS } from "../components/container/place.ts";
 import { type Findings, shown } from "./problems.ts";
-import { containerEndpointOf, imageOf, publishOf } from "./resolveDockerHost.ts";
+import { cacheVolumeOf, containerEndpointOf, imageOf, publishOf } from "./resolveDockerHost.ts";
 import type { BoardInput, BuilderContainerInput, DockerHostInput } from "./schema.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
 import { oldVersions } from "./versions.ts";
@@ -71,6 +72,12 @@ function refuseImpossibleContainer(
 ): void {
   const refuse = findings.refuse.bind(findings);
   const { rootless, network, buildkitd, publish, openTelemetry } = builder;
+  if ((builder.containerName ?? builder.name).endsWith(PREVIOUS)) {
+    refuse(
+      ["containerName"],
+      `the container's name ends in ${PREVIOUS}, as do the names of those that wait to come back; choose another.`,
+    );
+  }
   if (rootless && network === "bridge") {
     refuse(["network"], "a rootless buildkitd has its container's network only; use host.");
   }
@@ -115,18 +122,29 @@ export function warnOfHost(host: DockerHostInput, buildkit: string, findings: Fi
   }
 }
 
+/** Images that are named by a tag alone, in one warning for all of the stack's builders. */
+export function warnOfTags(
+  hosts: readonly DockerHostInput[],
+  buildkit: string,
+  findings: Findings,
+): void {
+  const builders = hosts.flatMap((host) => host.builders);
+  const tagged = builders.filter((one) => !imageOf(one, buildkit).includes("@sha256:"));
+  if (tagged.length === 0) return;
+  const images = [...new Set(tagged.map((one) => imageOf(one, buildkit)))];
+  const names = tagged.map(({ name }) => name).join(", ");
+  findings.warn(
+    [],
+    `the image of ${names} has no digest, so what the registry serves at the first pull is what runs; pin it: ${images.map((image) => `image: ${image}@sha256:<digest>`).join(", ")}.`,
+  );
+}
+
 /** The release in upstream's image, nothing for another image. */
 function upstreamVersion(image: string): string | undefined {
   return /^(?:docker\.io\/)?moby\/buildkit:(v\d+\.\d+\.\d+)(?:-rootless)?(?:@|$)/.exec(image)?.[1];
 }
 
 function warnOfContainer(builder: BuilderContainerInput, image: string, findings: Findings): void {
-  if (!image.includes("@sha256:")) {
-    findings.warn(
-      ["image"],
-      `${image} names no digest: what the registry serves at the first pull is what runs; pin it with ${image}@sha256:<digest>.`,
-    );
-  }
   const version = upstreamVersion(image);
   // That of buildhosts:releases is judged there.
   const warning = builder.image && version && oldVersions.buildkit?.warning(version);
@@ -188,7 +206,7 @@ export function refuseSameBuilders(
       const container = builder.containerName ?? builder.name;
       if (isNew || builder.containerName) once(onHost.containerName, ["containerName"], container);
       if (isNew || builder.cacheVolume) {
-        once(onHost.cacheVolume, ["cacheVolume"], builder.cacheVolume ?? `${container}-cache`);
+        once(onHost.cacheVolume, ["cacheVolume"], cacheVolumeOf(builder));
       }
       const isFree = once(onHost.port, ["publish", "port"], builder.publish.port);
       if (isFree) {

@@ -7,6 +7,7 @@ import {
   refuseMisleadingEnvironment,
   refuseSameBuilders,
   warnOfHost,
+  warnOfTags,
 } from "./dockerChecks.ts";
 import { githubConfig } from "./github.ts";
 import { ConfigError, Findings, nearest, problemLine, read, shown } from "./problems.ts";
@@ -103,6 +104,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     warnOfHost(host, buildkit, hostFindings);
     return resolveDockerHost(host, { buildkit, certificates, stackKey, machine }, hostFindings);
   });
+  if (releases) warnOfTags(hosts, releases.versions.buildkit, findings.at("dockerHosts"));
   const githubInput = read(stackKeys.github, value("github"), findings.at("github"));
   const github =
     githubInput &&

@@ -8,14 +8,16 @@ import {
   type DockerHostInput,
   parseDockerUrl,
   parseEndpoint,
+  type RegistryAuthInput,
 } from "./schema.ts";
-import { findSshKey, type Machine, readPem } from "./sshKey.ts";
+import { findSshKey, type Machine, readPassword, readPem } from "./sshKey.ts";
 import type {
   CertificateConfig,
   ContainerConfig,
   DockerConnection,
   DockerHostConfig,
   ListenAddress,
+  RegistryAuth,
   SshKey,
 } from "./stackConfig.ts";
 
@@ -37,9 +39,21 @@ export function resolveDockerHost(
 ): DockerHostConfig | undefined {
   const builders = host.builders.map((builder) => resolveContainer(builder, host, context));
   const connection = dockerConnection(host, context, findings);
-  if (!connection) return undefined;
+  const registryAuth = host.registryAuth.map((login, index) =>
+    registryLogin(login, context.machine, findings.at("registryAuth", index)),
+  );
+  if (!connection || !registryAuth.every((login) => login !== undefined)) return undefined;
   const { name, platform, emulation, emulationImage, abandon } = host;
-  return { name, connection, platform, emulation, emulationImage, abandon, builders };
+  return { name, connection, registryAuth, platform, emulation, emulationImage, abandon, builders };
+}
+
+function registryLogin(
+  { address, username, passwordFile }: RegistryAuthInput,
+  machine: Machine,
+  findings: Findings,
+): RegistryAuth | undefined {
+  const password = readPassword(passwordFile, machine, findings.at("passwordFile"));
+  return password === undefined ? undefined : { address, username, password: secret(password) };
 }
 
 function dockerConnection(
@@ -81,6 +95,11 @@ export function containerEndpointOf(builder: BuilderContainerInput, host: Docker
   return builder.endpoint ?? `tcp://${socketAddress(address)}`;
 }
 
+/** A renamed container goes on with the cache of its builder. */
+export function cacheVolumeOf({ cacheVolume, name }: BuilderContainerInput): string {
+  return cacheVolume ?? `${name}-cache`;
+}
+
 /** The stack's release of BuildKit in upstream's image, where a builder names no other. */
 export function imageOf({ image, rootless }: BuilderContainerInput, buildkit: string): string {
   return image ?? `moby/buildkit:${buildkit}${rootless ? "-rootless" : ""}`;
@@ -117,7 +136,7 @@ function resolveContainer(
     platforms: builder.buildkitd.worker?.platforms ?? [
       ...new Set([host.platform, ...host.emulation]),
     ],
-    cacheVolume: builder.cacheVolume ?? `${containerName}-cache`,
+    cacheVolume: cacheVolumeOf(builder),
     protectCache: builder.protectCache,
     removeCacheOnDelete: builder.removeCacheOnDelete,
     restart: builder.restart,

@@ -242,7 +242,9 @@ const openTelemetry = closed({
 
 /** What every board has, wherever it stands. */
 const boardShape = {
-  name: name.describe("The builder's name. A new name is a new builder: the old one is deleted."),
+  name: name.describe(
+    "The builder's name. A new name is a new builder, with a new cache: the old one is deleted. It keeps its container's name and port until the end of the update, so give the new one others, or delete the old one in an update of its own.",
+  ),
   worker: oneOf("oci", "containerd")
     .default("oci")
     .describe("What runs build steps: BuildKit with runc, or the board's containerd."),
@@ -364,7 +366,9 @@ const publish = closed({
 
 const builderContainer = closed(
   {
-    name: name.describe("The builder's name. A new name is a new builder: the old one is deleted."),
+    name: name.describe(
+      "The builder's name. A new name is a new builder, with a new cache: the old one is deleted. It keeps its container's name and port until the end of the update, so give the new one others, or delete the old one in an update of its own.",
+    ),
     image: imageReference
       .optional()
       .describe(
@@ -397,17 +401,21 @@ const builderContainer = closed(
     ),
     cacheVolume: dockerName
       .optional()
-      .describe("Name of the volume with the build cache. Default: <containerName>-cache."),
+      .describe(
+        "Name of the volume with the build cache. Default: <name>-cache. Needs another value when rootless changes, and cannot change while removeCacheOnDelete is in force.",
+      ),
     protectCache: flag.default(false).describe("Whether Pulumi refuses to delete that volume."),
     removeCacheOnDelete: flag
       .default(false)
-      .describe("Whether deleting the builder from the stack also deletes that volume."),
+      .describe(
+        "Whether deleting the builder from the stack also deletes that volume. To change cacheVolume, set it to false and run an update first.",
+      ),
     restart: oneOf("no", "on-failure", "unless-stopped", "always")
       .default("unless-stopped")
       .describe("When Docker starts the container again."),
     memoryMb: whole("a whole number of megabytes from 64", 64)
       .optional()
-      .describe("Limit of the container's memory; as much again of swap. Default: none."),
+      .describe("Limit of the container's memory; swap is not limited. Default: none."),
     cpus: z
       .number(expected("a number of processors from 0.01, such as 1.5"))
       .min(0.01, expected("a number of processors from 0.01, such as 1.5"))
@@ -419,7 +427,7 @@ const builderContainer = closed(
       "a map from label to text",
     )
       .default({})
-      .describe("Labels of the container, beside buildhosts.builder."),
+      .describe("Labels of the container, beside buildhosts.builder and buildhosts.stack."),
     networks: listOf(dockerName, "a list of names of the host's networks")
       .default([])
       .describe(
@@ -454,8 +462,24 @@ const dockerTls = closed({
 
 const dockerHostName = name.describe("The host's name in the stack and in messages.");
 
+const registryAuth = closed({
+  address: text(
+    "a registry's host as it stands in an image's name, such as ghcr.io",
+    /^[a-z0-9][a-z0-9.-]*(:\d+)?$/,
+  ).describe("The registry, as it stands in an image's name; registry-1.docker.io for Docker Hub."),
+  username: text("a user's name", /^\S+$/).describe(
+    "The user, or what stands for one beside a token.",
+  ),
+  passwordFile: text("a path", /^[^\0\n\r]+$/).describe(
+    "A file with the password or token and nothing else; ~ is the home directory, other paths are relative to the project.",
+  ),
+});
+
 /** What else can be said of every Docker host. */
 const dockerHostShape = {
+  registryAuth: listOf(registryAuth, "a list of registries")
+    .default([])
+    .describe("Logins by which the host pulls private images of builders. Builds bring their own."),
   emulation: listOf(
     oneOf(
       "linux/amd64",
@@ -564,6 +588,7 @@ export type BoardInput = PhysicalBoardInput | VirtualBoardInput;
 export type DockerHostInput = z.output<typeof physicalDockerHost>;
 export type VirtualDockerHostInput = z.output<typeof virtualDockerHost>;
 export type BuilderContainerInput = z.output<typeof builderContainer>;
+export type RegistryAuthInput = z.output<typeof registryAuth>;
 export type DockerTlsInput = z.output<typeof dockerTls>;
 export type OpenTelemetryInput = z.output<typeof openTelemetry>;
 

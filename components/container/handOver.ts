@@ -1,50 +1,65 @@
 import { setTimeout } from "node:timers/promises";
 import type Docker from "dockerode";
-
-/** Marks the containers that are a builder's, with its name. */
-export const BUILDER_LABEL = "buildhosts.builder";
-
-/** The name under which a container waits, stopped, until the one after it is healthy. */
-export const previousName = (name: string) => `${name}-previous`;
-
-/** Which container of which builder. */
-export interface Place {
-  /** The container's name on its host. */
-  container: string;
-  /** The builder's, for the label and for messages. */
-  builder: string;
-}
+import { inspect, isAnswer, unlessMissing } from "./daemon.ts";
+import {
+  InTheWay,
+  isPrevious,
+  look,
+  nameOf,
+  type Place,
+  PREVIOUS,
+  previousName,
+  refuse,
+  stackMate,
+} from "./place.ts";
 
 /**
- * Makes room for a new container: the one of that name is renamed and stopped, so that it can come back.
- * Nothing happens where there is none. An update that was cut short is taken up where it stood.
+ * Makes room for a new container: the builder's present one, whatever its name, is renamed and stopped, so
+ * that it can come back. Nothing happens where there is none. An update that was cut short is taken up where
+ * it stood. Other builders of the stack get some time to leave the name or the port that it needs.
  *
- * @throws if a container of that name is not the builder's.
+ * @param seconds how long they get.
+ * @throws InTheWay, with what was before at work, if something else has the place or the cache.
  */
-export async function makeRoom(docker: Docker, { container, builder }: Place): Promise<void> {
-  const current = await inspect(docker, container);
-  if (!current) return;
-  if (current.Config.Labels?.[BUILDER_LABEL] !== builder) {
-    throw new Error(
-      `${builder}: the host has a container '${container}' that is none of this builder; remove it there (docker rm -f ${container}), or choose another containerName`,
-    );
+export async function makeRoom(
+  docker: Docker,
+  place: Place,
+  seconds = STOP_SECONDS + 15,
+): Promise<void> {
+  const present = await look(docker, place);
+  await refuse(docker, place, present);
+  const { current, previous } = present;
+  const healthy = await firstHealthy(docker, current);
+  // What an unhealthy one was made for had not come to pass: the previous one is still what comes back.
+  const kept = healthy ?? previous ?? current.toSorted((a, b) => a.Created - b.Created)[0];
+  for (const { Id } of [...current, ...(previous ? [previous] : [])]) {
+    if (Id !== kept?.Id) await remove(docker, Id);
   }
-  const previous = await inspect(docker, previousName(container));
-  if (previous) {
-    if (!isHealthy(current)) {
-      // What it was made for had not come to pass: the previous one is still what comes back.
-      await remove(docker, container);
-      return;
+  if (kept) {
+    if (!isPrevious(kept)) {
+      await docker.getContainer(kept.Id).rename({ name: previousName(nameOf(kept)) });
     }
-    await remove(docker, previousName(container));
+    // Its restart policy stays: should the host boot now, the old one serves until the update is repeated.
+    if (kept.State !== "created") await stop(docker, kept.Id, STOP_SECONDS);
   }
-  const kept = docker.getContainer(current.Id);
-  await kept.rename({ name: previousName(container) });
-  if (current.HostConfig.RestartPolicy?.Name === "always") {
-    // Or the daemon would start it again beside the new one, after a reboot in between.
-    await kept.update({ RestartPolicy: { Name: "unless-stopped" } });
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const mate = stackMate(await look(docker, place), place);
+    if (!mate) return;
+    if (Date.now() >= end) {
+      if (kept) await bringBack(docker, kept);
+      throw new InTheWay(mate);
+    }
+    await setTimeout(500);
   }
-  if (current.State.Running) await kept.stop({ t: STOP_SECONDS });
+}
+
+async function firstHealthy(docker: Docker, all: Docker.ContainerInfo[]) {
+  for (const one of all) {
+    const found = await inspect(docker, one.Id);
+    if (found && isHealthy(found)) return one;
+  }
+  return undefined;
 }
 
 /** How long builds get to end after SIGTERM, which ends them; then the daemon is killed. */
@@ -56,56 +71,72 @@ export interface PutBack {
   log: string[];
   /** Of the container: `running, unhealthy: <what the last check said>`, `exited with status 1`. */
   state: string;
+  /** Whether it ever ran. */
+  hasStarted: boolean;
   /** Whether there was a previous one, and if so whether it is healthy again. */
   previous: "none" | "healthy" | "unhealthy";
+  /** The name under which the previous one is back. */
+  container: string;
+  /** Whether the new one is still there, stopped, for `takeAway`. */
+  isKept: boolean;
 }
 
 /**
- * Puts the previous container back into its place, and takes the new one away. Where there was no
- * previous one, the new one stays, stopped, for `takeAway`.
+ * Puts the previous container back into its place, and takes the new one away. Where the new one is not in
+ * the place of a previous one, it stays, stopped, for `takeAway`.
  */
-export async function putBack(
-  docker: Docker,
-  { container }: Place,
-  seconds: number,
-): Promise<PutBack> {
-  const failed = await inspect(docker, container);
-  const log = failed ? await lastLines(docker, container) : [];
-  const state = failed ? stateOf(failed) : "not there";
-  const previous = await inspect(docker, previousName(container));
-  if (!previous) {
-    if (failed?.State.Running) await docker.getContainer(container).stop({ t: 1 });
-    return { log, state, previous: "none" };
-  }
-  await remove(docker, container);
-  const back = docker.getContainer(previous.Id);
-  if (failed?.HostConfig.RestartPolicy?.Name === "always") {
-    await back.update({ RestartPolicy: { Name: "always" } });
-  }
-  await back.rename({ name: container });
-  if (!previous.State.Running) await back.start();
-  const healthy = await becomesHealthy(docker, container, seconds);
-  return { log, state, previous: healthy ? "healthy" : "unhealthy" };
+export async function putBack(docker: Docker, place: Place, seconds: number): Promise<PutBack> {
+  const { current, previous } = await look(docker, place);
+  const made = current.find((one) => nameOf(one) === place.container);
+  const failed = made && (await inspect(docker, made.Id));
+  const log = failed ? await lastLines(docker, failed.Id) : [];
+  const before = previous ? nameOf(previous).slice(0, -PREVIOUS.length) : place.container;
+  const isKept = failed !== undefined && !(previous && before === place.container);
+  const outcome = {
+    log,
+    state: failed ? stateOf(failed) : "not there",
+    hasStarted: failed !== undefined && !failed.State.StartedAt.startsWith("0001-"),
+    container: before,
+    isKept,
+  };
+  if (failed && isKept) await stop(docker, failed.Id, 1);
+  if (failed && !isKept) await remove(docker, failed.Id);
+  if (!previous) return { ...outcome, previous: "none" };
+  await bringBack(docker, previous);
+  const healthy = await becomesHealthy(docker, previous.Id, seconds);
+  return { ...outcome, previous: healthy ? "healthy" : "unhealthy" };
 }
 
-/** Takes the container away; nothing happens where there is none. */
-export function takeAway(docker: Docker, { container }: Place): Promise<void> {
-  return remove(docker, container);
+/** Gives a container that was put aside its name again, and starts it; its health says whether that worked. */
+async function bringBack(docker: Docker, aside: Docker.ContainerInfo): Promise<void> {
+  const back = docker.getContainer(aside.Id);
+  const name = nameOf(aside).replace(new RegExp(`${PREVIOUS}$`), "");
+  try {
+    await back.rename({ name });
+    await back.start();
+  } catch (error) {
+    // 304: it runs. What took its name or its port meanwhile keeps it from coming back healthy.
+    if (!isAnswer(error, 304, 409, 500)) throw error;
+  }
+}
+
+/** Takes the container of that name away; nothing happens where there is none. */
+export async function takeAway(docker: Docker, place: Place): Promise<void> {
+  const { current } = await look(docker, place);
+  const made = current.find((one) => nameOf(one) === place.container);
+  if (made) await remove(docker, made.Id);
 }
 
 /** Takes the one away that waited, once it is not needed any more. */
-export function takePreviousAway(docker: Docker, { container }: Place): Promise<void> {
-  return remove(docker, previousName(container));
+export async function takePreviousAway(docker: Docker, place: Place): Promise<void> {
+  const { previous } = await look(docker, place);
+  if (previous) await remove(docker, previous.Id);
 }
 
-/** Whether it runs now, so that an update would end its builds. */
-export async function isRunning(docker: Docker, { container }: Place): Promise<boolean> {
-  return (await inspect(docker, container))?.State.Running ?? false;
-}
-
-/** Whether there is a container of that name, in whatever state. */
-export async function exists(docker: Docker, { container }: Place): Promise<boolean> {
-  return (await inspect(docker, container)) !== undefined;
+/** Whether there is a container of that name and builder, in whatever state. */
+export async function exists(docker: Docker, place: Place): Promise<boolean> {
+  const { current } = await look(docker, place);
+  return current.some((one) => nameOf(one) === place.container);
 }
 
 /** Waits until the container is healthy, at most so long. */
@@ -117,23 +148,16 @@ export function isHealthyWithin(
   return becomesHealthy(docker, container, seconds);
 }
 
-async function inspect(
-  docker: Docker,
-  name: string,
-): Promise<Docker.ContainerInspectInfo | undefined> {
-  try {
-    return await docker.getContainer(name).inspect();
-  } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return undefined;
-    throw error;
-  }
+async function remove(docker: Docker, name: string): Promise<void> {
+  await unlessMissing(docker.getContainer(name).remove({ force: true, v: true }));
 }
 
-async function remove(docker: Docker, name: string): Promise<void> {
+async function stop(docker: Docker, name: string, seconds: number): Promise<void> {
   try {
-    await docker.getContainer(name).remove({ force: true, v: true });
+    await docker.getContainer(name).stop({ t: seconds });
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode !== 404) throw error;
+    // 304: it has stopped already.
+    if (!isAnswer(error, 304, 404)) throw error;
   }
 }
 

@@ -4,25 +4,41 @@ import type { DockerConnection } from "./connection.ts";
 import {
   exists,
   isHealthyWithin,
-  isRunning,
   makeRoom,
-  type Place,
   type PutBack,
   putBack,
   takeAway,
   takePreviousAway,
 } from "./handOver.ts";
+import { checkPlace, InTheWay, type Place, refuseCache } from "./place.ts";
 import { isForgottenAtBoot, podmanVersion } from "./podman.ts";
 
 export interface ContainerHooksInputs {
   connection: DockerConnection;
   place: Place;
+  rootless: boolean;
   /** How long a container may take until it is healthy. */
   startSeconds: number;
   /** Its restart policy. */
   restart: string;
   /** Whether it needs `systempaths=unconfined`. */
   unmasked: boolean;
+}
+
+/** Looks, while previewing too, whether the volume of the cache is the builder's to take. */
+export function cacheHooks(
+  name: string,
+  { connection, place }: Pick<ContainerHooksInputs, "connection" | "place">,
+): pulumi.ResourceHookBinding {
+  const beforeCreate = new pulumi.ResourceHook(
+    `${name}-check-cache`,
+    async () => {
+      const check = withDocker(connection, (docker) => refuseCache(docker, place));
+      await (pulumi.runtime.isDryRun() ? unlessUnreachable(check) : check);
+    },
+    { onDryRun: true },
+  );
+  return { beforeCreate: [beforeCreate] };
 }
 
 /**
@@ -32,13 +48,14 @@ export interface ContainerHooksInputs {
  * A replacement creates first and deletes last. Before, the old container is renamed and stopped; when
  * the new one is healthy, it is deleted. When it is not, the old one is put back. The engine would still
  * record the new one as made but faulty, and delete the old one at the next update: so the create is
- * repeated, which fails as a whole, because the name is taken. Then nothing is recorded.
+ * repeated, which fails as a whole, because the name is taken: by the old one, or, where that has another
+ * name, by the new one, which is taken away then. Nothing is recorded.
  */
 export function containerHooks(
   name: string,
-  { connection, place, startSeconds, restart, unmasked }: ContainerHooksInputs,
+  { connection, place, rootless, startSeconds, restart, unmasked }: ContainerHooksInputs,
 ): pulumi.ResourceHookBinding {
-  let failure: { line: string; isFirst: boolean } | undefined;
+  let failure: { line: string; isKept: boolean } | undefined;
 
   const judge = (podman: string | undefined) => {
     if (podman === undefined) return;
@@ -63,13 +80,17 @@ export function containerHooks(
         });
         return;
       }
-      const { podman, runs } = await hostAsItIs(connection, place);
-      judge(podman);
-      if (runs) {
-        void pulumi.log.warn(
-          `${place.builder}: the update replaces the container '${place.container}', and ends the builds that run there then.`,
-        );
-      }
+      const found = await unlessUnreachable(
+        withDocker(connection, async (docker) => ({
+          podman: await podmanVersion(docker),
+          running: await checkPlace(docker, place),
+        })),
+      );
+      judge(found?.podman);
+      if (found?.running === undefined) return;
+      void pulumi.log.warn(
+        `${place.builder}: the update replaces the container '${found.running}', and ends the builds that run there then.`,
+      );
     },
     { onDryRun: true },
   );
@@ -88,15 +109,15 @@ export function containerHooks(
     withDocker(connection, async (docker) => {
       if (failedOperation !== "create") return false;
       if (failure) {
-        // The repeated create has failed, as it should; of a first container nothing stays.
-        if (failure.isFirst) await takeAway(docker, place);
+        // The repeated create has failed, as it should.
+        if (failure.isKept) await takeAway(docker, place);
         throw new Error(failure.line);
       }
       const wasMade = await exists(docker, place);
       const outcome = await putBack(docker, place, Math.max(startSeconds, PUT_BACK_SECONDS));
       failure = {
-        line: failureLine(place, errors[0] ?? "", outcome, startSeconds),
-        isFirst: outcome.previous === "none",
+        line: failureLine(place.builder, errors[0] ?? "", outcome, { rootless, startSeconds }),
+        isKept: outcome.isKept,
       };
       if (!wasMade) throw new Error(failure.line);
       return true;
@@ -113,61 +134,67 @@ export function containerHooks(
 /** How long what ran before gets at least, whatever the new one was given. */
 const PUT_BACK_SECONDS = 60;
 
-/** Whether Podman is there, and the container runs; unknown of a host that does not answer: a preview is made without. */
-async function hostAsItIs(
-  connection: DockerConnection,
-  place: Place,
-): Promise<{ podman?: string | undefined; runs: boolean }> {
+/** What a preview learns; nothing where the host does not answer, and the preview is made without it. */
+async function unlessUnreachable<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
-    return await withDocker(connection, async (docker) => ({
-      podman: await podmanVersion(docker),
-      runs: await isRunning(docker, place),
-    }));
-  } catch {
-    return { runs: false };
+    return await asked;
+  } catch (error) {
+    if (error instanceof InTheWay) throw error;
+    return undefined;
   }
 }
 
 /** The end of the failed container's log, and in the last line what is wrong and what runs now. */
 export function failureLine(
-  { builder, container }: Place,
+  builder: string,
   error: string,
-  { log, state, previous }: PutBack,
-  startSeconds: number,
+  outcome: Omit<PutBack, "isKept">,
+  { rootless, startSeconds }: Pick<ContainerHooksInputs, "rootless" | "startSeconds">,
 ): string {
+  const { log, state, hasStarted, previous, container } = outcome;
   const now = {
     healthy: "what ran before runs again and is healthy",
     unhealthy: `what ran before was put back and is not healthy either: docker logs ${container}`,
     none: "nothing ran before, so it was taken away again",
   };
-  const what = knownReason(error) ?? `was not healthy after ${startSeconds} s (${state})`;
+  // What a container that ran has printed may speak of ports and permissions, too, but of others.
+  const what = hasStarted
+    ? `was not healthy after ${startSeconds} s (${state})`
+    : `could not be started: ${reason(error, rootless)}`;
   const line = `${builder}: the new container ${what}; ${now[previous]}`;
   return [...log.map((text) => `  ${text}`), line].join("\n");
 }
 
-const REASONS: { pattern: RegExp; what: string }[] = [
+const REASONS: { pattern: RegExp; what: string; isOfPrivileged?: boolean }[] = [
   {
     pattern: /port is already allocated|address already in use/i,
-    what: "could not be started: the port is taken on the host; stop what has it, or choose another publish.port",
+    what: "the port is taken on the host; stop what has it, or choose another publish.port",
   },
   {
     pattern: /cannot assign requested address/i,
-    what: "could not be started: the host does not have the address; correct publish.address",
+    what: "the host does not have the address; correct publish.address",
   },
   {
     pattern: /operation not permitted|permission denied|privileged/i,
-    what: "could not be started: the host's daemon may not run privileged containers; give it that right, or set rootless with a rootless image",
+    what: "the host's daemon may not run privileged containers; give it that right, or set rootless with a rootless image",
+    isOfPrivileged: true,
   },
   {
     pattern: /network .* not found/i,
-    what: "could not be started: the host has no network of that name; make it there, or correct networks",
+    what: "the host has no network of that name; make it there, or correct networks",
   },
   {
     pattern: /exec format error/i,
-    what: "could not be started: its image is of another platform than the host",
+    what: "its image is of another platform than the host",
   },
 ];
 
-function knownReason(error: string): string | undefined {
-  return REASONS.find(({ pattern }) => pattern.test(error))?.what;
+/** Why a container did not start; what is not known, in the daemon's own words. */
+function reason(error: string, rootless: boolean): string {
+  const known = REASONS.find(
+    ({ pattern, isOfPrivileged }) => pattern.test(error) && !(isOfPrivileged && rootless),
+  );
+  return known?.what ?? error.trim().replace(/\s+/g, " ").slice(0, SHOWN_CHARACTERS);
 }
+
+const SHOWN_CHARACTERS = 300;

@@ -1,12 +1,14 @@
 // The container of a builder is replaced, fails, and comes back, on a real daemon of this machine. What
 // runs in it is scripted; docker-host.test.ts has the real buildkitd.
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { makeRoom } from "../../components/container/handOver.ts";
+import type { Place } from "../../components/container/place.ts";
 import { type DockerDaemon, startDockerDaemon } from "../../proving-ground/docker/daemon.ts";
 import { type Registry, startRegistry } from "../../proving-ground/docker/registry.ts";
 import { freePort } from "../../proving-ground/freePort.ts";
@@ -45,25 +47,31 @@ afterAll(async () => {
   if (folder) await rm(folder, { recursive: true, force: true });
 });
 
-/** The stack's one builder, of one of the images. */
-async function configure(tag: string, builder: object = {}, host: object = {}): Promise<void> {
-  await stack.configureAlone({
+/** A builder of one of the images. */
+const builderOf = (tag: string, builder: object = {}) => ({
+  name: "builder",
+  image: images[tag],
+  // This daemon gives no privileges.
+  rootless: true,
+  publish: { port },
+  startSeconds: 30,
+  ...builder,
+});
+
+/** The stack's one builder. */
+async function configure(
+  tag: string,
+  builder: object = {},
+  host: object = {},
+  of: TestStack = stack,
+): Promise<void> {
+  await of.configureAlone({
     "buildhosts:dockerHosts": [
       {
         name: "here",
         docker: `unix://${daemon.socket}`,
         platform: thisMachine.goarch,
-        builders: [
-          {
-            name: "builder",
-            image: images[tag],
-            // This daemon gives no privileges.
-            rootless: true,
-            publish: { port },
-            startSeconds: 30,
-            ...builder,
-          },
-        ],
+        builders: [builderOf(tag, builder)],
         ...host,
       },
     ],
@@ -84,6 +92,18 @@ async function idOf(name: string): Promise<string> {
   return (await docker.getContainer(name).inspect()).Id;
 }
 
+const volumes = async () => (await docker.listVolumes()).Volumes.map(({ Name }) => Name).sort();
+
+async function urnOf(name: string): Promise<string> {
+  const { output } = await stack.pulumi(["stack", "export"]);
+  const urns = JSON.parse(output).deployment.resources.map(({ urn }: { urn: string }) => urn);
+  return urns.find((urn: string) => urn.endsWith(`::${name}`));
+}
+
+/** What a preview says is interrupted. */
+const interrupted = (name: string) =>
+  `builder: the update replaces the container '${name}', and ends the builds that run there then.`;
+
 const ok = (run: Run) => expect(run.code, run.output).toBe(0);
 
 /** The line that npm run up would show beside the engine's words. */
@@ -93,8 +113,16 @@ const reasons = (run: Run) => explain(run.events).map(({ line }) => line);
 const sick = "\\(running, starting(: no worker answers)?\\)";
 
 describe("a builder's container", () => {
-  test("is brought up, and left alone by a second update and by a refresh", async () => {
-    await configure("v1");
+  const restart = { restart: "always" };
+
+  test("is brought up as configured, and left alone by a second update and by a refresh", async () => {
+    await configure("v1", {
+      ...restart,
+      memoryMb: 128,
+      cpus: 1.5,
+      labels: { team: "lab" },
+      openTelemetry: { endpoint: "http://127.0.0.1:4317", serviceName: "lab" },
+    });
     const up = await stack.up();
     ok(up);
     expect(up.changes.create?.filter((name) => /^(builder|here)/.test(name))).toEqual([
@@ -109,7 +137,21 @@ describe("a builder's container", () => {
       "here-docker",
     ]);
     expect(await containers()).toEqual({ builder: "running, healthy" });
-    const id = await idOf("builder");
+    const { Id: id, Config, HostConfig } = await docker.getContainer("builder").inspect();
+    expect(HostConfig).toMatchObject({
+      Memory: 128 * 1024 * 1024,
+      NanoCpus: 1.5e9,
+      RestartPolicy: { Name: "always" },
+    });
+    const marks = { "buildhosts.builder": "builder", "buildhosts.stack": "buildhosts/test" };
+    expect(Config.Labels).toEqual({ ...marks, team: "lab" });
+    expect((await docker.getVolume("builder-cache").inspect()).Labels).toEqual(marks);
+    expect(Config.Env).toEqual(
+      expect.arrayContaining([
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317",
+        "OTEL_SERVICE_NAME=lab",
+      ]),
+    );
     const again = await stack.up();
     expect(Object.keys(again.changes), again.output).toEqual(["same"]);
     const refreshed = await stack.up("--refresh");
@@ -128,12 +170,10 @@ describe("a builder's container", () => {
 
   test("is replaced by an upgrade, which the preview announces; the cache stays", async () => {
     const volume = await docker.getVolume("builder-cache").inspect();
-    await configure("v2");
+    await configure("v2", restart);
     const preview = await stack.preview();
     ok(preview);
-    expect(preview.output).toContain(
-      "builder: the update replaces the container 'builder', and ends the builds that run there then.",
-    );
+    expect(preview.output).toContain(interrupted("builder"));
     expect(await containers()).toEqual({ builder: "running, healthy" });
     const before = await idOf("builder");
     const up = await stack.up();
@@ -143,12 +183,98 @@ describe("a builder's container", () => {
     expect(await docker.getVolume("builder-cache").inspect()).toEqual(volume);
   });
 
+  test("is replaced with its certificate, which the preview announces; the cache stays", async () => {
+    const volume = await docker.getVolume("builder-cache").inspect();
+    const renewal = ["--replace", await urnOf("builder-server-certificate")];
+    const preview = await stack.preview(...renewal);
+    ok(preview);
+    expect(preview.output).toContain(interrupted("builder"));
+    const before = await idOf("builder");
+    ok(await stack.up(...renewal));
+    expect(await containers()).toEqual({ builder: "running, healthy" });
+    expect(await idOf("builder")).not.toBe(before);
+    expect(await docker.getVolume("builder-cache").inspect()).toEqual(volume);
+  });
+
+  test("gets another name, which the preview announces; port and cache stay", async () => {
+    await configure("v2", { ...restart, containerName: "buildkitd" });
+    const preview = await stack.preview();
+    ok(preview);
+    expect(preview.output).toContain(interrupted("builder"));
+    ok(await stack.up());
+    expect(await containers()).toEqual({ buildkitd: "running, healthy" });
+    expect(await volumes()).toEqual(["builder-cache"]);
+    await configure("v2", restart);
+    ok(await stack.up());
+    expect(await containers()).toEqual({ builder: "running, healthy" });
+  });
+
+  test("is not replaced by one that could not use its cache, or would lose it", async () => {
+    await configure("v2", { ...restart, rootless: false });
+    const withRoot = await stack.preview();
+    expect(withRoot.code).not.toBe(0);
+    expect(reasons(withRoot)).toEqual([
+      "builder: the volume 'builder-cache' has the cache of the daemon without root, whose files one with root cannot use; name another cacheVolume beside the changed rootless",
+    ]);
+    await configure("v2", { ...restart, cacheVolume: "elsewhere", removeCacheOnDelete: true });
+    const up = await stack.up();
+    expect(up.code).not.toBe(0);
+    expect(reasons(up)).toEqual([
+      "builder: cacheVolume changes from 'builder-cache' to 'elsewhere', and removeCacheOnDelete would delete the old one with what is in it; set removeCacheOnDelete: false, run the update, and change cacheVolume then",
+    ]);
+    expect(await volumes()).toEqual(["builder-cache"]);
+    expect(await containers()).toEqual({ builder: "running, healthy" });
+  });
+
+  test("is not another stack's to take, nor its cache or its port", async () => {
+    const id = await idOf("builder");
+    const other = await TestStack.makeAlone(inject("ground"), "other");
+    await configure("v2", {}, {}, other);
+    const up = await other.up();
+    expect(up.code).not.toBe(0);
+    expect(reasons(up)).toEqual([
+      "builder: the host's volume 'builder-cache' has the cache of the stack buildhosts/test; choose another cacheVolume, or, where that stack is no more, remove it there (docker volume rm builder-cache)",
+    ]);
+    const refused: [object, string][] = [
+      [
+        { cacheVolume: "other-cache" },
+        "builder: the host has a container 'builder' of the stack buildhosts/test; choose another containerName, or, where that stack is no more, remove it there (docker rm -f builder)",
+      ],
+      [
+        { cacheVolume: "other-cache", containerName: "other" },
+        `builder: port ${port} of the host is taken by the container 'builder'; stop that, or choose another publish.port`,
+      ],
+    ];
+    for (const [settings, line] of refused) {
+      await configure("v2", settings, {}, other);
+      const preview = await other.preview();
+      expect(preview.code).not.toBe(0);
+      expect(reasons(preview)).toEqual([line]);
+    }
+    expect(await idOf("builder")).toBe(id);
+    expect(await containers()).toEqual({ builder: "running, healthy" });
+  });
+
+  test("leaves its port to another builder of the stack in an update of its own only", async () => {
+    const place: Place = {
+      container: "next",
+      builder: "next",
+      stack: "buildhosts/test",
+      publish: { address: "127.0.0.1", port },
+      cache: { volume: "next-cache", path: "/var/lib/buildkit", isRemoved: false },
+    };
+    await expect(makeRoom(docker, place, 1)).rejects.toThrow(
+      `next: the container 'builder' of this stack's builder builder keeps port ${port} in this update; free that by an update of its own first, or choose another`,
+    );
+    expect(await containers()).toEqual({ builder: "running, healthy" });
+  });
+
   test("comes back when the one after it is not healthy, and the next update tries again", async () => {
     const id = await idOf("builder");
-    await configure("sick", { startSeconds: 10 });
-    for (const attempt of ["first", "second"]) {
+    for (const containerName of ["builder", "buildkitd"]) {
+      await configure("sick", { ...restart, startSeconds: 10, containerName });
       const up = await stack.up();
-      expect(up.code, attempt).not.toBe(0);
+      expect(up.code, containerName).not.toBe(0);
       expect(up.output).toContain("scripted buildkitd sick is sick");
       // buildkitd's stack trace is left out, or it would be all that is shown.
       expect(up.output).not.toContain("runtime");
@@ -158,9 +284,11 @@ describe("a builder's container", () => {
         ),
       ]);
       expect(await containers()).toEqual({ builder: "running, healthy" });
-      expect(await idOf("builder")).toBe(id);
+      const { Id, HostConfig } = await docker.getContainer("builder").inspect();
+      expect(Id).toBe(id);
+      expect(HostConfig.RestartPolicy?.Name).toBe("always");
     }
-    await configure("v2");
+    await configure("v2", restart);
     const back = await stack.up();
     ok(back);
     expect(await idOf("builder")).toBe(id);
@@ -201,6 +329,13 @@ describe("a builder's container", () => {
     expect(Config.Image).toMatch(/^sha256:/);
   });
 
+  test("is finished, too, when the old one was renamed and not yet stopped", async () => {
+    await docker.getContainer("builder").rename({ name: "builder-previous" });
+    await configure("v1");
+    ok(await stack.up());
+    expect(await containers()).toEqual({ builder: "running, healthy" });
+  });
+
   test("is not started where the port is taken, and the one before runs on", async () => {
     const taken = createServer();
     const takenPort = await new Promise<number>((resolve) => {
@@ -219,12 +354,40 @@ describe("a builder's container", () => {
     }
   });
 
-  test("goes with the stack, and its cache stays", async () => {
-    await configure("v3");
+  test("goes with the stack, unless its cache is protected, which stays", async () => {
+    await configure("v1", { protectCache: true });
+    ok(await stack.up());
+    const refused = await stack.destroy();
+    expect(refused.code).not.toBe(0);
+    expect(refused.output).toContain("builder-cache");
+    expect(refused.output).toMatch(/cannot be deleted\s+because it is protected/);
+    expect(await containers()).toEqual({ builder: "running, healthy" });
+    await configure("v1");
+    ok(await stack.up());
     ok(await stack.destroy());
     expect(await containers()).toEqual({});
     await docker.getVolume("builder-cache").inspect();
   });
+});
+
+test("two builders of a host exchange their ports in one update", async () => {
+  const ports = [await freePort(), await freePort()] as const;
+  const published = (one: number, two: number) => ({
+    builders: [
+      builderOf("v1", { name: "one", publish: { port: one } }),
+      builderOf("v1", { name: "two", publish: { port: two } }),
+    ],
+  });
+  const publishedBy = async (name: string) =>
+    (await docker.getContainer(name).inspect()).NetworkSettings.Ports["1234/tcp"]?.[0]?.HostPort;
+  await configure("v1", {}, published(ports[0], ports[1]));
+  ok(await stack.up());
+  await configure("v1", {}, published(ports[1], ports[0]));
+  ok(await stack.up());
+  expect(await containers()).toEqual({ one: "running, healthy", two: "running, healthy" });
+  expect(await publishedBy("one")).toBe(`${ports[1]}`);
+  expect(await publishedBy("two")).toBe(`${ports[0]}`);
+  ok(await stack.destroy());
 });
 
 describe("a first container", () => {
@@ -250,6 +413,36 @@ describe("a first container", () => {
     expect(await containers()).toEqual({});
   });
 
+  test("of a private image is made with the host's login, and not without", async () => {
+    const htpasswd = join(folder, "htpasswd");
+    const passwordFile = join(folder, "password");
+    // Of "let me in".
+    await writeFile(
+      htpasswd,
+      "alice:$2b$05$buildhostsbuildhostsbufAiD.96wne1LCZSQjGNVuGD3FPrQMQq\n",
+    );
+    await writeFile(passwordFile, "let me in\n", { mode: 0o600 });
+    const closed = await startRegistry(join(folder, "registry"), log, { htpasswd });
+    try {
+      const { address } = closed;
+      const image = images.v1?.replace(registry.address, address);
+      await configure("v1", { image });
+      const without = await stack.up();
+      expect(without.code).not.toBe(0);
+      expect(reasons(without)).toEqual([
+        `the image ${image} is not on the host and cannot be pulled. Check image in the stack, that the host reaches its registry, and for a private image the host's registryAuth`,
+      ]);
+      const registryAuth = [{ address, username: "alice", passwordFile }];
+      await configure("v1", { image }, { registryAuth });
+      ok(await stack.up());
+      expect(await containers()).toEqual({ builder: "running, healthy" });
+      expect((await stack.pulumi(["stack", "export"])).output).not.toContain("let me in");
+      ok(await stack.destroy());
+    } finally {
+      await closed.close();
+    }
+  });
+
   test("takes nobody else's place", async () => {
     const other = await docker.createContainer({ Image: String(images.v1), name: "builder" });
     await configure("v1");
@@ -267,7 +460,7 @@ describe("a first container", () => {
     const missing = await stack.up();
     expect(missing.code).not.toBe(0);
     expect(reasons(missing)).toEqual([
-      `the image ${registry.address}/test/buildkit:none is not on the host and cannot be pulled. Check image in the stack, and that the host reaches its registry`,
+      `the image ${registry.address}/test/buildkit:none is not on the host and cannot be pulled. Check image in the stack, that the host reaches its registry, and for a private image the host's registryAuth`,
     ]);
     await configure("v1", {}, { docker: `unix://${folder}/nowhere.sock` });
     const away = await stack.up();

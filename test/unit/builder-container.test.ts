@@ -8,10 +8,13 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 import { parse } from "smol-toml";
 import { afterAll, describe, expect, test } from "vitest";
+import { withDocker } from "../../components/container/client.ts";
 import { containerFiles } from "../../components/container/files.ts";
 import { plainText, tellingLines } from "../../components/container/handOver.ts";
 import { failureLine } from "../../components/container/hooks.ts";
@@ -45,6 +48,12 @@ const args: BuilderContainerArgs = {
   serverName: "docker-1.example.com",
 };
 
+/** What says whose they are. */
+const marks = [
+  { label: "buildhosts.builder", value: "docker-1" },
+  { label: "buildhosts.stack", value: "buildhosts/test" },
+];
+
 const make = (more: Partial<BuilderContainerArgs> = {}) =>
   underMocks(() => new BuilderContainer("docker-1", { ...args, ...more }));
 
@@ -67,7 +76,7 @@ describe("BuilderContainer", () => {
       name: "moby/buildkit:v0.34.2",
       keepLocally: true,
     });
-    expect(mocks.inputs("docker-1-cache")).toEqual({ name: "docker-1-cache" });
+    expect(mocks.inputs("docker-1-cache")).toEqual({ name: "docker-1-cache", labels: marks });
     expect((await settled(result.endpoint)).value).toBe("tcp://docker-1.example.com:1234");
     expect((await settled(result.platforms)).value).toEqual(["linux/amd64"]);
   });
@@ -82,7 +91,7 @@ describe("BuilderContainer", () => {
       volumes: [{ volumeName: "docker-1-cache", containerPath: "/var/lib/buildkit" }],
       ports: [{ internal: 1234, external: 1234, ip: "0.0.0.0" }],
       envs: [],
-      labels: [{ label: "buildhosts.builder", value: "docker-1" }],
+      labels: marks,
       restart: "unless-stopped",
       destroyGraceSeconds: 30,
       healthcheck: {
@@ -122,12 +131,9 @@ describe("BuilderContainer", () => {
       ports: [{ internal: 1234, external: 8443, ip: "192.0.2.1" }],
       restart: "always",
       memory: 2048,
-      memorySwap: 4096,
+      memorySwap: -1,
       cpus: "1.5",
-      labels: [
-        { label: "buildhosts.builder", value: "docker-1" },
-        { label: "team", value: "lab" },
-      ],
+      labels: [...marks, { label: "team", value: "lab" }],
       networksAdvanced: [{ name: "builders" }],
       envs: ["OTEL_EXPORTER_OTLP_ENDPOINT=http://o:4317", "OTEL_SERVICE_NAME=builder"],
       waitTimeout: 300,
@@ -288,9 +294,20 @@ describe("the connection", () => {
       "IdentityAgent none",
       "",
     ]);
+    expect(text(".gitignore")).toBe("*\n");
     for (const file of ["known_hosts", "id", "ssh_config"]) {
       expect(statSync(join(sshFolder, file)).mode & 0o777).toBe(0o600);
     }
+  });
+
+  test("has logins at registries, which are secrets", async () => {
+    const registryAuth = [{ address: "ghcr.io", username: "alice", password: "let me in" }];
+    const { mocks } = await make({ connection: { ...args.connection, registryAuth } });
+    const provider = mocks.registered.find(({ type }) => type === "pulumi:providers:docker");
+    const secret = provider?.inputs.registryAuth as Record<string, unknown>;
+    expect(Object.values(secret)).toEqual(
+      expect.arrayContaining([SECRET, JSON.stringify(registryAuth)]),
+    );
   });
 
   test("over TLS keeps the key a secret", async () => {
@@ -379,17 +396,26 @@ describe("the script before runc", () => {
     return { env: made.env as string[], called: output.trim().split("\n"), bundle };
   }
 
-  test("adds what the daemon has, and calls runc as it was called", () => {
+  test("adds what the daemon has, in both cases, and calls runc as it was called", () => {
     const environment = { HTTP_PROXY: "http://p:1/a&b|c", no_proxy: ".lan,10.0.0.0/8" };
     const { env, called, bundle } = step(environment, ["PATH=/bin"], "--log", "x", "run");
-    expect(env).toEqual(["no_proxy=.lan,10.0.0.0/8", "HTTP_PROXY=http://p:1/a&b|c", "PATH=/bin"]);
+    expect(env).toEqual([
+      "NO_PROXY=.lan,10.0.0.0/8",
+      "no_proxy=.lan,10.0.0.0/8",
+      "HTTP_PROXY=http://p:1/a&b|c",
+      "http_proxy=http://p:1/a&b|c",
+      "PATH=/bin",
+    ]);
     expect(called).toEqual(["--log", "x", "run", "--bundle", bundle, "id"]);
   });
 
-  test("leaves what the client, the image or the Dockerfile has set", () => {
-    const { env } = step({ HTTP_PROXY: "http://p:1" }, ["PATH=/bin", "HTTP_PROXY="], "run");
-    expect(env).toEqual(["PATH=/bin", "HTTP_PROXY="]);
-  });
+  test.each(["HTTP_PROXY=", "http_proxy=http://own:1"])(
+    "leaves what the client, the image or the Dockerfile has set: %s",
+    (own) => {
+      const { env } = step({ HTTP_PROXY: "http://p:1" }, ["PATH=/bin", own], "run");
+      expect(env).toEqual(["PATH=/bin", own]);
+    },
+  );
 });
 
 describe("HostEmulation", () => {
@@ -447,6 +473,19 @@ describe("HostEmulation", () => {
       restart: "no",
     });
   });
+
+  test("of another image leaves its host's builders as they are in a preview", async () => {
+    const { mocks } = await underMocks(
+      () => {
+        const { platforms } = new HostEmulation("here-emulation", emulation);
+        return new BuilderContainer("docker-1", { ...args, emulated: platforms });
+      },
+      { preview: true },
+    );
+    expect(mocks.inputs("docker-1-container").healthcheck).toMatchObject({
+      tests: ["CMD-SHELL", expect.stringContaining("linux/riscv64")],
+    });
+  });
 });
 
 test.each([
@@ -465,31 +504,71 @@ test.each([
 );
 
 describe("a failed update says in its last line", () => {
-  const place = { container: "buildkitd", builder: "docker-1" };
-  const state = "running, unhealthy";
+  const never = { log: [], state: "not started: ", hasStarted: false, container: "buildkitd" };
+  const ran = { ...never, hasStarted: true, state: "running, unhealthy" };
+  const denied = "OCI runtime create failed: operation not permitted";
+  const say = (
+    error: string,
+    outcome: Parameters<typeof failureLine>[2],
+    rootless = false,
+  ): string => failureLine("docker-1", error, outcome, { rootless, startSeconds: 120 });
 
-  test.each([
+  test.each<[string, string, Parameters<typeof failureLine>[2], string]>([
     [
       "what runs again",
       "container failed to be in healthy state",
-      { log: ["buildkitd: bad config"], state, previous: "healthy" as const },
+      { ...ran, log: ["buildkitd: bad config"], previous: "healthy" },
       "  buildkitd: bad config\ndocker-1: the new container was not healthy after 120 s (running, unhealthy); what ran before runs again and is healthy",
     ],
     [
       "that the port is taken",
       "Unable to start container: Bind for 0.0.0.0:1234 failed: port is already allocated",
-      { log: [], state: "not started", previous: "none" as const },
+      { ...never, previous: "none" },
       "docker-1: the new container could not be started: the port is taken on the host; stop what has it, or choose another publish.port; nothing ran before, so it was taken away again",
     ],
     [
       "that privileges are missing",
-      "OCI runtime create failed: operation not permitted",
-      { log: [], state: "not started", previous: "unhealthy" as const },
+      denied,
+      { ...never, previous: "unhealthy" },
       "docker-1: the new container could not be started: the host's daemon may not run privileged containers; give it that right, or set rootless with a rootless image; what ran before was put back and is not healthy either: docker logs buildkitd",
     ],
+    [
+      "what the last health check said of one that ran, whatever its words",
+      "not healthy within 120 s; the last check said: dial unix: permission denied",
+      { ...ran, previous: "none" },
+      "docker-1: the new container was not healthy after 120 s (running, unhealthy); nothing ran before, so it was taken away again",
+    ],
+    [
+      "the daemon's own words where the reason is not known",
+      "container docker-1:\n  no space left on device",
+      { ...never, previous: "none" },
+      "docker-1: the new container could not be started: container docker-1: no space left on device; nothing ran before, so it was taken away again",
+    ],
   ])("%s", (_, error, outcome, line) => {
-    expect(failureLine(place, error, outcome, 120)).toBe(line);
+    expect(say(error, outcome)).toBe(line);
   });
+
+  test("nothing of privileges where the container has none", () => {
+    expect(say(denied, { ...never, previous: "none" }, true)).toBe(
+      `docker-1: the new container could not be started: ${denied}; nothing ran before, so it was taken away again`,
+    );
+  });
+});
+
+test("a daemon that never answers is given up, with a line that names it", async () => {
+  const silent = createServer();
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  const { port } = silent.address() as AddressInfo;
+  const url = new URL(`tcp://127.0.0.1:${port}`);
+  const connection = { url, provider: {}, sshOptions: pulumi.output([]) };
+  try {
+    const asked = withDocker(connection, (docker) => docker.listContainers(), 0.1);
+    await expect(asked).rejects.toThrow(
+      `docker host tcp://127.0.0.1:${port}: no answer within 0.1 s`,
+    );
+  } finally {
+    silent.close();
+  }
 });
 
 test("a log without a terminal is its frames put together", () => {

@@ -84,6 +84,7 @@ describe("a good Docker host", () => {
     expect(hostOf(one(local()))).toEqual({
       name: "here",
       connection: { kind: "unix", url: "unix:///var/run/docker.sock" },
+      registryAuth: [],
       platform: "linux/amd64",
       emulation: [],
       abandon: false,
@@ -166,12 +167,36 @@ describe("a good Docker host", () => {
     ]);
   });
 
-  test("takes the stack's BuildKit where a builder names no image, and warns of the missing digest", () => {
-    const stack = { ...w({ image: undefined, rootless: true }), releases: { buildkit: "v0.34.1" } };
-    expect(hostOf(stack).builders[0]?.image).toBe("moby/buildkit:v0.34.1-rootless");
+  test("takes the stack's BuildKit where a builder names no image, and warns once of missing digests", () => {
+    const tagged = (name: string, port: number, rootless: boolean) => ({
+      ...b({ name, publish: { port }, rootless }),
+      image: undefined,
+    });
+    const builders = [tagged("one", 1234, false), tagged("two", 1235, true)];
+    const more = [tagged("three", 1236, true), b({ name: "pinned", publish: { port: 1237 } })];
+    const stack = {
+      ...one(local({ builders: [...builders, ...more] })),
+      releases: { buildkit: "v0.34.1" },
+    };
+    expect(hostOf(stack).builders[1]?.image).toBe("moby/buildkit:v0.34.1-rootless");
     expect(read(stack).warnings).toEqual([
-      "buildhosts:dockerHosts[0].builders[0].image: moby/buildkit:v0.34.1-rootless names no digest: what the registry serves at the first pull is what runs; pin it with moby/buildkit:v0.34.1-rootless@sha256:<digest>.",
+      "buildhosts:dockerHosts: the image of one, two, three has no digest, so what the registry serves at the first pull is what runs; pin it: image: moby/buildkit:v0.34.1@sha256:<digest>, image: moby/buildkit:v0.34.1-rootless@sha256:<digest>.",
     ]);
+  });
+
+  test("has logins at registries, with the password from a file", () => {
+    const login = { address: "ghcr.io", username: "alice", passwordFile: "password" };
+    writeFileSync(join(project, "password"), "let me in\n");
+    const [found, ...others] = hostOf(one(local({ registryAuth: [login] }))).registryAuth;
+    expect(others).toEqual([]);
+    expect(found).toMatchObject({ address: "ghcr.io", username: "alice" });
+    expect(JSON.stringify(found)).not.toContain("let me in");
+  });
+
+  test("keeps a builder's cache when its container gets another name", () => {
+    const { containerName, cacheVolume } =
+      hostOf(w({ containerName: "buildkitd" })).builders[0] ?? {};
+    expect([containerName, cacheVolume]).toEqual(["buildkitd", "builder-cache"]);
   });
 
   test("takes proxies and telemetry as the daemon's environment", () => {
@@ -282,6 +307,32 @@ describe("refused:", () => {
       w({ rootless: true, network: "bridge", buildkitd: { root: "/mnt/nvme/buildkit" } }),
       "buildhosts:dockerHosts[0].builders[0].network: a rootless buildkitd has its container's network only; use host.",
       "buildhosts:dockerHosts[0].builders[0].buildkitd.root: the cache is in the volume; name that by cacheVolume.",
+    ],
+    [
+      "a container's name that is kept for those that wait to come back",
+      w({ containerName: "buildkitd-previous" }),
+      "buildhosts:dockerHosts[0].builders[0].containerName: the container's name ends in -previous, as do the names of those that wait to come back; choose another.",
+    ],
+    [
+      "a login without a password, and one at no registry",
+      one(
+        local({
+          registryAuth: [
+            { address: "ghcr.io", username: "alice", passwordFile: "cert.pem" },
+            { address: "https://ghcr.io", username: "alice", passwordFile: "no" },
+          ],
+        }),
+      ),
+      "buildhosts:dockerHosts[0].registryAuth[1].address: received \"https://ghcr.io\"; expected a registry's host as it stands in an image's name, such as ghcr.io.",
+    ],
+    [
+      "a login with a file that is no password",
+      one(
+        local({
+          registryAuth: [{ address: "ghcr.io", username: "alice", passwordFile: "cert.pem" }],
+        }),
+      ),
+      'buildhosts:dockerHosts[0].registryAuth[0].passwordFile: received "cert.pem"; expected a file with one line, the password.',
     ],
     [
       "a bridge's settings without a bridge",
