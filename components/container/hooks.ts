@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type Docker from "dockerode";
 import { withDocker } from "./client.ts";
 import type { DockerConnection } from "./connection.ts";
 import {
@@ -33,8 +34,10 @@ export function cacheHooks(
   const beforeCreate = new pulumi.ResourceHook(
     `${name}-check-cache`,
     async () => {
-      const check = withDocker(connection, (docker) => refuseCache(docker, place));
-      await (pulumi.runtime.isDryRun() ? unlessUnreachable(check) : check);
+      const check = (docker: Docker) => refuseCache(docker, place);
+      await (pulumi.runtime.isDryRun()
+        ? whilePreviewing(connection, check)
+        : withDocker(connection, check));
     },
     { onDryRun: true },
   );
@@ -80,12 +83,10 @@ export function containerHooks(
         });
         return;
       }
-      const found = await unlessUnreachable(
-        withDocker(connection, async (docker) => ({
-          podman: await podmanVersion(docker),
-          running: await checkPlace(docker, place),
-        })),
-      );
+      const found = await whilePreviewing(connection, async (docker) => ({
+        podman: await podmanVersion(docker),
+        running: await checkPlace(docker, place),
+      }));
       judge(found?.podman);
       if (found?.running === undefined) return;
       void pulumi.log.warn(
@@ -134,10 +135,16 @@ export function containerHooks(
 /** How long what ran before gets at least, whatever the new one was given. */
 const PUT_BACK_SECONDS = 60;
 
+/** A preview of many hosts shall not wait long for one. */
+const PREVIEW_SECONDS = 20;
+
 /** What a preview learns; nothing where the host does not answer, and the preview is made without it. */
-async function unlessUnreachable<T>(asked: Promise<T>): Promise<T | undefined> {
+async function whilePreviewing<T>(
+  connection: DockerConnection,
+  use: (docker: Docker) => Promise<T>,
+): Promise<T | undefined> {
   try {
-    return await asked;
+    return await withDocker(connection, use, PREVIEW_SECONDS);
   } catch (error) {
     if (error instanceof InTheWay) throw error;
     return undefined;
