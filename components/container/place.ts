@@ -111,10 +111,22 @@ function inTheWay(
   return undefined;
 }
 
-/** @throws InTheWay if the cache is not the place's to take, or would be lost or useless to it. */
+/** @throws InTheWay if a new volume of that name would be another stack's, or cost the builder its present cache. */
 export async function refuseCache(docker: Docker, place: Place): Promise<void> {
-  const { current, previous } = await look(docker, place);
-  await refuseCacheOf(docker, place, current[0] ?? previous);
+  const { builder, stack, cache } = place;
+  const { volume } = cache;
+  const owner = (await unlessMissing(docker.getVolume(volume).inspect()))?.Labels?.[STACK_LABEL];
+  if (owner && owner !== stack) {
+    throw new InTheWay(
+      `${builder}: the host's volume '${volume}' has the cache of the stack ${owner}; choose another cacheVolume, or, where that stack is no more, remove it there (docker volume rm ${volume})`,
+    );
+  }
+  const before = await mountedCache(docker, await look(docker, place));
+  if (before && before.volume !== volume && cache.isRemoved) {
+    throw new InTheWay(
+      `${builder}: cacheVolume changes from '${before.volume}' to '${volume}', and removeCacheOnDelete would delete the old one with what is in it; set removeCacheOnDelete: false, run the update, and change cacheVolume then`,
+    );
+  }
 }
 
 /** What of the stack's other builders has the place, and may leave it in the same update. */
@@ -122,34 +134,12 @@ export function stackMate({ others }: Present, place: Place): string | undefined
   return inTheWay(others, place, true);
 }
 
-async function refuseCacheOf(
-  docker: Docker,
-  { builder, stack, cache }: Place,
-  current: Docker.ContainerInfo | undefined,
-): Promise<void> {
-  const refuse = (why: string) => {
-    throw new InTheWay(`${builder}: ${why}`);
-  };
-  const { volume } = cache;
-  const owner = (await unlessMissing(docker.getVolume(volume).inspect()))?.Labels?.[STACK_LABEL];
-  if (owner && owner !== stack) {
-    refuse(
-      `the host's volume '${volume}' has the cache of the stack ${owner}; choose another cacheVolume, or, where that stack is no more, remove it there (docker volume rm ${volume})`,
-    );
-  }
-  const mounts = current && (await inspect(docker, current.Id))?.Mounts;
-  const paths = CACHE_PATHS;
-  const before = mounts?.find(({ Destination, Name }) => Name && paths.includes(Destination));
-  if (before?.Name === volume && before.Destination !== cache.path) {
-    refuse(
-      `the volume '${volume}' has the cache of the daemon ${before.Destination === CACHE_PATHS[0] ? "with root, whose files one without root" : "without root, whose files one with root"} cannot use; name another cacheVolume beside the changed rootless`,
-    );
-  }
-  if (before && before.Name !== volume && cache.isRemoved) {
-    refuse(
-      `cacheVolume changes from '${before.Name}' to '${volume}', and removeCacheOnDelete would delete the old one with what is in it; set removeCacheOnDelete: false, run the update, and change cacheVolume then`,
-    );
-  }
+/** Where the builder has its cache now. */
+async function mountedCache(docker: Docker, { current, previous }: Present) {
+  const container = current[0] ?? previous;
+  const mounts = container && (await inspect(docker, container.Id))?.Mounts;
+  const mount = mounts?.find(({ Destination, Name }) => Name && CACHE_PATHS.includes(Destination));
+  return mount && { volume: mount.Name, path: mount.Destination };
 }
 
 const CACHE_PATHS = [containerLayout(false).root, containerLayout(true).root];
@@ -167,9 +157,19 @@ export async function checkPlace(docker: Docker, place: Place): Promise<string |
   return running && nameOf(running);
 }
 
+/** @throws InTheWay if what is there is not the builder's to take, or it could not use its cache any more. */
 export async function refuse(docker: Docker, place: Place, present: Present): Promise<void> {
-  const { current, previous, others } = present;
-  const foreign = inTheWay(others, place, false);
+  const foreign = inTheWay(present.others, place, false);
   if (foreign) throw new InTheWay(foreign);
-  await refuseCacheOf(docker, place, current[0] ?? previous);
+  const { builder, cache } = place;
+  const before = await mountedCache(docker, present);
+  if (before?.volume === cache.volume && before.path !== cache.path) {
+    const of =
+      before.path === CACHE_PATHS[0]
+        ? "with root, whose files one without root"
+        : "without root, whose files one with root";
+    throw new InTheWay(
+      `${builder}: the volume '${cache.volume}' has the cache of the daemon ${of} cannot use; name another cacheVolume beside the changed rootless`,
+    );
+  }
 }
