@@ -2,19 +2,17 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { execa } from "execa";
 import { defaultVersions } from "../../config/versions.ts";
 import type { Platform } from "../board/architectures.ts";
-import { type BoardImage, filesUnder, suite } from "../board/image.ts";
+import type { BoardImage } from "../board/image.ts";
+import { type BoardPackages, installPackages, packagesKey, run } from "../board/preparation.ts";
 import {
   type BoardConnection,
   type BoardKind,
   startBoard,
   type VirtualBoard,
 } from "../board/virtualBoard.ts";
-import { ensureUnpacked } from "../debian/packages.ts";
 import { contentKey } from "../makeOnce.ts";
-import { startMirror } from "../mirror/mirror.ts";
 import type { Progress } from "../progress.ts";
 import { ensureBuildkitImage } from "./buildkitImage.ts";
 import { ensureDebianImage } from "./debianImage.ts";
@@ -36,8 +34,12 @@ export type VirtualDockerHost = VirtualBoard<DockerHostConnection>;
 /** The versions of BuildKit whose images are on a virtual Docker host from the beginning. */
 export const preloadedVersions: readonly string[] = [defaultVersions.buildkit, "v0.34.1"];
 
-const names = ["containerd", "docker-cli", "docker.io", "runc", "tini"];
 const here = import.meta.dirname;
+const packages: BoardPackages = {
+  names: ["containerd", "docker-cli", "docker.io", "runc", "tini"],
+  files: join(here, "host"),
+  script: join(here, "prepare-host.sh"),
+};
 const builderPorts = [1234, 1235, 1236];
 
 /** The kind of board that a virtual Docker host is. */
@@ -124,46 +126,26 @@ async function preparationKey(
   platform: Platform,
   log: Progress,
 ): Promise<string> {
-  const files = [join(here, "prepare-host.sh"), ...(await filesUnder(join(here, "host")))];
-  const texts = files.map((path) => readFile(path, "utf8"));
   const digests: string[] = [];
   for (const tag of preloadedVersions)
     digests.push((await ensureBuildkitImage(tag, platform, image.busybox, log)).digest);
-  return contentKey(suite, ...names, ...(await Promise.all(texts)), ...digests);
+  return contentKey(...(await packagesKey(packages)), ...digests);
 }
 
 async function prepare(board: VirtualBoard, folder: string, log: Progress): Promise<void> {
-  const { platform, gateway } = board.connection;
-  const architecture = platform.replace("linux/", "");
-  const packages = await ensureUnpacked({ suite, architecture, names }, log);
-  const work = await mkdtemp(join(tmpdir(), "buildhosts-docker-host-"));
-  const mirror = await startMirror({ directories: [work] });
-  try {
-    await execa("tar", [
-      ...["--numeric-owner", "--owner=0", "--group=0", "--exclude=./usr/share"],
-      ...["-cf", join(work, "docker.tar")],
-      ...[`--directory=${packages}`, ".", `--directory=${join(here, "host")}`, "etc"],
-    ]);
-    const script = await readFile(join(here, "prepare-host.sh"), "utf8");
-    await log.step("install Docker on it", () =>
-      run(board, `sh -s -- http://${gateway}:${mirror.port}/docker.tar`, script),
-    );
-    await mkdir(join(folder, "tls"), { mode: 0o700 });
-    for (const name of ["ca.pem", "client-cert.pem", "client-key.pem"]) {
-      const text = await run(board, `cat /etc/docker/tls/${name}`);
-      await writeFile(join(folder, "tls", name), text, { mode: 0o600 });
-    }
-    await run(board, "rm /etc/docker/tls/client-*.pem");
-    await log.step("pull the images of BuildKit", () => pullImages(board, work, log));
-  } finally {
-    await mirror.close();
-    await rm(work, { recursive: true, force: true });
+  await log.step("install Docker on it", () => installPackages(board, packages, log));
+  await mkdir(join(folder, "tls"), { mode: 0o700 });
+  for (const name of ["ca.pem", "client-cert.pem", "client-key.pem"]) {
+    const text = await run(board, `cat /etc/docker/tls/${name}`);
+    await writeFile(join(folder, "tls", name), text, { mode: 0o600 });
   }
+  await run(board, "rm /etc/docker/tls/client-*.pem");
+  await log.step("pull the images of BuildKit", () => pullImages(board, log));
 }
 
-async function pullImages(board: VirtualBoard, work: string, log: Progress): Promise<void> {
+async function pullImages(board: VirtualBoard, log: Progress): Promise<void> {
   const { platform } = board.connection;
-  await withDockerHub(board, join(work, "registry"), log, async (registry) => {
+  await withDockerHub(board, log, async (registry) => {
     for (const tag of preloadedVersions) {
       const image = await ensureBuildkitImage(tag, platform, board.busybox, log);
       await registry.push(image, "moby/buildkit", tag);
@@ -175,10 +157,10 @@ async function pullImages(board: VirtualBoard, work: string, log: Progress): Pro
 /** Calls `use` with a registry that stands in for Docker Hub to the host's dockerd meanwhile. */
 async function withDockerHub(
   board: VirtualBoard,
-  storage: string,
   log: Progress,
   use: (registry: Registry) => Promise<void>,
 ): Promise<void> {
+  const storage = await mkdtemp(join(tmpdir(), "buildhosts-registry-"));
   const registry = await startRegistry(storage, log);
   try {
     await mirrorDockerHub(board, registry.port);
@@ -186,6 +168,7 @@ async function withDockerHub(
     await mirrorDockerHub(board, undefined);
   } finally {
     await registry.close();
+    await rm(storage, { recursive: true, force: true });
   }
 }
 
@@ -205,27 +188,15 @@ async function addDebian(
   const { platform, gateway, docker } = board.connection;
   await cp(dirname(docker.caFile), join(folder, "tls"), { recursive: true });
   const image = await ensureDebianImage(platform, log);
-  const storage = await mkdtemp(join(tmpdir(), "buildhosts-registry-"));
-  try {
-    await withDockerHub(board, storage, log, async (registry) => {
-      await registry.push(image, debianName, debianTag);
-      await log.step("pull Debian", () => run(board, `docker pull --quiet debian:${debianTag}`));
-      const address = `${gateway}:${registry.port}`;
-      const base = `${address}/${debianName}:${debianTag}@${image.digest}`;
-      const buildkit = `moby/buildkit:${defaultVersions.buildkit}`;
-      const script = await readFile(join(here, "seed-cache.sh"), "utf8");
-      await log.step("have a builder unpack Debian", () =>
-        run(board, `sh -s -- ${debianCache} ${buildkit} ${address} ${base}`, script),
-      );
-    });
-  } finally {
-    await rm(storage, { recursive: true, force: true });
-  }
-}
-
-/** What the command printed. @throws what it said instead. */
-async function run(board: VirtualBoard, command: string, stdin?: string): Promise<string> {
-  const { code, stdout, stderr } = await board.ssh(command, stdin);
-  if (code !== 0) throw new Error(`on the virtual board: ${command}: ${stderr || stdout}`);
-  return stdout;
+  await withDockerHub(board, log, async (registry) => {
+    await registry.push(image, debianName, debianTag);
+    await log.step("pull Debian", () => run(board, `docker pull --quiet debian:${debianTag}`));
+    const address = `${gateway}:${registry.port}`;
+    const base = `${address}/${debianName}:${debianTag}@${image.digest}`;
+    const buildkit = `moby/buildkit:${defaultVersions.buildkit}`;
+    const script = await readFile(join(here, "seed-cache.sh"), "utf8");
+    await log.step("have a builder unpack Debian", () =>
+      run(board, `sh -s -- ${debianCache} ${buildkit} ${address} ${base}`, script),
+    );
+  });
 }
