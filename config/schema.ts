@@ -412,7 +412,9 @@ const builderContainer = closed(
       ),
     restart: oneOf("no", "on-failure", "unless-stopped", "always")
       .default("unless-stopped")
-      .describe("When Docker starts the container again."),
+      .describe(
+        "When Docker starts the container again. Podman needs always, up to 5.8.1, to start it after a boot.",
+      ),
     memoryMb: whole("a whole number of megabytes from 64", 64)
       .optional()
       .describe("Limit of the container's memory; swap is not limited. Default: none."),
@@ -515,7 +517,7 @@ const physicalDockerHost = closed({
     "unix://<path of the socket>, ssh://<user>@<host>[:<port>] or tcp://<host>:<port>",
     (value) => parseDockerUrl(value) !== undefined,
   ).describe(
-    "How to reach the Docker daemon, or Podman's socket: unix:///var/run/docker.sock, unix:///run/podman/podman.sock, ssh://root@host, tcp://host:2376. The user of ssh:// may use docker there.",
+    "How to reach the Docker daemon, or Podman's socket: unix:///var/run/docker.sock, unix:///run/podman/podman.sock, ssh://root@host, tcp://host:2376. The user of ssh:// may use docker there, which podman-docker has for Podman.",
   ),
   hostKey: hostKey
     .optional()

@@ -20,7 +20,7 @@ const UNREACHED: { pattern: RegExp; why: string }[] = [
   },
   {
     pattern: /docker: (command )?not found|executable file not found|exit status 127/i,
-    why: "there is no docker command on the host, which ssh:// needs. Install Docker there",
+    why: "there is no docker command on the host, which ssh:// needs. Install Docker there, or podman-docker beside Podman",
   },
   {
     pattern: /certificate|x509|tls:|ssl|self[- ]signed/i,

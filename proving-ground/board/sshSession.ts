@@ -1,4 +1,6 @@
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { pipeline } from "node:stream";
 import ssh2 from "ssh2";
 
 /** How a command on the board ended. `code` is -1 when a signal ended it. */
@@ -20,6 +22,8 @@ export interface SshTarget {
 /** One SSH connection that is opened at the first command and again after `close`. */
 export interface SshSession {
   run(command: string, stdin?: string): Promise<CommandResult>;
+  /** Serves the unix socket `remote` at the path `local` of this machine, until what is returned is called. */
+  forward(local: string, remote: string): Promise<() => void>;
   close(): void;
 }
 
@@ -42,6 +46,22 @@ export function sshSession(target: SshTarget): SshSession {
   };
   return {
     run: async (command, stdin) => execute(await connected(), command, stdin),
+    async forward(local, remote) {
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
+        const refuse = () => socket.destroy();
+        socket.on("error", refuse);
+        connected().then((client) => {
+          client.openssh_forwardOutStreamLocal(remote, (error, channel) => {
+            if (error) refuse();
+            else pipeline(socket, channel, socket, refuse);
+          });
+        }, refuse);
+      });
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", reject).listen(local, resolve);
+      });
+      return () => server.close();
+    },
     close() {
       void connection?.then(
         (client) => client.destroy(),

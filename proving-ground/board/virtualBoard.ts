@@ -98,6 +98,8 @@ export interface VirtualBoard<Connection extends BoardConnection = BoardConnecti
   powerOff(): Promise<void>;
   /** Runs a command as root on one lasting connection of its own. */
   ssh(command: string, stdin?: string): Promise<CommandResult>;
+  /** Serves the board's unix socket `remote` at the path `local` of this machine, until what is returned is called. */
+  forward(local: string, remote: string): Promise<() => void>;
   /** Ends this process's SSH connection, so that the process can end; the board runs on. */
   disconnect(): void;
   /** Switches off and removes everything of this instance, its disk included. */
@@ -337,6 +339,7 @@ async function virtualBoard<Connection extends BoardConnection>(
     busybox: state.busybox,
     running,
     ssh: (command, stdin) => session.run(command, stdin),
+    forward: (local, remote) => session.forward(local, remote),
     disconnect: () => session.close(),
     async start() {
       await withLock(`${folder}.lock`, async () => {
