@@ -416,7 +416,8 @@ describe("a first container", () => {
       ]);
       const registryAuth = [{ address, username: "alice", passwordFile }];
       await configure("v1", { image }, { registryAuth });
-      ok(await stack.up("--target", "**::builder-image"));
+      const targets = ["**::builder", "**::builder-image"];
+      ok(await stack.up(...targets.flatMap((target) => ["--target", target])));
       expect(await docker.getImage(`${image}`).inspect()).toMatchObject({
         RepoDigests: expect.arrayContaining([expect.stringContaining(`${address}/`)]),
       });
