@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 export interface ClientFiles {
@@ -28,4 +28,11 @@ export async function writeClientFiles(
     await writeFile(join(folder, `${part}.pem`), files[part], { mode: 0o600 });
   }
   return files;
+}
+
+/** The keys that a stack has in files below `folder` are gone: its clients', and those of SSH for its Docker hosts. */
+export async function removeKeys(stack: string, folder: string): Promise<void> {
+  for (const keys of ["clients", "docker"]) {
+    await rm(join(folder, keys, stack), { recursive: true, force: true });
+  }
 }

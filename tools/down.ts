@@ -1,6 +1,5 @@
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { toStderr as log } from "../proving-ground/progress.ts";
+import { removeKeys } from "./clientFiles.ts";
 import { ended, runTool } from "./ending.ts";
 import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
@@ -44,10 +43,7 @@ await runTool(async () => {
   const machines = await findProvingGround(stack);
   for (const machine of machines) await log.step(`stop ${machine.instance}`, () => machine.stop());
   await github?.stop();
-  // Both hold keys.
-  for (const folder of ["clients", "docker"]) {
-    await rm(join(localDir, folder, stack), { recursive: true, force: true });
-  }
+  await removeKeys(stack, localDir);
   return ended.well(
     `stack '${stack}' is down${machines.length > 0 || github ? "; nothing of it runs any more" : ""}`,
   );

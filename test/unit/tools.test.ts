@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { removeKeys } from "../../tools/clientFiles.ts";
 import { eventually } from "../integration/onBoard.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -171,4 +172,15 @@ await requireStackFile(${JSON.stringify(stack)}).catch((error) => process.stderr
     }
     expect(await said("home", { "buildhosts:boards": [real] })).toBe("");
   });
+});
+
+test("a stack that is down leaves no key in the clone, and other stacks' stay", async () => {
+  for (const path of ["clients/home/alice", "docker/home/lab", "docker/other/lab"]) {
+    mkdirSync(join(folder, path), { recursive: true });
+    writeFileSync(join(folder, path, "id"), "KEY");
+  }
+  await removeKeys("home", folder);
+  expect(
+    readdirSync(folder, { recursive: true }).filter((path) => /id$/.test(String(path))),
+  ).toEqual(["docker/other/lab/id"]);
 });
