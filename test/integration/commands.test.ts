@@ -21,7 +21,8 @@ beforeAll(async () => {
   const words = ["ls-files", "--cached", "--others", "--exclude-standard"];
   const { stdout } = await execa("git", words, { cwd: projectDir });
   for (const file of stdout.split("\n")) {
-    if (!existsSync(join(projectDir, file))) continue;
+    // A link to it is no folder, which git would ignore.
+    if (file === "node_modules" || !existsSync(join(projectDir, file))) continue;
     await mkdir(dirname(join(clone, file)), { recursive: true });
     await cp(join(projectDir, file), join(clone, file));
   }
