@@ -28,6 +28,11 @@ beforeAll(async () => {
   }
   await symlink(join(projectDir, "node_modules"), join(clone, "node_modules"));
   await mkdir(join(clone, ".buildhosts", "state"), { recursive: true });
+  // The plugins as this clone has them: in a new home they would be asked for again, which takes seconds.
+  const plugins = join(pulumiHomeOf(projectDir), "plugins");
+  if (existsSync(plugins)) {
+    await cp(plugins, join(pulumiHomeOf(clone), "plugins"), { recursive: true });
+  }
 });
 
 afterAll(async () => {
