@@ -27,7 +27,10 @@ describe("withLock", () => {
         return name;
       });
     expect(await Promise.all([caller("a"), caller("b")])).toEqual(["a", "b"]);
-    expect(events).toEqual(["a in", "a out", "b in", "b out"]);
+    // Whoever comes first: a lock makes no queue.
+    const [first = ""] = events[0]?.split(" ") ?? [];
+    const second = first === "a" ? "b" : "a";
+    expect(events).toEqual([`${first} in`, `${first} out`, `${second} in`, `${second} out`]);
   });
 
   test("is free again after its work has failed", async () => {
