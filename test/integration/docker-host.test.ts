@@ -212,27 +212,6 @@ describe("a builder on a Docker host", () => {
     expect(cachedSteps(build.output)).toBe(allSteps);
   });
 
-  test("comes back with its cache when buildkitd does not take its new settings", async () => {
-    const id = await idOf("box");
-    const worker = { snapshotter: "elsewhere", proxySnapshotterPath: "/run/nobody.sock" };
-    await configure({
-      docker: overTls(),
-      builder: { startSeconds: 10, buildkitd: { worker } },
-    });
-    const up = await run("up");
-    expect(up.code).not.toBe(0);
-    expect(reasons(up)).toEqual([
-      expect.stringMatching(
-        /^box: the new container was not healthy after 10 s \(.*\); what ran before runs again and is healthy$/,
-      ),
-    ]);
-    expect(up.output).toContain("/run/nobody.sock");
-    expect(await idOf("box")).toBe(id);
-    const build = await client.build();
-    expect(build.code, build.output).toBe(0);
-    expect(cachedSteps(build.output)).toBe(allSteps);
-  });
-
   // docker-hand-over.test.ts stops one, too.
   test("is made again when it was removed by hand, by a clone that has no files of an SSH client yet", async () => {
     await on(host, "docker rm --force box");
