@@ -30,19 +30,16 @@ export interface SshSession {
 /** An SSH session to `target`; nothing is dialled yet. A host key other than `hostKey` is refused. */
 export function sshSession(target: SshTarget): SshSession {
   let connection: Promise<ssh2.Client> | undefined;
-  const connected = async () => {
-    connection ??= dial(target).then((client) => {
-      client.once("close", () => {
-        connection = undefined;
-      });
-      return client;
-    });
-    try {
-      return await connection;
-    } catch (error) {
-      connection = undefined;
-      throw error;
-    }
+  const connected = () => {
+    if (connection) return connection;
+    const opening = dial(target);
+    // Another may have been dialled by the time that this one is known to be closed.
+    const forget = () => {
+      if (connection === opening) connection = undefined;
+    };
+    opening.then((client) => client.once("close", forget), forget);
+    connection = opening;
+    return opening;
   };
   return {
     run: async (command, stdin) => execute(await connected(), command, stdin),
@@ -89,7 +86,9 @@ async function dial({ host, port, user, hostKey, identityFile }: SshTarget): Pro
       algorithms: { serverHostKey: ["ssh-ed25519"] },
       hostVerifier: (key: Buffer) => key.toString("base64") === known,
       readyTimeout: 60_000,
-      keepaliveInterval: 10_000,
+      // An emulated board that shares its processors may say nothing for half a minute.
+      keepaliveInterval: 15_000,
+      keepaliveCountMax: 8,
     });
     // The handshake is many small packets; ssh2 leaves it to Nagle's algorithm to hold them back.
     client.setNoDelay(true);
