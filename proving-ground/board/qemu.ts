@@ -29,7 +29,7 @@ export interface QemuOptions {
   architecture: Architecture;
   paths: QemuPaths;
   forwards: readonly PortForward[];
-  /** A snapshot in the disk to go on from; none: boot. */
+  /** A snapshot in the disk to go on from, once QEMU is told to; none: boot. */
   snapshot?: string;
 }
 
@@ -55,13 +55,18 @@ export function qemuArguments({ architecture, paths, ...options }: QemuOptions):
     ...["-qtest-log", "/dev/null"],
     ...["-serial", `file:${paths.consoleLog}`, "-monitor", "none", "-display", "none"],
     ...["-pidfile", paths.pidFile, "-daemonize"],
-    ...(options.snapshot ? ["-loadvm", options.snapshot] : []),
+    ...(options.snapshot ? ["-loadvm", options.snapshot, "-S"] : []),
   ];
 }
 
 /** What a snapshot of `architecture`'s boards depends on, besides QEMU itself. */
 export function machineKey(architecture: Architecture): string {
-  return JSON.stringify([machineArguments(architecture), kernelCommandLine(architecture)]);
+  const { timeRegister } = architecture;
+  return JSON.stringify([
+    machineArguments(architecture),
+    kernelCommandLine(architecture),
+    timeRegister,
+  ]);
 }
 
 function machineArguments({ machine }: Architecture): string[] {

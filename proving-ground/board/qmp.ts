@@ -51,17 +51,26 @@ export async function monitor(path: string, commandLine: string): Promise<void> 
     throw new Error(`QEMU: ${commandLine}: ${said.trim()}`);
 }
 
-/** Writes 0 to 64-bit device registers, over QEMU's test protocol on the unix socket at `path`. */
-export async function clearRegisters(path: string, addresses: number[]): Promise<void> {
+/** What a device register of 64 bits holds, by QEMU's test protocol on the unix socket at `path`. */
+export async function readRegister(path: string, address: number): Promise<bigint> {
+  return BigInt(await qtest(path, `readq 0x${address.toString(16)}`));
+}
+
+/** Writes a device register of 64 bits, by QEMU's test protocol on the unix socket at `path`. */
+export async function writeRegister(path: string, address: number, value: bigint): Promise<void> {
+  await qtest(path, `writeq 0x${address.toString(16)} 0x${value.toString(16)}`);
+}
+
+/** What QEMU answered after `OK`. */
+async function qtest(path: string, command: string): Promise<string> {
   const socket = connect(path);
   socket.setTimeout(10_000, () => socket.destroy(new Error(`${path}: QEMU did not answer`)));
   try {
-    for (const address of addresses) socket.write(`writeq 0x${address.toString(16)} 0x0\n`);
-    let done = 0;
+    socket.write(`${command}\n`);
     for await (const line of createInterface({ input: socket })) {
-      if (!line.startsWith("OK")) throw new Error(`${path}: QEMU: ${line}`);
-      done++;
-      if (done === addresses.length) return;
+      const [state, answer = ""] = line.split(" ");
+      if (state !== "OK") throw new Error(`${path}: QEMU: ${line}`);
+      return answer;
     }
     throw new Error(`${path}: QEMU ended`);
   } finally {

@@ -19,7 +19,7 @@ import {
   type QemuPaths,
   qemuArguments,
 } from "./qemu.ts";
-import { clearRegisters, monitor, qmp } from "./qmp.ts";
+import { monitor, qmp, readRegister, writeRegister } from "./qmp.ts";
 import { type CommandResult, type SshSession, sshSession } from "./sshSession.ts";
 
 /** How a board is reached from this machine. */
@@ -281,7 +281,8 @@ async function newState({
 async function createInstance(folder: string, parts: InstanceParts): Promise<InstanceState> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await copyFile(join(parts.booted, diskName), join(folder, diskName), FICLONE);
+  for (const name of [diskName, timesName])
+    await copyFile(join(parts.booted, name), join(folder, name), FICLONE);
   const state = await newState(parts);
   // The next start is to go on from the snapshot; later ones boot.
   await writeFile(join(folder, "fresh"), "");
@@ -290,6 +291,13 @@ async function createInstance(folder: string, parts: InstanceParts): Promise<Ins
 }
 
 const diskName = "disk.qcow2";
+
+/** The machine's time in each snapshot, where QEMU does not keep it (`timeRegister`). */
+const timesName = "times.json";
+
+async function readTimes(folder: string): Promise<Record<string, string>> {
+  return JSON.parse(await readFile(join(folder, timesName), "utf8"));
+}
 
 // fs.constants.COPYFILE_FICLONE: copy on write where the file system can.
 const FICLONE = 2;
@@ -316,9 +324,12 @@ async function virtualBoard<Connection extends BoardConnection>(
     await launchQemu(architecture, paths, state.forwards, snapshot);
     pid = (await readPid(paths.pidFile)) ?? 0;
   };
-  const resume = async () => {
-    const registers = architecture.timerCompareRegisters?.(processors);
-    if (registers) await clearRegisters(paths.registerSocket, registers);
+  const { timeRegister } = architecture;
+  /** Lets a machine that was stopped, or started with a snapshot, go on from that one. */
+  const resume = async (snapshot: string) => {
+    const time = (await readTimes(folder))[snapshot];
+    if (timeRegister && time) await writeRegister(paths.registerSocket, timeRegister, BigInt(time));
+    await qmp(paths.monitorSocket, "cont");
     await ready(restoreSeconds);
   };
   const ready = async (seconds: number) => {
@@ -346,9 +357,10 @@ async function virtualBoard<Connection extends BoardConnection>(
         // Until it has answered once; a process that was killed before may have left it half started.
         const fresh = join(folder, "fresh");
         const isFresh = await exists(fresh);
+        if (isFresh && (await running())) await kill(pid);
         const isOn = await running();
         if (!isOn) await launch(isFresh ? bootedSnapshot : undefined);
-        if (isFresh) await resume();
+        if (isFresh) await resume(bootedSnapshot);
         else if (isOn) await sshBanner(connection, bootSeconds);
         else await ready(bootSeconds);
         await rm(fresh, { force: true });
@@ -357,13 +369,22 @@ async function virtualBoard<Connection extends BoardConnection>(
     async snapshot(name) {
       // A connection that is open now would hang half-dead in every restored board.
       session.close();
+      await qmp(paths.monitorSocket, "stop");
+      if (timeRegister) {
+        const time = await readRegister(paths.registerSocket, timeRegister);
+        const times = { ...(await readTimes(folder)), [name]: `0x${time.toString(16)}` };
+        await writeFile(join(folder, timesName), JSON.stringify(times));
+      }
       await monitor(paths.monitorSocket, `savevm ${name}`);
+      await qmp(paths.monitorSocket, "cont");
     },
     async restore(name) {
       session.close();
-      if (await running()) await monitor(paths.monitorSocket, `loadvm ${name}`);
-      else await launch(name);
-      await resume();
+      if (await running()) {
+        await qmp(paths.monitorSocket, "stop");
+        await monitor(paths.monitorSocket, `loadvm ${name}`);
+      } else await launch(name);
+      await resume(name);
     },
     async powerOff() {
       session.close();
@@ -540,6 +561,7 @@ async function ensureBootedDisk(
           ...["create", "-q", "-f", "qcow2", "-F", "raw", "-b", image.disk],
           disk,
         ]);
+        await writeFile(join(boardFolder, timesName), "{}");
         await writeState(boardFolder, await newState({ ...parts, booted: temporary }));
       }
       const board = await findVirtualBoard(instance, platform);
@@ -564,7 +586,8 @@ async function ensureBootedDisk(
           await qmp(join(boardFolder, "monitor.sock"), "quit");
           await until(60, "QEMU to end", async () => !(await board.running()));
         });
-        await rename(disk, join(temporary, diskName));
+        for (const name of [diskName, timesName])
+          await rename(join(boardFolder, name), join(temporary, name));
       } finally {
         await board.stop();
       }
