@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/stackConfig.ts";
 import { boardBuilder } from "./boardBuilder.ts";
@@ -6,15 +7,23 @@ import { dockerHostBuilders } from "./dockerHostBuilders.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
 
+/** Lets what was just declared go to the engine, which works on it while the next host is declared. */
+const begun = () => setImmediate();
+
 /** The resources of a stack, and what it tells its users: one line for each kind of host. */
 export async function compose(config: StackConfig): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
   const certificates = stackCertificates(config);
-  const builders: Builder[] = [
-    ...config.boards.map((board) => boardBuilder(board, config, certificates)),
-    ...config.dockerHosts.flatMap((host) => dockerHostBuilders(host, config, certificates)),
-  ];
+  const builders: Builder[] = [];
+  for (const board of config.boards) {
+    builders.push(boardBuilder(board, config, certificates));
+    await begun();
+  }
+  for (const host of config.dockerHosts) {
+    builders.push(...dockerHostBuilders(host, config, certificates));
+    await begun();
+  }
 
   if (config.github) {
     // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
