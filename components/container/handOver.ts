@@ -31,7 +31,7 @@ export async function makeRoom(
   const { current, previous } = present;
   const healthy = await firstHealthy(docker, current);
   // What an unhealthy one was made for had not come to pass: the previous one is still what comes back.
-  const kept = healthy ?? previous ?? current.toSorted((a, b) => a.Created - b.Created)[0];
+  const kept = healthy ?? previous ?? [...current].sort((a, b) => a.Created - b.Created)[0];
   for (const { Id } of [...current, ...(previous ? [previous] : [])]) {
     if (Id !== kept?.Id) await remove(docker, Id);
   }
