@@ -199,6 +199,29 @@ describe("a builder on a Docker host", () => {
     expect(await versionOf("box")).toBe(otherBuildkit);
   });
 
+  test("comes back, version and cache, from an upgrade that buildkitd does not start with", async () => {
+    const id = await idOf("box");
+    const worker = { snapshotter: "elsewhere", proxySnapshotterPath: "/run/nobody.sock" };
+    await configure({
+      docker: overTls(),
+      builder: { startSeconds: 20, buildkitd: { worker } },
+    });
+    const up = await run("up");
+    expect(up.code).not.toBe(0);
+    expect(reasons(up)).toEqual([
+      expect.stringMatching(
+        /^box: the new container was not healthy after 20 s \(.*\); what ran before runs again and is healthy$/,
+      ),
+    ]);
+    expect(up.output).toContain("/run/nobody.sock");
+    expect(await containers()).toMatch(healthy);
+    expect(await idOf("box")).toBe(id);
+    expect(await versionOf("box")).toBe(otherBuildkit);
+    const build = await client.build();
+    expect(build.code, build.output).toBe(0);
+    expect(cachedSteps(build.output)).toBe(allSteps);
+  });
+
   test("is upgraded with its cache: a rebuild runs no step", async () => {
     const volume = await on(host, "docker volume inspect box-cache");
     await configure({ docker: overTls() });
