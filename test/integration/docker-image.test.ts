@@ -77,6 +77,8 @@ async function configure(...builders: { name: string; port: 1234 | 1235 | 1236 }
         builders: builders.map(({ port, ...builder }) => ({
           endpoint: `tcp://${loopback}:${builderPorts[port]}`,
           publish: { port },
+          // Emulated, a container takes a minute and more to be healthy, and two at once up to three.
+          startSeconds: 600,
           ...builder,
         })),
       },
@@ -111,10 +113,18 @@ const ok = ({ code, output }: Run) => expect(code, output).toBe(0);
 const statuses = () => on(host, "docker ps --format '{{.Names}} {{.Status}}' | sort");
 const allHealthy = /^maker Up .* \(healthy\)\nowner Up .* \(healthy\)\nrootless Up .* \(healthy\)$/;
 
-/** The rootless image, of upstream's releases. */
+/** What a repository gets that builds BuildKit, its image among it. */
+const repositoryFiles = buildkitBuildFiles({ owner: "example" });
+
+/** Debian's packages that its workflow has in the image. */
+const packages = /^ *(RUNTIME_PACKAGES=.+)$/m.exec(
+  repositoryFiles[".github/workflows/buildkit-weekly-build.yml"] ?? "",
+)?.[1];
+
+/** The rootless image, of upstream's releases; with those packages too, since emulated they take a minute to install. */
 const ofReleases = [
   ...["--local", `context=${image}`, "--local", `dockerfile=${image}`],
-  ...["--opt", "target=rootless"],
+  ...["--opt", "target=rootless", "--opt", `build-arg:${packages}`],
 ];
 
 /**
@@ -123,7 +133,7 @@ const ofReleases = [
  */
 async function ofBinaries(): Promise<string[]> {
   const repository = join(folder, "repository");
-  for (const [path, text] of Object.entries(buildkitBuildFiles({ owner: "example" }))) {
+  for (const [path, text] of Object.entries(repositoryFiles)) {
     await mkdir(dirname(join(repository, path)), { recursive: true });
     await writeFile(join(repository, path), text);
   }
@@ -132,17 +142,12 @@ async function ofBinaries(): Promise<string[]> {
   const archive = await ensureReleaseAsset("buildkit", defaultVersions.buildkit, platform, log);
   const two = ["bin/buildkitd", "bin/buildctl"];
   await execa("tar", [`--directory=${binaries}`, "-xzf", archive, ...two]);
-  const workflow = await readFile(
-    join(repository, ".github/workflows/buildkit-weekly-build.yml"),
-    "utf8",
-  );
-  const packages = /^ *RUNTIME_PACKAGES=(.+)$/m.exec(workflow)?.[1];
   return [
     ...["--local", `context=${join(repository, "image")}`, "--local", `dockerfile=${repository}`],
     ...["--opt", "filename=Dockerfile.buildkit-riscv64"],
     ...["--local", `releases=${join(repository, "releases")}`],
     ...["--opt", "context:releases=local:releases"],
-    ...["--opt", `build-arg:RUNTIME_PACKAGES=${packages}`],
+    ...["--opt", `build-arg:${packages}`],
   ];
 }
 
