@@ -243,7 +243,8 @@ export class BuilderBoard extends pulumi.ComponentResource {
               scriptId: boardctlId,
             }),
           ),
-        stdin: boardctlPacked,
+        // Known when `create` is: while the CA is not made yet, a preview need not carry the script for every board.
+        stdin: pulumi.output(args.caValidityStartTime).apply(() => boardctlPacked),
         delete: uninstallCommand(args.removeCacheOnDelete ?? false),
       },
       [],
