@@ -7,23 +7,15 @@ import { dockerHostBuilders } from "./dockerHostBuilders.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
 
-/** Lets what was just declared go to the engine, which works on it while the next host is declared. */
-const begun = () => setImmediate();
-
 /** The resources of a stack, and what it tells its users: one line for each kind of host. */
 export async function compose(config: StackConfig): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
   const certificates = stackCertificates(config);
-  const builders: Builder[] = [];
-  for (const board of config.boards) {
-    builders.push(boardBuilder(board, config, certificates));
-    await begun();
-  }
-  for (const host of config.dockerHosts) {
-    builders.push(...dockerHostBuilders(host, config, certificates));
-    await begun();
-  }
+  const builders = await oneByOne([
+    ...config.boards.map((board) => () => [boardBuilder(board, config, certificates)]),
+    ...config.dockerHosts.map((host) => () => dockerHostBuilders(host, config, certificates)),
+  ]);
 
   if (config.github) {
     // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
@@ -40,4 +32,14 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
     };
   }
   return stackOutputs(builders, clients);
+}
+
+/** Declares each host in its turn, and lets it go to the engine, which works on it while the next is declared. */
+async function oneByOne(hosts: (() => Builder[])[]): Promise<Builder[]> {
+  const builders: Builder[] = [];
+  for (const declare of hosts) {
+    builders.push(...declare());
+    await setImmediate();
+  }
+  return builders;
 }
