@@ -116,20 +116,20 @@ const allHealthy = /^maker Up .* \(healthy\)\nowner Up .* \(healthy\)\nrootless 
 /** What a repository gets that builds BuildKit, its image among it. */
 const repositoryFiles = buildkitBuildFiles({ owner: "example" });
 
-/** Debian's packages that its workflow has in the image. */
-const packages = /^ *(RUNTIME_PACKAGES=.+)$/m.exec(
+/** Debian's packages that its workflow has in the image. Both images get them: emulated, they take a minute to install. */
+const packages = /^ *RUNTIME_PACKAGES=(.+)$/m.exec(
   repositoryFiles[".github/workflows/buildkit-weekly-build.yml"] ?? "",
 )?.[1];
 
-/** The rootless image, of upstream's releases; with those packages too, since emulated they take a minute to install. */
+/** The rootless image, of upstream's releases. */
 const ofReleases = [
   ...["--local", `context=${image}`, "--local", `dockerfile=${image}`],
-  ...["--opt", "target=rootless", "--opt", `build-arg:${packages}`],
+  ...["--opt", "target=rootless"],
 ];
 
 /**
  * The image as a repository's workflow builds it: from the files that the repository gets, with the two binaries in a
- * context that takes the place of the stage of upstream's releases, and with what it gives Debian's packages by.
+ * context that takes the place of the stage of upstream's releases.
  */
 async function ofBinaries(): Promise<string[]> {
   const repository = join(folder, "repository");
@@ -147,7 +147,6 @@ async function ofBinaries(): Promise<string[]> {
     ...["--opt", "filename=Dockerfile.buildkit-riscv64"],
     ...["--local", `releases=${join(repository, "releases")}`],
     ...["--opt", "context:releases=local:releases"],
-    ...["--opt", `build-arg:${packages}`],
   ];
 }
 
@@ -160,6 +159,7 @@ async function buildImage(target: "buildkit" | "rootless", from: string[]): Prom
   const metadata = join(folder, `${target}.json`);
   const buildArgs = {
     BASE_IMAGE: images.debian,
+    RUNTIME_PACKAGES: packages,
     RELEASE_MIRROR: `http://${gateway}:${mirror.port}`,
     IMAGE_SOURCE: "https://github.com/example/buildkit",
     http_proxy: `http://${gateway}:${proxy.port}`,
