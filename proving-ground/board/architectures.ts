@@ -1,11 +1,23 @@
 /** What a virtual board can be. */
-export type Platform = "linux/riscv64" | "linux/arm64";
+export type Platform = "linux/riscv64" | "linux/arm64" | "linux/amd64";
 
 /** What differs between the virtual boards, in Debian's, QEMU's and the kernel's words. */
-export interface Architecture {
-  platform: Platform;
+export type Architecture = EmulatedArchitecture | NativeArchitecture;
+
+/** Of a board that is a kernel running as a program of this machine, at this machine's speed. */
+export interface NativeArchitecture {
+  platform: "linux/amd64";
+  /** Debian's name; also the last part of our file names. */
+  debian: "amd64";
+  native: true;
+}
+
+/** Of a board that QEMU emulates. */
+export interface EmulatedArchitecture {
+  platform: "linux/riscv64" | "linux/arm64";
   /** Debian's name; also the last part of our file names. */
   debian: "riscv64" | "arm64";
+  native: false;
   /** Debian's package that depends on the newest kernel. */
   kernelPackage: string;
   /** The name in binfmt_misc of qemu-user. */
@@ -25,10 +37,11 @@ export interface Architecture {
   timeRegister?: number;
 }
 
-export const architectures: Record<Platform, Architecture> = {
+export const architectures = {
   "linux/riscv64": {
     platform: "linux/riscv64",
     debian: "riscv64",
+    native: false,
     kernelPackage: "linux-image-riscv64",
     binfmt: "qemu-riscv64",
     qemu: "qemu-system-riscv64",
@@ -42,6 +55,7 @@ export const architectures: Record<Platform, Architecture> = {
   "linux/arm64": {
     platform: "linux/arm64",
     debian: "arm64",
+    native: false,
     // The cloud kernel holds drivers for virtual machines only.
     kernelPackage: "linux-image-cloud-arm64",
     binfmt: "qemu-aarch64",
@@ -52,4 +66,5 @@ export const architectures: Record<Platform, Architecture> = {
     machine: ["-machine", "virt", "-cpu", "cortex-a72"],
     console: "ttyAMA0",
   },
-};
+  "linux/amd64": { platform: "linux/amd64", debian: "amd64", native: true },
+} satisfies { [P in Platform]: Architecture & { platform: P } };

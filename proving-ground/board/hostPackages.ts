@@ -3,7 +3,8 @@ import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { exists } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
-import type { Architecture } from "./architectures.ts";
+import type { Architecture, EmulatedArchitecture } from "./architectures.ts";
+import { ensureNativeHost } from "./native/host.ts";
 
 /** Something that is needed of this machine, and where Debian and Ubuntu have it. */
 export interface HostProgram {
@@ -33,7 +34,12 @@ export async function ensurePrograms(programs: HostProgram[], log: Progress): Pr
   );
 }
 
-function boardPrograms({ qemu, qemuPackages, binfmt, debian }: Architecture): HostProgram[] {
+function boardPrograms({
+  qemu,
+  qemuPackages,
+  binfmt,
+  debian,
+}: EmulatedArchitecture): HostProgram[] {
   return [
     { program: qemu, debian: qemuPackages },
     ...(debian === "riscv64"
@@ -63,6 +69,7 @@ function boardPrograms({ qemu, qemuPackages, binfmt, debian }: Architecture): Ho
  */
 export async function ensureHostPackages(architecture: Architecture, log: Progress): Promise<void> {
   try {
+    if (architecture.native) return await ensureNativeHost(log);
     if (process.platform !== "linux")
       throw new Error(`it needs Linux with QEMU, and this is ${process.platform}.`);
     await ensurePrograms(boardPrograms(architecture), log);

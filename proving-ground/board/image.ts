@@ -11,6 +11,7 @@ import { contentKey, makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 import type { Architecture } from "./architectures.ts";
 import { ensureHostPackages } from "./hostPackages.ts";
+import { ensureNativeKernel } from "./native/kernel.ts";
 
 /** What a board is started from: files in the cache that nothing writes to again. */
 export interface BoardImage {
@@ -18,7 +19,8 @@ export interface BoardImage {
   /** The root file system, ext4, the lowest layer of every board's disk. */
   disk: string;
   kernel: string;
-  initrd: string;
+  /** Of emulated boards: a native kernel finds its disk by itself. */
+  initrd?: string;
   /** A static busybox of the board's architecture, for images to be built from. */
   busybox: string;
   /** The private key that opens every account of the board. */
@@ -54,6 +56,7 @@ export async function ensureBoardImage(
 ): Promise<BoardImage> {
   const folder = cacheDir("board", `image-${architecture.debian}-${await recipeKey(architecture)}`);
   await ensureHostPackages(architecture, log);
+  const nativeKernel = architecture.native ? await ensureNativeKernel(log) : undefined;
   await makeOnce(
     folder,
     (temporary) =>
@@ -65,23 +68,19 @@ export async function ensureBoardImage(
   return {
     folder,
     disk: join(folder, "disk.ext4"),
-    kernel: join(folder, "kernel"),
-    initrd: join(folder, "initrd"),
+    kernel: nativeKernel ?? join(folder, "kernel"),
+    ...(!nativeKernel && { initrd: join(folder, "initrd") }),
     busybox: join(folder, "busybox"),
     identityFile: join(folder, "id_ed25519"),
     hostKey: (await readFile(join(folder, "host_key.pub"), "utf8")).trim(),
   };
 }
 
-async function recipeKey({ kernelPackage }: Architecture): Promise<string> {
-  const names = (await filesUnder(join(here, "guest"))).concat(
-    await filesUnder(join(here, "image")),
-  );
+async function recipeKey(architecture: Architecture): Promise<string> {
+  const folders = [...guestFolders(architecture), join(here, "image")];
+  const names = (await Promise.all(folders.map(filesUnder))).flat();
   const contents = await Promise.all(names.map((name) => readFile(name)));
-  return contentKey(
-    JSON.stringify([suite, diskGB, packages, initrdModules, kernelPackage]),
-    ...contents,
-  );
+  return contentKey(JSON.stringify([suite, diskGB, packages, kernelOf(architecture)]), ...contents);
 }
 
 /** The paths of all files below `folder`, sorted. */
@@ -95,12 +94,24 @@ export async function filesUnder(folder: string): Promise<string[]> {
 
 async function makeImage(architecture: Architecture, out: string, log: Progress): Promise<void> {
   await writeKeys(out);
+  const [guest, guestKind] = guestFolders(architecture);
   await makeDebian(join(here, "image/make.sh"), architecture, packages, out, log, {
-    KERNEL: architecture.kernelPackage,
-    INITRD_MODULES: initrdModules.join(" "),
-    GUEST: join(here, "guest"),
+    ...kernelOf(architecture),
+    GUEST: guest,
+    GUEST_KIND: guestKind,
     DISK_GB: `${diskGB}`,
   });
+}
+
+/** What is laid over the packages' files: on every board, and on those of its kind. */
+function guestFolders({ native }: Architecture): [guest: string, kind: string] {
+  return [join(here, "guest"), join(here, native ? "native/guest" : "emulated/guest")];
+}
+
+/** What make.sh wants to know of the kernel. A native one is no part of the disk. */
+function kernelOf(architecture: Architecture): Record<string, string> {
+  if (architecture.native) return {};
+  return { KERNEL: architecture.kernelPackage, INITRD_MODULES: initrdModules.join(" ") };
 }
 
 /**
@@ -111,12 +122,14 @@ async function makeImage(architecture: Architecture, out: string, log: Progress)
  */
 export async function makeDebian(
   script: string,
-  { platform, debian, userCpu }: Architecture,
+  architecture: Architecture,
   packages: readonly string[],
   out: string,
   log: Progress,
   environment: Record<string, string> = {},
 ): Promise<void> {
+  const { platform, debian } = architecture;
+  const userCpu = architecture.native ? undefined : architecture.userCpu;
   if (process.getuid?.() !== 0)
     throw new Error(
       `A Debian for ${platform} is not in the cache, and to make it takes root (files of every owner, ` +

@@ -1,4 +1,5 @@
-import type { Architecture } from "./architectures.ts";
+import type { EmulatedArchitecture } from "./architectures.ts";
+import type { PortForward } from "./machine.ts";
 
 /** RAM of a board. More makes snapshots slower, for they carry the page cache. */
 export const memoryMB = 2048;
@@ -18,15 +19,9 @@ export interface QemuPaths {
   registerSocket: string;
 }
 
-/** A port of the board that is reached at a loopback port of this machine. */
-export interface PortForward {
-  port: number;
-  boardPort: number;
-}
-
 /** What a board's QEMU is told. */
 export interface QemuOptions {
-  architecture: Architecture;
+  architecture: EmulatedArchitecture;
   paths: QemuPaths;
   forwards: readonly PortForward[];
   /** A snapshot in the disk to go on from, once QEMU is told to; none: boot. */
@@ -60,7 +55,7 @@ export function qemuArguments({ architecture, paths, ...options }: QemuOptions):
 }
 
 /** What a snapshot of `architecture`'s boards depends on, besides QEMU itself. */
-export function machineKey(architecture: Architecture): string {
+export function machineKey(architecture: EmulatedArchitecture): string {
   const { timeRegister } = architecture;
   return JSON.stringify([
     machineArguments(architecture),
@@ -69,7 +64,7 @@ export function machineKey(architecture: Architecture): string {
   ]);
 }
 
-function machineArguments({ machine }: Architecture): string[] {
+function machineArguments({ machine }: EmulatedArchitecture): string[] {
   return [
     ...machine,
     ...["-accel", "tcg,thread=multi", "-smp", `${processors}`, "-m", `${memoryMB}`],
@@ -81,7 +76,7 @@ function machineArguments({ machine }: Architecture): string[] {
   ];
 }
 
-function kernelCommandLine({ console }: Architecture): string {
+function kernelCommandLine({ console }: EmulatedArchitecture): string {
   // The getty generator would put a login on the clock's port.
   return `console=${console} net.ifnames=0 systemd.getty_auto=no panic=-1`;
 }

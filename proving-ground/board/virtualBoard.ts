@@ -1,7 +1,5 @@
-import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
 import { freePort } from "../freePort.ts";
@@ -11,15 +9,11 @@ import type { Progress } from "../progress.ts";
 import { type Architecture, architectures, type Platform } from "./architectures.ts";
 import { ensureHostPackages } from "./hostPackages.ts";
 import { type BoardImage, ensureBoardImage } from "./image.ts";
-import {
-  machineKey,
-  memoryMB,
-  type PortForward,
-  processors,
-  type QemuPaths,
-  qemuArguments,
-} from "./qemu.ts";
-import { monitor, qmp, readRegister, writeRegister } from "./qmp.ts";
+import { bootSeconds, type Machine, type PortForward } from "./machine.ts";
+import { copySparse, sshBanner } from "./machineParts.ts";
+import { nativeMachine, nativeMachineKey } from "./native/nativeMachine.ts";
+import { machineKey, memoryMB, processors } from "./qemu.ts";
+import { makeQemuDisk, qemuMachine } from "./qemuMachine.ts";
 import { type CommandResult, type SshSession, sshSession } from "./sshSession.ts";
 
 /** How a board is reached from this machine. */
@@ -77,11 +71,11 @@ export interface VirtualBoardOptions<Connection extends BoardConnection = BoardC
   log: Progress;
 }
 
-/** A machine of QEMU's that runs in the background until `stop`, whatever becomes of this process. */
+/** A machine that runs in the background until `stop`, whatever becomes of this process. */
 export interface VirtualBoard<Connection extends BoardConnection = BoardConnection> {
   readonly instance: string;
   readonly connection: Connection;
-  /** QEMU's process; the last one when the power is off. */
+  /** The machine's process; the last one when the power is off. */
   readonly pid: number;
   /** What the board wrote to its serial console since it was last switched on. */
   readonly consoleLog: string;
@@ -217,7 +211,10 @@ interface InstanceState<Connection extends BoardConnection = BoardConnection> {
   connection: Connection;
   forwards: PortForward[];
   kernel: string;
-  initrd: string;
+  /** Of emulated boards. */
+  initrd?: string;
+  /** The image's disk, the lowest layer. */
+  disk: string;
   busybox: string;
   /** Goes when the board goes. */
   connectionFile?: string;
@@ -251,7 +248,7 @@ interface InstanceParts {
 async function newState({
   instance,
   architecture: { platform },
-  image: { hostKey, identityFile, kernel, initrd, busybox },
+  image: { hostKey, identityFile, kernel, initrd, disk, busybox },
   kind,
   booted,
 }: InstanceParts): Promise<InstanceState> {
@@ -273,7 +270,8 @@ async function newState({
     connection: kind.connection(base, ports, booted),
     forwards: [...ports].map(([boardPort, port]) => ({ port, boardPort })),
     kernel,
-    initrd,
+    ...(initrd && { initrd }),
+    disk,
     busybox,
   };
 }
@@ -281,8 +279,7 @@ async function newState({
 async function createInstance(folder: string, parts: InstanceParts): Promise<InstanceState> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of [diskName, timesName])
-    await copyFile(join(parts.booted, name), join(folder, name), FICLONE);
+  await copySparse(join(parts.booted, disksFolder), folder);
   const state = await newState(parts);
   // The next start is to go on from the snapshot; later ones boot.
   await writeFile(join(folder, "fresh"), "");
@@ -290,63 +287,33 @@ async function createInstance(folder: string, parts: InstanceParts): Promise<Ins
   return state;
 }
 
-const diskName = "disk.qcow2";
-
-/** The machine's time in each snapshot, where QEMU does not keep it (`timeRegister`). */
-const timesName = "times.json";
-
-async function readTimes(folder: string): Promise<Record<string, string>> {
-  return JSON.parse(await readFile(join(folder, timesName), "utf8"));
-}
-
-// fs.constants.COPYFILE_FICLONE: copy on write where the file system can.
-const FICLONE = 2;
+/** Of a folder of `ensureBootedDisk`: the files of a new machine. */
+const disksFolder = "disks";
 
 async function virtualBoard<Connection extends BoardConnection>(
   folder: string,
   state: InstanceState<Connection>,
-): Promise<VirtualBoard<Connection> & { state: InstanceState<Connection> }> {
+): Promise<VirtualBoard<Connection> & { state: InstanceState<Connection>; machine: Machine }> {
   const { connection } = state;
-  const architecture = architectures[connection.platform];
-  const paths = qemuPaths(folder, state);
   const session: SshSession = sshSession(connection);
-  let pid = (await readPid(paths.pidFile)) ?? 0;
+  const machine = machineOf(folder, state, session);
+  let pid = (await machine.process()) ?? 0;
 
   const running = async () => {
-    const found = await readPid(paths.pidFile);
-    if (found === undefined) return false;
-    pid = found;
-    // The id may long be another process's.
-    const commandLine = await readFile(`/proc/${found}/cmdline`, "utf8").catch(() => "");
-    return commandLine.split("\0").includes(paths.pidFile);
-  };
-  const launch = async (snapshot?: string) => {
-    await launchQemu(architecture, paths, state.forwards, snapshot);
-    pid = (await readPid(paths.pidFile)) ?? 0;
-  };
-  const { timeRegister } = architecture;
-  /** Lets a machine that was stopped, or started with a snapshot, go on from that one. */
-  const resume = async (snapshot: string) => {
-    const time = (await readTimes(folder))[snapshot];
-    if (timeRegister && time) await writeRegister(paths.registerSocket, timeRegister, BigInt(time));
-    await qmp(paths.monitorSocket, "cont");
-    await ready(restoreSeconds);
-  };
-  const ready = async (seconds: number) => {
-    await setClock(paths.clockSocket, seconds, running).catch(async (error: Error) => {
-      throw new Error(`${error.message}\n${await tail(paths.consoleLog)}`);
-    });
-    await sshBanner(connection, seconds);
+    const found = await machine.process();
+    pid = found ?? pid;
+    return found !== undefined;
   };
 
   return {
     instance: state.instance,
     connection,
     state,
+    machine,
     get pid() {
       return pid;
     },
-    consoleLog: paths.consoleLog,
+    consoleLog: machine.consoleLog,
     busybox: state.busybox,
     running,
     ssh: (command, stdin) => session.run(command, stdin),
@@ -356,179 +323,50 @@ async function virtualBoard<Connection extends BoardConnection>(
       await withLock(`${folder}.lock`, async () => {
         // Until it has answered once; a process that was killed before may have left it half started.
         const fresh = join(folder, "fresh");
-        const isFresh = await exists(fresh);
-        if (isFresh && (await running())) await kill(pid);
-        const isOn = await running();
-        if (!isOn) await launch(isFresh ? bootedSnapshot : undefined);
-        if (isFresh) await resume(bootedSnapshot);
-        else if (isOn) await sshBanner(connection, bootSeconds);
-        else await ready(bootSeconds);
-        await rm(fresh, { force: true });
+        if (await exists(fresh)) {
+          await machine.kill();
+          await machine.goTo(bootedSnapshot);
+          await rm(fresh);
+        } else if (await running()) await sshBanner(connection.port, bootSeconds);
+        else await machine.boot();
+        await running();
       });
     },
     async snapshot(name) {
       // A connection that is open now would hang half-dead in every restored board.
       session.close();
-      await qmp(paths.monitorSocket, "stop");
-      if (timeRegister) {
-        const time = await readRegister(paths.registerSocket, timeRegister);
-        const times = { ...(await readTimes(folder)), [name]: `0x${time.toString(16)}` };
-        await writeFile(join(folder, timesName), JSON.stringify(times));
-      }
-      await monitor(paths.monitorSocket, `savevm ${name}`);
-      await qmp(paths.monitorSocket, "cont");
+      await machine.keep(name);
     },
     async restore(name) {
       session.close();
-      if (await running()) {
-        await qmp(paths.monitorSocket, "stop");
-        await monitor(paths.monitorSocket, `loadvm ${name}`);
-      } else await launch(name);
-      await resume(name);
+      await machine.goTo(name);
+      await running();
     },
     async powerOff() {
       session.close();
-      if (await running()) await kill(pid);
+      await machine.kill();
     },
     async stop() {
       session.close();
-      if (await running()) await kill(pid);
+      await machine.kill();
       if (state.connectionFile) await rm(state.connectionFile, { force: true });
       await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
-// Generous: other work may share the processors.
-const bootSeconds = 300;
-const restoreSeconds = 60;
-
-function qemuPaths(folder: string, { kernel, initrd }: Pick<InstanceState, "kernel" | "initrd">) {
-  const paths: QemuPaths = {
-    kernel,
-    initrd,
-    disk: join(folder, diskName),
-    pidFile: join(folder, "pid"),
-    consoleLog: join(folder, "console.log"),
-    monitorSocket: join(folder, "monitor.sock"),
-    clockSocket: join(folder, "clock.sock"),
-    registerSocket: join(folder, "registers.sock"),
-  };
-  // The kernel's limit for the address of a unix socket.
-  if (Buffer.byteLength(paths.registerSocket) > 107)
-    throw new Error(
-      `${paths.registerSocket} is too long for a socket (107 bytes): set BUILDHOSTS_CACHE to a shorter path`,
-    );
-  return paths;
-}
-
-async function readPid(path: string): Promise<number | undefined> {
-  const pid = Number.parseInt(await readFile(path, "utf8").catch(() => ""), 10);
-  return Number.isNaN(pid) ? undefined : pid;
-}
-
-/** Returns when QEMU runs in the background, with its snapshot loaded; @throws what it said instead. */
-async function launchQemu(
-  architecture: Architecture,
-  paths: QemuPaths,
-  forwards: readonly PortForward[],
-  snapshot?: string,
-): Promise<void> {
-  const { exitCode, stderr } = await execa(
-    architecture.qemu,
-    qemuArguments({
-      architecture,
-      paths,
-      forwards,
-      ...(snapshot ? { snapshot } : {}),
-    }),
-    { stdin: "ignore", stdout: "ignore", reject: false, timeout: 120_000 },
-  );
-  if (exitCode !== 0) throw new Error(`${architecture.qemu} did not start: ${stderr}`);
-}
-
-/** Ends QEMU at once, and returns when it has let go of its files. */
-async function kill(pid: number): Promise<void> {
-  process.kill(pid, "SIGKILL");
-  await until(30, `QEMU (process ${pid}) to end`, async () => {
-    // Where nobody waits for it, it stays in the process table as a zombie; and its other threads may
-    // hold the disk for a moment longer than that.
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-    const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
-    return stat === "" || (/\) [ZX] /.test(stat) && threads.length <= 1);
-  });
+function machineOf(folder: string, state: InstanceState, session: SshSession): Machine {
+  const architecture: Architecture = architectures[state.connection.platform];
+  const { kernel, forwards } = state;
+  const parts = { folder, kernel, forwards, sshPort: state.connection.port };
+  return architecture.native
+    ? nativeMachine({ ...parts, disk: state.disk, session })
+    : qemuMachine({ ...parts, architecture, initrd: state.initrd ?? "" });
 }
 
 /**
- * Sets the board's clock to this machine's over the board's clock port, again and again until it
- * answers: that is also how a booting board shows that it is up.
- */
-async function setClock(
-  path: string,
-  seconds: number,
-  running: () => Promise<boolean>,
-): Promise<void> {
-  const socket = connect(path);
-  let heard = "";
-  socket.setEncoding("utf8").on("data", (text: string) => {
-    heard += text;
-  });
-  const failed = new Promise<never>((_, reject) => {
-    socket.once("error", reject);
-    socket.once("close", () => reject(new Error("the board was switched off")));
-  });
-  try {
-    let sent = 0;
-    const answered = until(seconds, "the board to set its clock", async () => {
-      if (/set [\d.]+/.test(heard)) return true;
-      if (!(await running())) throw new Error("QEMU has ended");
-      if (Date.now() - sent > 1000) {
-        sent = Date.now();
-        socket.write(`${sent / 1000}\n`);
-      }
-      return false;
-    });
-    await Promise.race([answered, failed]);
-  } finally {
-    socket.destroy();
-  }
-}
-
-/** Returns when an SSH server answers; the port itself is QEMU's and open from the first moment. */
-async function sshBanner({ host, port }: BoardConnection, seconds: number): Promise<void> {
-  await until(
-    seconds,
-    "the board's SSH server",
-    () =>
-      new Promise((resolve) => {
-        const socket = connect(port, host);
-        const end = (answers: boolean) => {
-          socket.destroy();
-          resolve(answers);
-        };
-        socket.setTimeout(10_000, () => end(false));
-        socket.once("error", () => end(false)).once("close", () => end(false));
-        socket.once("data", (data) => end(data.toString().startsWith("SSH-")));
-      }),
-  );
-}
-
-async function until(seconds: number, what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`waited ${seconds} s for ${what}`);
-    await pause(50);
-  }
-}
-
-async function tail(path: string, lines = 15): Promise<string> {
-  const text = await readFile(path, "utf8").catch(() => "");
-  return text.trimEnd().split("\n").slice(-lines).join("\n");
-}
-
-/**
- * A folder with a disk over the image's that holds the snapshot `booted`, and with what the kind's preparation left.
- * The snapshot fits only the QEMU that wrote it.
+ * A folder with what a new board is made from: its disk in the snapshot `booted`, and what the kind's preparation left.
+ * The snapshot fits only the machine that wrote it.
  */
 async function ensureBootedDisk(
   architecture: Architecture,
@@ -536,14 +374,13 @@ async function ensureBootedDisk(
   kind: BoardKind,
   log: Progress,
 ): Promise<string> {
-  const { platform, debian, qemu } = architecture;
+  const { platform, debian } = architecture;
   const { preparation } = kind;
   const base = preparation?.on ?? plainBoard;
   const prepared = preparation && (await ensureBootedDisk(architecture, image, base, log));
-  const { stdout: version } = await execa(qemu, ["--version"]);
   const key = prepared
     ? contentKey(prepared, await preparation.key(image, platform, log))
-    : contentKey(image.folder, machineKey(architecture), version);
+    : contentKey(image.folder, await hypervisorKey(architecture));
   const folder = cacheDir("board", `${prepared ? kind.name : "booted"}-${debian}-${key}`);
   await makeOnce(
     folder,
@@ -552,26 +389,22 @@ async function ensureBootedDisk(
       const instance = `first-boot-${key}`;
       await (await findVirtualBoard(instance, platform))?.stop();
       const boardFolder = instanceFolder(instance, platform);
-      const disk = join(boardFolder, diskName);
       const parts = { instance, architecture, image, kind };
       if (prepared) await createInstance(boardFolder, { ...parts, booted: prepared });
       else {
         await mkdir(boardFolder, { recursive: true, mode: 0o700 });
-        await execa("qemu-img", [
-          ...["create", "-q", "-f", "qcow2", "-F", "raw", "-b", image.disk],
-          disk,
-        ]);
-        await writeFile(join(boardFolder, timesName), "{}");
+        if (!architecture.native) await makeQemuDisk(boardFolder, image.disk);
         await writeState(boardFolder, await newState({ ...parts, booted: temporary }));
       }
-      const board = await findVirtualBoard(instance, platform);
-      if (!board) throw new Error(`${boardFolder}: the board is gone while it was made`);
+      const state = await readState(boardFolder);
+      if (!state) throw new Error(`${boardFolder}: the board is gone while it was made`);
+      const board = await virtualBoard(boardFolder, state);
       try {
-        const size = `${processors} processors, ${memoryMB} MB`;
+        const how = architecture.native ? "native" : `${architecture.qemu}, ${machineSize}`;
         await log.step(
           prepared
             ? `start a ${base.name.replaceAll("-", " ")}`
-            : `boot it for the first time (${qemu}, ${size})`,
+            : `boot it for the first time (${how})`,
           () => board.start(),
         );
         await preparation?.run(board, temporary, log);
@@ -581,13 +414,11 @@ async function ensureBootedDisk(
             throw new Error(`the board did not come up whole:\n${settled.stdout}`);
           // Less memory in use is a smaller snapshot.
           await board.ssh("sync; echo 3 > /proc/sys/vm/drop_caches");
-          board.disconnect();
           await board.snapshot(bootedSnapshot);
-          await qmp(join(boardFolder, "monitor.sock"), "quit");
-          await until(60, "QEMU to end", async () => !(await board.running()));
+          await mkdir(join(temporary, disksFolder));
+          for (const name of await board.machine.finish())
+            await rename(join(boardFolder, name), join(temporary, disksFolder, name));
         });
-        for (const name of [diskName, timesName])
-          await rename(join(boardFolder, name), join(temporary, name));
       } finally {
         await board.stop();
       }
@@ -595,4 +426,13 @@ async function ensureBootedDisk(
     log,
   );
   return folder;
+}
+
+const machineSize = `${processors} processors, ${memoryMB} MB`;
+
+/** Everything of the machine itself that a snapshot depends on. */
+async function hypervisorKey(architecture: Architecture): Promise<string> {
+  if (architecture.native) return nativeMachineKey;
+  const { stdout: version } = await execa(architecture.qemu, ["--version"]);
+  return contentKey(machineKey(architecture), version);
 }

@@ -1,0 +1,95 @@
+// What machines of both kinds are watched and ended with.
+
+import { readdir, readFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { execa } from "execa";
+
+/** The process whose id stands in the file `path`, if it is one that has `path` or `mark` among its arguments. */
+export async function processIn(path: string, mark = path): Promise<number | undefined> {
+  const pid = Number.parseInt(await readFile(path, "utf8").catch(() => ""), 10);
+  if (Number.isNaN(pid)) return undefined;
+  // The id may long be another process's.
+  const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  return commandLine.split("\0").includes(mark) ? pid : undefined;
+}
+
+/** Ends a process, or with a negative id its group, at once. Returns when the process has let go of its files. */
+export async function kill(pid: number): Promise<void> {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return;
+    throw error;
+  }
+  await until(30, `process ${Math.abs(pid)} to end`, () => isGone(Math.abs(pid)));
+}
+
+/** Whether nothing of a process is left that could hold a file. */
+async function isGone(pid: number): Promise<boolean> {
+  // Where nobody waits for it, it stays in the process table as a zombie; and its other threads may
+  // hold the disk for a moment longer than that.
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  return stat === "" || (/\) [ZX] /.test(stat) && threads.length <= 1);
+}
+
+/** How `sshBanner` waits. */
+export interface BannerOptions {
+  /** How long one try may be without an answer. Default: 10 s. */
+  silentMs?: number;
+  /** Called before each try; throws when there is nothing left to wait for. */
+  check?(): Promise<void>;
+}
+
+/** Returns when an SSH server answers at a port of loopback; the port itself is the machine's and open from the first moment. */
+export async function sshBanner(
+  port: number,
+  seconds: number,
+  { silentMs = 10_000, check }: BannerOptions = {},
+): Promise<void> {
+  await until(seconds, "the board's SSH server", async () => {
+    await check?.();
+    return new Promise((resolve) => {
+      const socket = connect(port, "127.0.0.1");
+      const end = (answers: boolean) => {
+        socket.destroy();
+        resolve(answers);
+      };
+      socket.setTimeout(silentMs, () => end(false));
+      socket.once("error", () => end(false)).once("close", () => end(false));
+      socket.once("data", (data) => end(data.toString().startsWith("SSH-")));
+    });
+  });
+}
+
+/** Returns when `holds`; @throws that it waited for `what` in vain. */
+export async function until(
+  seconds: number,
+  what: string,
+  holds: () => Promise<boolean>,
+): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`waited ${seconds} s for ${what}`);
+    await pause(50);
+  }
+}
+
+/** The last lines of a file. */
+export async function tail(path: string, lines = 15): Promise<string> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  return text.trimEnd().split("\n").slice(-lines).join("\n");
+}
+
+/** Copies a file, or all that is in a folder into one that is there, with its holes; shared with the source where the file system can. */
+export async function copySparse(from: string, to: string): Promise<void> {
+  await execa("cp", [
+    "--recursive",
+    "--no-target-directory",
+    "--sparse=always",
+    "--reflink=auto",
+    from,
+    to,
+  ]);
+}

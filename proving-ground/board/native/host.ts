@@ -1,0 +1,37 @@
+import { execa } from "execa";
+import type { Progress } from "../../progress.ts";
+import { ensurePrograms, type HostProgram } from "../hostPackages.ts";
+
+/** What makes and runs native boards; the kernel's compilers are kernel.ts's. */
+export const nativePrograms: HostProgram[] = [
+  { program: "slirp4netns", debian: "slirp4netns" },
+  { program: "mmdebstrap", debian: "mmdebstrap" },
+  {
+    program: "/usr/share/keyrings/debian-archive-keyring.gpg",
+    debian: "debian-archive-keyring",
+  },
+  { program: "mke2fs", debian: "e2fsprogs" },
+  { program: "setpriv", debian: "util-linux" },
+];
+
+/**
+ * Sees to it that this machine can make and run native boards. @throws one error that says what is missing, and that an
+ * emulated board is there instead.
+ */
+export async function ensureNativeHost(log: Progress): Promise<void> {
+  const reason = unable();
+  if (reason) throw new Error(reason);
+  await ensurePrograms(nativePrograms, log);
+  const { stdout } = await execa("slirp4netns", ["--help"], { reject: false });
+  if (!/--target-type=TYPE/.test(stdout))
+    throw new Error(
+      "slirp4netns on this machine is older than 1.2, which first has a network for such a kernel.",
+    );
+}
+
+/** Why no native board can run on this machine, whatever were installed; undefined where one can. */
+export function unable(): string | undefined {
+  if (process.platform !== "linux" || process.arch !== "x64")
+    return `a native board needs Linux on amd64, and this is ${process.platform} on ${process.arch}.`;
+  return undefined;
+}
