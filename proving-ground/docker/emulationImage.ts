@@ -12,9 +12,21 @@ const script = join(import.meta.dirname, "binfmt.sh");
 const config = { Entrypoint: ["/usr/bin/binfmt"], Env: ["PATH=/bin"] };
 const applets = ["sh", "mount"];
 
+/** What the image for a platform emulates: Debian's name, and the emulator's. */
+function emulatedOn(platform: Platform): { architecture: string; emulator: string } {
+  return platform === "linux/amd64"
+    ? { architecture: "riscv64", emulator: "qemu-riscv64" }
+    : { architecture: "amd64", emulator: "qemu-x86_64" };
+}
+
+/** The platform that `ensureEmulationImage` has emulated on `platform`: riscv64 on amd64, and amd64 on the others. */
+export function emulatedPlatform(platform: Platform): Platform {
+  return `linux/${emulatedOn(platform).architecture}` as Platform;
+}
+
 /**
- * The image that stands in for tonistiigi/binfmt where no registry of the internet answers: Debian's QEMU for amd64
- * on a busybox. It takes the same arguments.
+ * The image that stands in for tonistiigi/binfmt where no registry of the internet answers: Debian's QEMU for the
+ * `emulatedPlatform` on a busybox. It takes the same arguments.
  *
  * @param busybox a static one for `platform`.
  */
@@ -25,8 +37,9 @@ export async function ensureEmulationImage(
 ): Promise<Image> {
   const architecture = architectures[platform].debian;
   const debian = await ensureUnpacked({ suite, architecture, names: ["qemu-user"] }, log);
-  const emulator = join(debian, "usr/bin/qemu-x86_64");
-  const files = await Promise.all([script, busybox, emulator].map((path) => sha256(path)));
+  const { emulator } = emulatedOn(platform);
+  const emulatorFile = join(debian, "usr/bin", emulator);
+  const files = await Promise.all([script, busybox, emulatorFile].map((path) => sha256(path)));
   const key = contentKey(JSON.stringify([config, applets]), ...files);
   return ensureImage(
     `emulation-${architecture}-${key}`,
@@ -37,7 +50,7 @@ export async function ensureEmulationImage(
             await mkdir(join(root, name), { recursive: true });
           await copyFile(busybox, join(root, "bin/busybox"));
           for (const applet of applets) await symlink("busybox", join(root, "bin", applet));
-          await copyFile(emulator, join(root, "usr/bin/qemu-x86_64"));
+          await copyFile(emulatorFile, join(root, "usr/bin", emulator));
           await copyFile(script, join(root, "usr/bin/binfmt"));
         },
         (layer) => writeImage(folder, platform, [layer], config),

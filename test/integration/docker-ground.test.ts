@@ -17,9 +17,10 @@ import {
 } from "../../proving-ground/docker/virtualDockerHost.ts";
 import { exists } from "../../proving-ground/makeOnce.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
+import { boardPlatform } from "./boardPlatform.ts";
 import { on } from "./onBoard.ts";
 
-const platform = "linux/riscv64";
+const platform = boardPlatform;
 let folder: string;
 let host: VirtualDockerHost;
 let registry: Registry;

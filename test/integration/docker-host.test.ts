@@ -9,6 +9,7 @@ import type { VirtualDockerHost } from "../../proving-ground/docker/virtualDocke
 import { freePort } from "../../proving-ground/freePort.ts";
 import { explain } from "../../tools/explain.ts";
 import { anotherKey } from "./anotherKey.ts";
+import { boardArchitecture, boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { allSteps, type Client, cachedSteps, clientOf, containerClient } from "./building.ts";
 import { defaultClient, handshake } from "./clients.ts";
 import { freshDockerHost } from "./freshDockerHost.ts";
@@ -64,7 +65,7 @@ async function configure(
     "buildhosts:dockerHosts": [
       {
         name: "farm",
-        platform: "riscv64",
+        platform: boardArchitecture,
         ...docker,
         builders: [{ name: "box", endpoint: `tcp://${address}:${builderPorts[1234]}`, ...builder }],
       },
@@ -118,7 +119,7 @@ describe("a builder on a Docker host", () => {
     expect(await versionOf("box")).toBe(otherBuildkit);
     const { builders, buildx } = await stack.outputs();
     const endpoint = `tcp://127.0.0.1:${host.connection.builderPorts[1234]}`;
-    expect(builders).toEqual([{ name: "box", endpoint, platforms: ["linux/riscv64"] }]);
+    expect(builders).toEqual([{ name: "box", endpoint, platforms: [boardPlatform] }]);
     expect(buildx).toEqual([expect.stringMatching(new RegExp(`--node box .* ${endpoint}$`))]);
   });
 
@@ -127,7 +128,7 @@ describe("a builder on a Docker host", () => {
     const build = await client.build();
     expect(build.code, build.output).toBe(0);
     expect(cachedSteps(build.output)).toBe(0);
-    expect(await build.file("built-on")).toBe("built on riscv64\n");
+    expect(await build.file("built-on")).toBe(`built on ${boardMachine}\n`);
   });
 
   test("builds for users of its daemon through docker-container://", async () => {
@@ -148,7 +149,7 @@ describe("a builder on a Docker host", () => {
     const build = await local.build({ noCache: true });
     expect(build.code, build.output).toBe(0);
     expect(cachedSteps(build.output)).toBe(0);
-    expect(await build.file("built-on")).toBe("built on riscv64\n");
+    expect(await build.file("built-on")).toBe(`built on ${boardMachine}\n`);
   });
 
   test("is left alone by a second update and by a refresh", async () => {

@@ -38,7 +38,7 @@ let address: string;
 const images = { debian: "", emulation: "", root: "", rootless: "" };
 
 beforeAll(async () => {
-  host = await freshDockerHost("-image", { kind: dockerHostWithDebian });
+  host = await freshDockerHost("-image", { kind: dockerHostWithDebian, platform });
   folder = await mkdtemp(join(tmpdir(), "bh-image-"));
   registry = await startRegistry(join(folder, "registry"), log);
   proxy = await startArchiveProxy(log);

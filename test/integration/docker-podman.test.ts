@@ -18,11 +18,12 @@ import {
 import { type Registry, startRegistry } from "../../proving-ground/docker/registry.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 import { explain } from "../../tools/explain.ts";
+import { boardArchitecture, boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { allSteps, type Client, cachedSteps, clientOf } from "./building.ts";
 import { type Run, TestStack } from "./ground.ts";
 import { eventually, on } from "./onBoard.ts";
 
-const platform = "linux/riscv64";
+const platform = boardPlatform;
 const upstream = `moby/buildkit:${defaultVersions.buildkit}`;
 let host: VirtualBoard;
 let registry: Registry;
@@ -67,7 +68,7 @@ async function configure({ docker, builder }: Settings = {}): Promise<void> {
     "buildhosts:dockerHosts": [
       {
         name: "farm",
-        platform: "riscv64",
+        platform: boardArchitecture,
         ...(docker ?? { docker: `unix://${socket}` }),
         builders: [
           {
@@ -119,7 +120,7 @@ describe("a builder on a Podman host", () => {
     const build = await client.build();
     expect(build.code, build.output).toBe(0);
     expect(cachedSteps(build.output)).toBe(0);
-    expect(await build.file("built-on")).toBe("built on riscv64\n");
+    expect(await build.file("built-on")).toBe(`built on ${boardMachine}\n`);
   });
 
   test("is left alone by a second update, by a refresh, by a digest, and when it is reached over ssh://", async () => {

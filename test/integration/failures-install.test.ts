@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { installCommand } from "../../components/board/commands.ts";
 import { type ReleaseComponent, release } from "../../components/board/releases.ts";
 import { type Fault, type Mirror, startMirror } from "../../proving-ground/mirror/mirror.ts";
+import { boardArchitecture, boardPlatform } from "./boardPlatform.ts";
 import { type Client, defaultClient, handshake } from "./clients.ts";
 import { type FakeRelease, makeFakeReleases } from "./fakeReleases.ts";
 import { provisioned, type Scene } from "./ground.ts";
@@ -63,7 +64,7 @@ function install(components: ReleaseComponent[], { version = VERSION, sha256 = "
   const url = scene.stack.mirrorUrl(mirror);
   return installCommand(
     components.map((component) => {
-      const one = release(component, version, "linux/riscv64");
+      const one = release(component, version, boardPlatform);
       return {
         release: one,
         url: `${url}/${one.path}`,
@@ -84,7 +85,7 @@ describe("an installation is refused before anything live is touched, and can be
   test("a stall, a 404, a corrupted and a truncated file, all in one installation", async () => {
     faults.push(
       { match: /containerd-.*\.tar\.gz$/, kind: "stall" },
-      { match: /runc\.riscv64$/, kind: "status", status: 404 },
+      { match: new RegExp(`runc\\.${boardArchitecture}$`), kind: "status", status: 404 },
       { match: /buildkit-.*\.tar\.gz$/, kind: "corrupt" },
       { match: /rootlesskit-.*\.tar\.gz$/, kind: "truncate" },
     );
@@ -94,7 +95,9 @@ describe("an installation is refused before anything live is touched, and can be
     expect(code).toBe(1);
     expect(stderr).toMatch(/board: containerd v9\.9\.9: http:\S+ stalled: no progress for 15 s/);
     expect(stderr).toMatch(
-      /board: runc v9\.9\.9: http:\S+runc\.riscv64 does not exist \(404\): no such version/,
+      new RegExp(
+        `board: runc v9\\.9\\.9: http:\\S+runc\\.${boardArchitecture} does not exist \\(404\\): no such version`,
+      ),
     );
     expect(stderr).toMatch(
       /board: buildkit v9\.9\.9: http:\S+ has the sha256 [0-9a-f]{64}, but http:\S+provenance\.json says [0-9a-f]{64}: .*nothing was installed/,
@@ -137,7 +140,11 @@ describe("an installation is refused before anything live is touched, and can be
     ]);
     await writeFile(join(folder, path, checksums), `${"0".repeat(64)}  runc.amd64\n`);
     const { code, stderr } = await scene.board.ssh(install(["runc"], { version: "v9.9.7" }));
-    expect(stderr).toMatch(/runc v9\.9\.7: \S+runc\.sha256sum names no sha256 for runc\.riscv64/);
+    expect(stderr).toMatch(
+      new RegExp(
+        `runc v9\\.9\\.7: \\S+runc\\.sha256sum names no sha256 for runc\\.${boardArchitecture}`,
+      ),
+    );
     expect(stderr).toContain("give it in releases.checksums");
     expect(code).toBe(1);
   });

@@ -5,6 +5,7 @@ import { bundleId } from "../../components/board/bundle.ts";
 import { installCommand, stageConfigCommand } from "../../components/board/commands.ts";
 import { type ReleaseComponent, release } from "../../components/board/releases.ts";
 import { type Mirror, startMirror } from "../../proving-ground/mirror/mirror.ts";
+import { boardPlatform } from "./boardPlatform.ts";
 import { defaultClient, handshake } from "./clients.ts";
 import { makeFakeReleases } from "./fakeReleases.ts";
 import { clean, provisioned, type Scene } from "./ground.ts";
@@ -60,7 +61,7 @@ function install(components: ReleaseComponent[], version: string): string {
   const url = scene.stack.mirrorUrl(mirror);
   return installCommand(
     components.map((component) => {
-      const one = release(component, version, "linux/riscv64");
+      const one = release(component, version, boardPlatform);
       return { release: one, url: `${url}/${one.path}`, checksum: `${url}/${one.checksumPath}` };
     }),
   );

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { formatChecksums, sha256 } from "../../proving-ground/mirror/checksums.ts";
 import { type Project, releaseAssets } from "../../proving-ground/mirror/releases.ts";
+import { boardPlatform } from "./boardPlatform.ts";
 
 /** A release whose programs are shell scripts, so that they take no time and misbehave as wanted. */
 export interface FakeRelease {
@@ -16,7 +17,7 @@ export interface FakeRelease {
 /** The releases stand in `folder`, with their checksums, laid out for `startMirror`. */
 export async function makeFakeReleases(folder: string, releases: FakeRelease[]): Promise<void> {
   for (const { project, version, files } of releases) {
-    const names = releaseAssets(project, version, "linux/riscv64");
+    const names = releaseAssets(project, version, boardPlatform);
     const release = join(folder, names.folder);
     await mkdir(release, { recursive: true });
     const asset = join(release, names.asset);

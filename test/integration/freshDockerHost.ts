@@ -7,6 +7,7 @@ import {
   type VirtualDockerHostOptions,
 } from "../../proving-ground/docker/virtualDockerHost.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
+import { boardPlatform } from "./boardPlatform.ts";
 
 /**
  * A virtual Docker host of this worker, new, whatever the file before has left there.
@@ -15,10 +16,12 @@ import { toStderr as log } from "../../proving-ground/progress.ts";
  */
 export async function freshDockerHost(
   name = "",
-  options: Pick<VirtualDockerHostOptions, "kind"> = {},
+  {
+    platform = boardPlatform,
+    kind,
+  }: Partial<Pick<VirtualDockerHostOptions, "kind" | "platform">> = {},
 ): Promise<VirtualDockerHost> {
-  const platform = "linux/riscv64";
   const instance = `${inject("ground").instance}${name}-${process.env.VITEST_POOL_ID}`;
   await (await findVirtualBoard(dockerInstance(instance), platform))?.stop();
-  return startVirtualDockerHost({ ...options, platform, instance, log });
+  return startVirtualDockerHost({ ...(kind && { kind }), platform, instance, log });
 }

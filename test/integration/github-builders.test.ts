@@ -8,16 +8,12 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { script } from "../../components/github/workflow.ts";
-import { defaultVersions } from "../../config/versions.ts";
-import { architectures } from "../../proving-ground/board/architectures.ts";
-import { ensureHostPackages } from "../../proving-ground/board/hostPackages.ts";
 import type { VirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
 import { freePort } from "../../proving-ground/freePort.ts";
 import { type Github, startGithub } from "../../proving-ground/github/github.ts";
-import { withBuildkitSource } from "../../proving-ground/mirror/build.ts";
-import { startMirror } from "../../proving-ground/mirror/mirror.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 import { runScript, type ScriptRun } from "../unit/runScript.ts";
+import { boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { sample } from "./building.ts";
 import { ensureBuildx } from "./dockerCommands.ts";
 import { ground, projectDir, TestStack } from "./ground.ts";
@@ -74,7 +70,7 @@ describe("the reusable workflow", () => {
       CACERT: await secret("CACERT"),
       CERT: await secret("CERT"),
       KEY: await secret("KEY"),
-      PLATFORMS: "linux/riscv64",
+      PLATFORMS: boardPlatform,
       MISSING_PLATFORMS: "fail",
       MAX_NODES: "10",
       ANSWER_SECONDS: "15",
@@ -84,7 +80,7 @@ describe("the reusable workflow", () => {
   const dead = async () => ({
     name: "dead",
     endpoint: `tcp://127.0.0.1:${await freePort()}`,
-    platforms: ["linux/riscv64"],
+    platforms: [boardPlatform],
   });
 
   test("finds none with a certificate that the board does not accept, and shows no key", async () => {
@@ -112,9 +108,9 @@ describe("the reusable workflow", () => {
     const { host, buildkitPort } = board.connection;
     expect(outputs).toEqual({
       endpoint: `tcp://${host}:${buildkitPort}`,
-      "node-platforms": "linux/riscv64",
+      "node-platforms": boardPlatform,
       append: "[]",
-      platforms: "linux/riscv64",
+      platforms: boardPlatform,
     });
 
     // As docker/setup-buildx-action does with these outputs, and docker/build-push-action after it.
@@ -147,109 +143,8 @@ describe("the reusable workflow", () => {
       ],
       { env, timeout: 120_000 },
     );
-    expect(await readFile(join(folder, "built", "built-on"), "utf8")).toBe("built on riscv64\n");
-  });
-});
-
-/** Each test begins where the one before it ended. */
-describe("the build of BuildKit for riscv64", () => {
-  const build = {
-    SHA,
-    BUILDKIT_REF: defaultVersions.buildkit,
-    OFFICIAL: "true",
-    IMAGE: `ghcr.io/${REPOSITORY}`,
-    IMAGE_TAG: `${defaultVersions.buildkit}-riscv64`,
-    LATEST: "true",
-    RELEASE: `buildkit-${defaultVersions.buildkit}-riscv64`,
-  };
-
-  test("makes both programs of BuildKit's own source, and asks them who they are", async () => {
-    // The programs are started here, by QEMU.
-    await ensureHostPackages(architectures["linux/riscv64"], log);
-    const { stdout } = await execa("go", ["env", "-json", "GOCACHE", "GOMODCACHE", "GOPROXY"]);
-    await withBuildkitSource(defaultVersions.buildkit, async (source, flags) => {
-      const env = {
-        ...(JSON.parse(stdout) as Record<string, string>),
-        ...build,
-        SOURCE: source,
-        // What a riscv64 runner has by itself.
-        GOOS: "linux",
-        GOARCH: "riscv64",
-        GOFLAGS: flags.join(" "),
-        GOWORK: "off",
-      };
-      const { code, log: said } = await log.step("build BuildKit by the workflow's script", () =>
-        runScript("build-binaries.sh", env, folder, 540),
-      );
-      expect(code, said).toBe(0);
-    });
-    const described = JSON.parse(await readFile(join(folder, "dist", "BUILD.json"), "utf8"));
-    expect(described).toMatchObject({
-      release: build.RELEASE,
-      commit: SHA,
-      version: defaultVersions.buildkit,
-      platform: "linux/riscv64",
-    });
-  });
-
-  /** Phase 1 on the board, in the folder that has its dist/. */
-  async function phase1(env: Record<string, string> = {}): Promise<{ code: number; said: string }> {
-    const variables = Object.entries({ ...build, MACHINE: "riscv64", RUNNER_TEMP: "/tmp", ...env });
-    const assignments = variables.map(([name, value]) => `${name}='${value}'`).join(" ");
-    await on(board, "mkdir -p /srv/phase1");
-    await board.ssh("cat >/srv/phase1/script.sh", script("test-binaries.sh"));
-    const { code, stdout, stderr } = await board.ssh(
-      `cd /srv/phase1 && env ${assignments} bash --noprofile --norc -e -o pipefail script.sh 2>&1`,
+    expect(await readFile(join(folder, "built", "built-on"), "utf8")).toBe(
+      `built on ${boardMachine}\n`,
     );
-    return { code, said: `${stdout}${stderr}` };
-  }
-
-  test("phase 1 on the board finds them as they should be", async () => {
-    await execa("tar", ["-C", folder, "-cf", join(folder, "dist.tar"), "dist"]);
-    const mirror = await startMirror({ directories: [folder] });
-    try {
-      const { gateway } = board.connection;
-      await on(
-        board,
-        `mkdir -p /srv/phase1 && curl -fsS http://${gateway}:${mirror.port}/dist.tar | tar -C /srv/phase1 -xf -`,
-      );
-    } finally {
-      await mirror.close();
-    }
-    const { code, said } = await phase1();
-    expect(code, said).toBe(0);
-    for (const program of ["buildkitd", "buildctl"])
-      expect(said).toContain(
-        `${program} github.com/moby/buildkit ${defaultVersions.buildkit} ${SHA}`,
-      );
-  });
-
-  test.each([
-    [
-      "of another release",
-      { BUILDKIT_REF: "v0.34.1" },
-      "",
-      "buildkitd says another version than v0.34.1",
-    ],
-    [
-      "for another machine",
-      {},
-      "printf x | dd of=dist/buildctl bs=1 seek=18 conv=notrunc",
-      "buildctl is for another machine",
-    ],
-    [
-      "of the distribution, linked dynamically",
-      {},
-      "cp /bin/true dist/buildctl",
-      "buildctl is linked dynamically",
-    ],
-    ["cut off", {}, "truncate -s 4M dist/buildctl", "buildctl does not start"],
-  ])("phase 1 on the board refuses programs %s", async (_, env, damage, message) => {
-    const whole = "cd /srv/phase1 && cp --reflink=auto dist/buildctl whole";
-    await on(board, `${whole} && { ${damage || "true"}; } 2>&1`);
-    const { code, said } = await phase1(env);
-    await on(board, "cd /srv/phase1 && mv whole dist/buildctl");
-    expect(said).toContain(`::error::${message}`);
-    expect(code).not.toBe(0);
   });
 });

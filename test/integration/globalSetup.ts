@@ -19,6 +19,7 @@ import { ensureBuildctl, ensureReleaseAssets } from "../../proving-ground/mirror
 import { startMirror } from "../../proving-ground/mirror/mirror.ts";
 import { ensurePlugins, pulumiHomeOf } from "../../proving-ground/plugins/plugins.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
+import { boardPlatform } from "./boardPlatform.ts";
 import { otherBuildkit, projectDir, type SharedGround, seedVersions } from "./ground.ts";
 
 /**
@@ -47,7 +48,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     { ...defaultVersions, buildkit: otherBuildkit },
     seedVersions,
   ]) {
-    releases.add(await ensureReleaseAssets("linux/riscv64", set, log));
+    releases.add(await ensureReleaseAssets(boardPlatform, set, log));
   }
   const mirror = await startMirror({ directories: [...releases], port: known?.port });
   const shared: SharedGround = {
@@ -73,8 +74,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     buildctl: await ensureBuildctl(log),
   };
   // What takes minutes is made before the first test, whose time is bounded.
-  await prepareBoard(plainBoard, "linux/riscv64", log);
-  await prepareBoard(dockerHostKind, "linux/riscv64", log);
+  await prepareBoard(plainBoard, boardPlatform, log);
+  await prepareBoard(dockerHostKind, boardPlatform, log);
   await prepareBoard(dockerHostWithDebian, "linux/riscv64", log);
   if (keep && !known) {
     await mkdir(kept, { recursive: true });

@@ -7,6 +7,7 @@ import { startVirtualBoard, type VirtualBoard } from "../../proving-ground/board
 import type { Engine } from "../../proving-ground/engine/engine.ts";
 import type { Mirror } from "../../proving-ground/mirror/mirror.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
+import { boardPlatform } from "./boardPlatform.ts";
 import { filesOf } from "./onBoard.ts";
 
 export const projectDir: string = join(import.meta.dirname, "..", "..");
@@ -74,7 +75,7 @@ export function ground(): Promise<Ground> {
 
 async function attach(shared: SharedGround, worker: string): Promise<Ground> {
   const instance = `${shared.instance}-${worker}`;
-  const board = await startVirtualBoard({ platform: "linux/riscv64", instance, log });
+  const board = await startVirtualBoard({ platform: boardPlatform, instance, log });
   const ground: Ground = { ...shared, board, baseline: nothingYet };
   const known = join(shared.folder, `${instance}.json`);
   const baseline = await readFile(known, "utf8").then(JSON.parse, () => bringUp(ground));

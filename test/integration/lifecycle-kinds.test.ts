@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { release } from "../../components/board/releases.ts";
 import { defaultVersions } from "../../config/versions.ts";
+import { boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { type Client, clientOf, dockerfile } from "./building.ts";
 import { clean, provisioned, type Scene, seedVersions } from "./ground.ts";
 import { buildkitVersion, filesOf, on, pidsOf } from "./onBoard.ts";
@@ -27,7 +28,7 @@ describe("a default builder that becomes one of another kind", () => {
     expect(await on(board, "ps -o user= -p $(pidof buildkitd)")).toBe("buildkit");
     const build = await client.build();
     expect(build.code, build.output).toBe(0);
-    expect(await build.file("built-on")).toBe("built on riscv64\n");
+    expect(await build.file("built-on")).toBe(`built on ${boardMachine}\n`);
   });
 
   test("is one with root again, and builds with containerd as its worker and with the stack's runc", async () => {
@@ -43,7 +44,7 @@ describe("a default builder that becomes one of another kind", () => {
     expect(workers.output.match(/^ID:/gm)).toHaveLength(1);
     const build = await client.build();
     expect(build.code, build.output).toBe(0);
-    expect(await build.file("built-on")).toBe("built on riscv64\n");
+    expect(await build.file("built-on")).toBe(`built on ${boardMachine}\n`);
     expect(await on(board, "grep BinaryName /etc/buildkit/buildkitd.toml")).toBe(
       'BinaryName = "/usr/local/sbin/runc"',
     );
@@ -87,7 +88,7 @@ describe("a board with a hand-made BuildKit, reached as a plain user", () => {
     const client = await clientOf(stack);
     const build = await client.build();
     expect(build.code, build.output).toBe(0);
-    expect(await build.file("built-on")).toBe("built on riscv64\n");
+    expect(await build.file("built-on")).toBe(`built on ${boardMachine}\n`);
   });
 
   test("gets newer versions pushed through a jump host, and listens by socket activation", async () => {
@@ -182,7 +183,7 @@ async function pushFolder(mirrored: string[], folder: string): Promise<Record<st
   const checksums: Record<string, string> = {};
   await mkdir(folder);
   for (const component of ["containerd", "runc", "buildkit"] as const) {
-    const { asset, path } = release(component, defaultVersions[component], "linux/riscv64");
+    const { asset, path } = release(component, defaultVersions[component], boardPlatform);
     for (const root of mirrored) {
       const file = await readFile(join(root, path)).catch(() => undefined);
       if (!file) continue;

@@ -17,7 +17,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { defaultVersions } from "../../config/versions.ts";
 import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
 import { ensureBuildkitImage } from "../../proving-ground/docker/buildkitImage.ts";
-import { ensureEmulationImage } from "../../proving-ground/docker/emulationImage.ts";
+import {
+  emulatedPlatform,
+  ensureEmulationImage,
+} from "../../proving-ground/docker/emulationImage.ts";
 import {
   blobPath,
   type Image,
@@ -30,11 +33,12 @@ import { type Registry, startRegistry } from "../../proving-ground/docker/regist
 import type { VirtualDockerHost } from "../../proving-ground/docker/virtualDockerHost.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 import { runScript, type ScriptRun } from "../unit/runScript.ts";
+import { boardArchitecture, boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { dockerEnvironment } from "./dockerCommands.ts";
 import { freshDockerHost } from "./freshDockerHost.ts";
 import { on } from "./onBoard.ts";
 
-const platform = "linux/riscv64";
+const platform = boardPlatform;
 let folder: string;
 let host: VirtualDockerHost;
 let registry: Registry;
@@ -75,7 +79,7 @@ async function variant(base: Image, name: string, buildkitd?: string): Promise<I
   await mkdir(join(root, "sbin"));
   await mkdir(join(root, "bin"));
   const debian = await ensureUnpacked(
-    { suite: "trixie", architecture: "riscv64", names: ["tini"] },
+    { suite: "trixie", architecture: boardArchitecture, names: ["tini"] },
     log,
   );
   await copyFile(join(debian, "usr/bin/tini-static"), join(root, "usr/bin/tini"));
@@ -125,7 +129,7 @@ describe("test-image.sh", () => {
     const { code, log: said } = await run("test-image.sh", { IMAGE: images.withInit });
     expect(code, said).toBe(0);
     expect(said).toContain("tini version 0.");
-    expect(said).toContain("linux/riscv64");
+    expect(said).toContain(boardPlatform);
   });
 });
 
@@ -157,7 +161,13 @@ describe("test-buildx.sh", () => {
     await packLayer(layer, root);
     return writeImage(join(folder, `image-${name}`), of, [layer], { Env: ["PATH=/bin"] });
   }
-  const both = `${platform},linux/amd64`;
+  const foreign = emulatedPlatform(platform);
+  const [foreignArchitecture = "", foreignMachine = ""] = {
+    "linux/amd64": ["amd64", "x86_64"],
+    "linux/riscv64": ["riscv64", "riscv64"],
+    "linux/arm64": ["arm64", "aarch64"],
+  }[foreign];
+  const both = `${platform},${foreign}`;
   const build = (image: string) => run("test-buildx.sh", { IMAGE: image, PLATFORMS: both });
 
   test("refuses an image from which no builder starts", async () => {
@@ -167,30 +177,36 @@ describe("test-buildx.sh", () => {
   test("refuses a builder that runs the steps of one platform on another", async () => {
     fails(
       await build(images.plain),
-      "::error::the step for linux/amd64 ran on something else: Hello from riscv64",
+      `::error::the step for ${foreign} ran on something else: Hello from ${boardMachine}`,
     );
   });
 
-  test("passes a builder that runs them where they should, amd64 emulated on the board", async () => {
+  test("passes a builder that runs them where they should, the foreign ones emulated on the board", async () => {
     const emulation = await pushed(
       await ensureEmulationImage(platform, host.busybox, log),
       "binfmt",
     );
     await on(
       host,
-      `docker run --rm --privileged --volume /proc/sys/fs/binfmt_misc:/mnt:ro ${emulation} --install amd64`,
+      `docker run --rm --privileged --volume /proc/sys/fs/binfmt_misc:/mnt:ro ${emulation} --install ${foreignArchitecture}`,
     );
-    const debian = { suite: "bookworm", architecture: "amd64", names: ["busybox-static"] };
-    const busybox = join(await ensureUnpacked(debian, log), "bin/busybox");
-    await registry.push(forBoard, alpine, "riscv64");
-    await registry.push(await busyboxImage("linux/amd64", busybox), alpine, "amd64");
+    const debian = {
+      suite: "trixie",
+      architecture: foreignArchitecture,
+      names: ["busybox-static"],
+    };
+    const busybox = join(await ensureUnpacked(debian, log), "usr/bin/busybox");
+    await registry.push(forBoard, alpine, "own");
+    await registry.push(await busyboxImage(foreign, busybox), alpine, "foreign");
     const at = `${registry.address}/${alpine}`;
-    const index = ["--tag", `${at}:latest`, `${at}:riscv64`, `${at}:amd64`];
+    const index = ["--tag", `${at}:latest`, `${at}:own`, `${at}:foreign`];
     await execa("docker", ["buildx", "imagetools", "create", ...index], { env });
 
     const { code, log: said } = await build(images.withInit);
     expect(code, said).toBe(0);
-    expect(said).toContain("linux/riscv64: Hello from riscv64\nlinux/amd64: Hello from x86_64");
+    expect(said).toContain(
+      `${platform}: Hello from ${boardMachine}\n${foreign}: Hello from ${foreignMachine}`,
+    );
   });
 });
 
