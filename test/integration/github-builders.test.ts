@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { script } from "../../components/github/workflow.ts";
 import type { VirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
 import { freePort } from "../../proving-ground/freePort.ts";
 import { type Github, startGithub } from "../../proving-ground/github/github.ts";
@@ -17,12 +16,11 @@ import { boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { sample } from "./building.ts";
 import { ensureBuildx } from "./dockerCommands.ts";
 import { ground, projectDir, TestStack } from "./ground.ts";
-import { on } from "./onBoard.ts";
 
 const REPOSITORY = "builders/buildkit-riscv64";
 /** Where the stack file has the secrets put. */
 const ENVIRONMENT = `${REPOSITORY}/builders`;
-const SHA = "0123456789abcdef0123456789abcdef01234567";
+const _SHA = "0123456789abcdef0123456789abcdef01234567";
 
 let folder: string;
 let github: Github;
