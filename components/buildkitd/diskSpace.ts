@@ -1,4 +1,4 @@
-import type { DiskSpace, WorkerSettings } from "./settings.ts";
+import type { DiskSpace, Duration, GcPolicy, WorkerSettings } from "./settings.ts";
 
 /** Powers of 1024, whichever way the unit is written: github.com/docker/go-units, RAMInBytes. */
 const UNITS = "bkmgtp";
@@ -15,10 +15,33 @@ export function byteLimit(space: DiskSpace | undefined): number {
   return Math.floor(Number(match[1]) * 1024 ** power);
 }
 
-/** The most bytes that a setting allows the cache, in the policies too; 0 where none is absolute. */
-export function cacheLimit({ maxUsedSpace, gcpolicy = [] }: WorkerSettings): number {
-  return Math.max(
-    byteLimit(maxUsedSpace),
-    ...gcpolicy.map((policy) => byteLimit(policy.maxUsedSpace)),
-  );
+/** Whether a span of time is one: a keepDuration of 0 keeps nothing. */
+export function isSpan(time: Duration | undefined): boolean {
+  return time !== undefined && /[1-9]/.test(String(time));
+}
+
+/** Whether a policy bounds only a part of the cache: what has some age, or what its filters match. */
+export function isPartial({ keepDuration, filters = [] }: GcPolicy): boolean {
+  return isSpan(keepDuration) || filters.length > 0;
+}
+
+type Amounts = Pick<GcPolicy, "reservedSpace" | "maxUsedSpace">;
+
+/** Garbage collection goes down to maxUsedSpace, and never below reservedSpace (`calculateKeepBytes` of BuildKit). */
+const amountLimit = ({ reservedSpace, maxUsedSpace }: Amounts) =>
+  Math.max(byteLimit(maxUsedSpace), byteLimit(reservedSpace));
+
+/**
+ * The bytes that the settings allow the cache; 0 where they name none, or a share of the disk bounds it. Each
+ * policy that is about the whole cache bounds it, so that the tightest one counts; without `all` it leaves internal
+ * records alone, and counts where no other one does. Where nothing bounds the cache, the largest amount is the
+ * least that must fit.
+ */
+export function cacheLimit(worker: WorkerSettings): number {
+  const { gcpolicy } = worker;
+  if (!gcpolicy) return amountLimit(worker);
+  const whole = gcpolicy.filter((policy) => !isPartial(policy));
+  const everything = whole.filter(({ all }) => all);
+  const bounds = (everything.length > 0 ? everything : whole).map(amountLimit);
+  return bounds.length > 0 ? Math.min(...bounds) : Math.max(0, ...gcpolicy.map(amountLimit));
 }
