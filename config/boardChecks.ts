@@ -1,3 +1,5 @@
+import { hostIn } from "./addresses.ts";
+import type { Reached } from "./networkChecks.ts";
 import { type Findings, shown } from "./problems.ts";
 import type { BoardInput } from "./schema.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
@@ -9,7 +11,11 @@ export function networkOf(board: Pick<BoardInput, "network" | "rootless">): Netw
 }
 
 /** Combinations of a board's keys that no daemon could serve, or that would do something else than they say. */
-export function refuseImpossible(board: BoardInput, findings: Findings): void {
+export function refuseImpossible(
+  board: BoardInput,
+  mirror: string | undefined,
+  findings: Findings,
+): void {
   const refuse = findings.refuse.bind(findings);
   if (board.rootless) {
     if (board.worker === "containerd") {
@@ -77,9 +83,30 @@ export function refuseImpossible(board: BoardInput, findings: Findings): void {
       platform,
       buildkitd,
       address: board.virtual ? undefined : board.host,
+      reaches: boardReaches(board, mirror),
     },
     findings.at("buildkitd"),
   );
+}
+
+/** The hosts that a board, or who is on the way to it, must reach, beside those in its settings of buildkitd. */
+function boardReaches(board: BoardInput, mirror: string | undefined): Reached[] {
+  const { proxies, openTelemetry } = board;
+  const urls: Record<string, string | undefined> = {
+    "buildhosts:releases.mirror": mirror,
+    "proxies.http": proxies?.http,
+    "proxies.https": proxies?.https,
+    "openTelemetry.endpoint": openTelemetry?.endpoint,
+    "openTelemetry.tracesEndpoint": openTelemetry?.tracesEndpoint,
+    "openTelemetry.metricsEndpoint": openTelemetry?.metricsEndpoint,
+  };
+  const addresses: Record<string, string | undefined> = board.virtual
+    ? {}
+    : { "listen.address": board.listen.address, "jump.host": board.jump?.host };
+  return [
+    ...Object.entries(addresses).map(([key, host]) => ({ key, host: host ?? "" })),
+    ...Object.entries(urls).map(([key, url]) => ({ key, host: url ? hostIn(url) : "" })),
+  ];
 }
 
 /** What a board's configuration allows that its owner should know. */

@@ -152,6 +152,34 @@ const stargzSnapshotter = table(
   { resolve_result_entry: "deprecated upstream; write resolve_result_entry_ttl_sec" },
 );
 
+/** Names that the kernel refuses for an interface, that hardware and VPNs get, and that other programs give their bridges. */
+const takenInterface = new RegExp(
+  `^(${[
+    "\\.{1,2}|all|default|lo",
+    "(eth|end|wlan|wwan|usb|ib|can|bond|team|dummy|tun|tap|wg|ppp|tailscale)\\d+",
+    "(en|wl|ww)(o|p|s|x)[0-9a-f][\\w.-]*",
+    "(virbr|vnet|docker|podman|cni|lxcbr|lxdbr|incusbr)\\d+|docker_gwbridge|br-[0-9a-f]{12}",
+    "veth[0-9a-f]+|flannel\\.\\d+|cilium_[\\w.-]*|cali[0-9a-f]{11}|kube-[\\w.-]*",
+  ].join("|")})$`,
+);
+
+/** Networks that nobody on the internet has: a bridge in another one would hide the machines there. */
+const privateNetworks = [
+  "10.0.0.0/8",
+  "172.16.0.0/12",
+  "192.168.0.0/16",
+  "100.64.0.0/10",
+  "198.18.0.0/15",
+] as const;
+
+function isPrivateNetwork({ base, bits }: Subnet): boolean {
+  return privateNetworks.some((text) => {
+    const network = parseSubnet(text);
+    if (!network || network.bits > bits) return false;
+    return base >= network.base && base < network.base + 2 ** (32 - network.bits);
+  });
+}
+
 const ownedByNetwork = "it follows from the board's network";
 
 const worker = table(
@@ -168,15 +196,17 @@ const worker = table(
       .min(1, expected("at least one policy; write gc: false to turn garbage collection off"))
       .optional(),
     cniPoolSize: count.optional(),
-    bridgeName: text(
-      "a network interface's name of at most 15 letters, digits and ._-",
-      /^[\w.-]{1,15}$/,
+    bridgeName: checkedText(
+      "a network interface's name of at most 15 letters, digits and ._- that no hardware, VPN or other program's bridge has (lo, eth0, wlan0, tun0, docker0), such as buildkit0",
+      (value) => /^[\w.-]{1,15}$/.test(value) && !takenInterface.test(value),
     ).optional(),
     bridgeSubnet: checkedText(
-      "an IPv4 network whose host bits are zero, from /8 to /28, such as 10.10.0.0/16",
+      `an IPv4 network whose host bits are zero, from /8 to /28, such as 10.10.0.0/16, within ${privateNetworks.join(", ")}`,
       (value) => {
         const subnet = parseSubnet(value);
-        return subnet !== undefined && subnet.bits >= 8 && subnet.bits <= 28;
+        return (
+          subnet !== undefined && subnet.bits >= 8 && subnet.bits <= 28 && isPrivateNetwork(subnet)
+        );
       },
     ).optional(),
     "apparmor-profile": nonEmpty.optional(),
@@ -354,8 +384,14 @@ export const buildkitdSettings = table(
   },
 ) satisfies z.ZodType<BuildkitdSettings>;
 
+/** An IPv4 network: its first address as a number, and the length of its prefix. */
+export interface Subnet {
+  base: number;
+  bits: number;
+}
+
 /** An IPv4 network, or nothing where the text is none or has host bits set. */
-export function parseSubnet(value: string): { base: number; bits: number } | undefined {
+export function parseSubnet(value: string): Subnet | undefined {
   const match = /^(\d+\.\d+\.\d+\.\d+)\/(\d+)$/.exec(value);
   const base = ipv4Number(match?.[1] ?? "");
   const bits = Number(match?.[2] ?? 33);
@@ -364,7 +400,7 @@ export function parseSubnet(value: string): { base: number; bits: number } | und
 }
 
 /** Whether an IPv4 address lies in a network; false for anything that is not an IPv4 address. */
-export function subnetHolds(subnet: { base: number; bits: number }, address: string): boolean {
+export function subnetHolds(subnet: Subnet, address: string): boolean {
   const value = ipv4Number(address);
   const size = 2 ** (32 - subnet.bits);
   return value !== undefined && value >= subnet.base && value < subnet.base + size;

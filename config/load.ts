@@ -90,7 +90,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   const boards = boardInputs.map((board, index) => {
     if (!board) return undefined;
     const boardFindings = findings.at("boards", index);
-    refuseImpossible(board, boardFindings);
+    refuseImpossible(board, releasesInput?.mirror, boardFindings);
     if (!releases || !certificates) return undefined;
     warnOfRisks(board, releases.versions.buildkit, boardFindings);
     return resolveBoard(board, { releases, certificates, stackKey, machine }, boardFindings);

@@ -6,9 +6,13 @@ import type {
   GcPolicy,
   WorkerSettings,
 } from "../components/buildkitd/settings.ts";
-import { defaultBridge, keysOfOneWorker } from "../components/buildkitd/toml.ts";
+import { containerdSocket, defaultBridge, keysOfOneWorker } from "../components/buildkitd/toml.ts";
 import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
+import { refuseVainFilters, warnOfPolicies } from "./gcChecks.ts";
+import { checkNameServers, type Reached, refuseOverlap } from "./networkChecks.ts";
 import { type Findings, type Path, shown } from "./problems.ts";
+import { refuseVainRegistries, registryHosts, warnOfRegistries } from "./registryChecks.ts";
+import { refuseUnfitRoot, warnOfRoot } from "./rootChecks.ts";
 import type { Network, Platform, Worker } from "./stackConfig.ts";
 import { isBelow, settingsSince } from "./versions.ts";
 
@@ -27,6 +31,8 @@ export interface Daemon {
   buildkitd: BuildkitdSettings;
   /** Where it is reached, if that is on a network that its bridge could be in. */
   address?: string;
+  /** What else must be reached from there, as the other keys name it. */
+  reaches?: readonly Reached[];
 }
 
 /** Combinations of settings that no daemon could serve, or that would do something else than they say. */
@@ -63,6 +69,8 @@ export function refuseImpossibleSettings(daemon: Daemon, findings: Findings): vo
         `the board's address ${host} lies in the bridge's network ${subnetText}, which would cut the board off; choose a network that is free there.`,
       );
     }
+    refuseOverlap(settings, [...(daemon.reaches ?? []), ...settingsReach(settings)], findings);
+    checkNameServers(settings, findings);
   }
 
   if (daemon.worker === "oci") {
@@ -103,22 +111,49 @@ export function refuseImpossibleSettings(daemon: Daemon, findings: Findings): vo
   refuseReservedAboveMax(worker, findings.at("worker"));
   for (const [index, policy] of worker.gcpolicy?.entries() ?? []) {
     refuseReservedAboveMax(policy, findings.at("worker", "gcpolicy", index));
+    refuseVainFilters(policy, findings.at("worker", "gcpolicy", index));
   }
 
-  for (const [name, registry] of Object.entries(settings.registry ?? {})) {
-    if (registry.http && registry.insecure) {
-      refuse(
-        ["registry", name, "insecure"],
-        "is about HTTPS and does not go with http: true; keep one.",
-      );
-    }
-  }
+  refuseUnfitRoot(settings, findings);
+  refuseVainRegistries(settings, findings.at("registry"));
+  refuseTakenSockets(settings, findings);
   const { minReclaimPercent = 30, minReclaimPercentFloor: floor } = settings.compaction ?? {};
   if (floor !== undefined && floor > minReclaimPercent) {
     refuse(
       ["compaction", "minReclaimPercentFloor"],
       `received ${floor}; expected at most minReclaimPercent, ${minReclaimPercent}.`,
     );
+  }
+}
+
+/** The hosts that the settings themselves name. */
+function settingsReach(settings: BuildkitdSettings): Reached[] {
+  const servers = (settings.dns?.nameservers ?? []).map((host, index) => ({
+    key: `dns.nameservers[${index}]`,
+    host,
+  }));
+  return [...servers, ...registryHosts(settings)].map(({ key, host }) => ({
+    key: `buildkitd.${key}`,
+    host,
+  }));
+}
+
+/** Sockets that a daemon, or the containerd beside it, listens on; the second one there takes it from the first. */
+const takenSockets = [
+  "/run/buildkit/buildkitd.sock",
+  "/run/user/1000/buildkit/buildkitd.sock",
+  containerdSocket,
+];
+
+function refuseTakenSockets({ otel, worker }: BuildkitdSettings, findings: Findings): void {
+  for (const [path, socket] of [
+    [["otel", "socketPath"], otel?.socketPath],
+    [["worker", "proxySnapshotterPath"], worker?.proxySnapshotterPath],
+  ] as const) {
+    const taken = takenSockets.find((one) => one === socket?.replace(/^\/var\/run\//, "/run/"));
+    if (taken === undefined) continue;
+    const owner = taken === containerdSocket ? "containerd's" : "buildkitd's";
+    findings.refuse(path, `received ${shown(socket)}, which is ${owner} own; choose another.`);
   }
 }
 
@@ -182,6 +217,9 @@ export function warnOfSettings(
   if (buildkitd.worker?.gc === false) {
     warn(["worker", "gc"], "nothing limits the build cache: it grows until the disk is full.");
   }
+  warnOfPolicies(buildkitd.worker?.gcpolicy ?? [], findings.at("worker", "gcpolicy"));
+  warnOfRoot(buildkitd, findings);
+  warnOfRegistries(buildkitd, findings.at("registry"));
   if (buildkit === undefined) return;
   for (const [setting, since] of settingsSince) {
     if (!isBelow(buildkit, since)) continue;

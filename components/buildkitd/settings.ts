@@ -13,7 +13,7 @@
  */
 export interface BuildkitdSettings {
   /**
-   * Absolute path of the directory that keeps the build cache and all other state.
+   * Absolute path of the directory that keeps the build cache and all other state, on a disk.
    * Default: `/var/lib/buildkit`; `/var/lib/buildkit-rootless` where rootless.
    */
   root?: string;
@@ -66,9 +66,9 @@ export interface LogSettings {
   level?: LogLevel;
 }
 
-/** `[dns]`: written into the containers of `RUN` steps. Default: the host's resolv.conf. */
+/** `[dns]`: written into the containers of `RUN` steps. Default: the host's resolv.conf, without loopback. */
 export interface DnsSettings {
-  /** Addresses of name servers. */
+  /** Addresses of name servers; with `network: bridge` at least one that is IPv4 and not on loopback. */
   nameservers?: string[];
   /** resolv.conf options, for example `edns0`. */
   options?: string[];
@@ -143,11 +143,14 @@ export interface WorkerSettings {
   snapshotter?: string;
   /** Automatic garbage collection of the build cache. Default: true. */
   gc?: boolean;
-  /** Cache that garbage collection always leaves. Default: the smaller of 10% and 10 GB. */
+  /**
+   * Cache that garbage collection always leaves; the cap, where it is the only one of the three amounts.
+   * Default: the smaller of 10% and 10 GB; none, where one of the other two is set.
+   */
   reservedSpace?: DiskSpace;
-  /** Cap of the cache. Default: the smaller of 80% and 100 GB. */
+  /** Cap of the cache. Default: the smaller of 80% and 100 GB; none, where one of the other two is set. */
   maxUsedSpace?: DiskSpace;
-  /** Free disk that garbage collection aims at. Default: 20%. */
+  /** Free disk that garbage collection aims at. Default: 20%; none, where one of the other two is set. */
   minFreeSpace?: DiskSpace;
   /**
    * Replaces the four default policies, and with them what the three amounts above would do.
@@ -157,9 +160,9 @@ export interface WorkerSettings {
   gcpolicy?: GcPolicy[];
   /** Network namespaces kept ready for `RUN` steps; only with `network: bridge`. Default: 0. */
   cniPoolSize?: number;
-  /** The bridge that buildkitd makes; only with `network: bridge`. Default: `buildkit0`. */
+  /** The bridge that buildkitd makes, which no other program has; only with `network: bridge`. Default: `buildkit0`. */
   bridgeName?: string;
-  /** IPv4 network of the bridge, not used elsewhere near the board; only with `network: bridge`. Default: `10.10.0.0/16`. */
+  /** IPv4 network of the bridge, a private one that is not used elsewhere near the board; only with `network: bridge`. Default: `10.10.0.0/16`. */
   bridgeSubnet?: string;
   /** An AppArmor profile that is loaded already. Default: none. */
   "apparmor-profile"?: string;
@@ -187,11 +190,15 @@ export interface WorkerSettings {
 export interface GcPolicy {
   /** Also clears internal and frontend records. Default: false. */
   all?: boolean;
-  /** What the policy is about, for example `type==exec.cachemount`; one match is enough. Default: everything. */
+  /**
+   * What the policy is about, for example `type==exec.cachemount`; one match is enough, and a comma within one
+   * means that both must hold. Types: `source.local`, `source.git.checkout`, `exec.cachemount`, `regular`, and
+   * with `all` `frontend` and `internal`. Default: everything.
+   */
   filters?: string[];
-  /** What was used within this time stays. Default: 0. */
+  /** What was used within this time stays, and is not bounded by this policy. Default: 0. */
   keepDuration?: Duration;
-  /** Cache that the policy always leaves. Default: 0. */
+  /** Cache that the policy always leaves; the cap, where it is the only amount. Default: 0. */
   reservedSpace?: DiskSpace;
   /** Cap that the policy enforces. Default: none. */
   maxUsedSpace?: DiskSpace;
@@ -307,13 +314,16 @@ export interface StargzFuseSettings {
   merge_worker_count?: number;
 }
 
-/** `[registry."host"]` */
+/**
+ * `[registry."host"]`, for images whose name begins with that host (`docker.io` where it names none). What is not
+ * `mirrors` is about that host alone: a mirror's `http`, `insecure` and certificates stand under the mirror's own.
+ */
 export interface RegistrySettings {
   /** Tried in order before the registry itself: `host[:port][/path]`, no scheme. Default: none. */
   mirrors?: string[];
   /** Plain HTTP. Default: only for loopback names. */
   http?: boolean;
-  /** HTTPS without verification of the certificate; not together with `http`. Default: false. */
+  /** HTTPS without verification of the certificate; together with `http` plain HTTP where HTTPS fails. Default: false. */
   insecure?: boolean;
   /** Absolute paths on the board of certificates to trust beside the system's. Default: none. */
   ca?: string[];

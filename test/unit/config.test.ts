@@ -104,6 +104,9 @@ const set = (buildkitd: object, board: object = {}) => one({ buildkitd, ...board
 /** A stack of one board with settings of its worker. */
 const w = (worker: object, board: object = {}) => set({ worker }, board);
 
+const interfaceName =
+  "a network interface's name of at most 15 letters, digits and ._- that no hardware, VPN or other program's bridge has (lo, eth0, wlan0, tun0, docker0), such as buildkit0";
+
 function boardOf(stack: Stack): BoardConfig {
   const [board] = read(stack).boards;
   if (!board) throw new Error("no board");
@@ -710,15 +713,41 @@ describe("buildkitd", () => {
       set({ registry: { "docker.io": { mirrors: ["https://mirror.example.com"] } } }),
       'buildhosts:boards[0].buildkitd.registry["docker.io"].mirrors[0]: received "https://mirror.example.com"; expected a mirror as host[:port][/path] without a scheme; for plain HTTP set http: true under registry["<that host>"].',
     ],
+    ...["registry-1.docker.io", "index.docker.io", "hub.docker.com", "Docker.io"].map(
+      (name): Case => [
+        `Docker Hub as ${name}`,
+        set({ registry: { [name]: { mirrors: ["mirror.lan"] } } }),
+        `buildhosts:boards[0].buildkitd.registry["${name}"]: BuildKit looks Docker Hub up as docker.io, whatever host is contacted; write docker.io.`,
+      ],
+    ),
+    [
+      "a registry whose name no image can have",
+      set({ registry: { registry: { http: true } } }),
+      "buildhosts:boards[0].buildkitd.registry.registry: no image is looked up there: without a dot or a port, registry/image is an image of Docker Hub; write the host in full, or with its port.",
+    ],
+    [
+      "plain HTTP for Docker Hub, which is meant for its mirror",
+      set({ registry: { "docker.io": { mirrors: ["mirror.lan:5000/hub"], http: true } } }),
+      'buildhosts:boards[0].buildkitd.registry["docker.io"].http: is about Docker Hub itself, which is not served over plain HTTP; for the mirror, move it to registry["mirror.lan:5000"].',
+    ],
+    [
+      "plain HTTP for Docker Hub without a mirror",
+      set({ registry: { "docker.io": { http: true } } }),
+      'buildhosts:boards[0].buildkitd.registry["docker.io"].http: is about Docker Hub itself, which is not served over plain HTTP; take it away.',
+    ],
+    [
+      "the daemon's own sockets for others",
+      set({
+        otel: { socketPath: "/var/run/buildkit/buildkitd.sock" },
+        worker: { snapshotter: "x", proxySnapshotterPath: "/run/containerd/containerd.sock" },
+      }),
+      'buildhosts:boards[0].buildkitd.otel.socketPath: received "/var/run/buildkit/buildkitd.sock", which is buildkitd\'s own; choose another.',
+      'buildhosts:boards[0].buildkitd.worker.proxySnapshotterPath: received "/run/containerd/containerd.sock", which is containerd\'s own; choose another.',
+    ],
     [
       "a registry with a path",
       set({ registry: { "docker.io/library": { http: true } } }),
       'buildhosts:boards[0].buildkitd.registry["docker.io/library"]: received "docker.io/library"; expected a registry\'s host as in image names, with a port where it has one, such as docker.io.',
-    ],
-    [
-      "plain HTTP and no verification at once",
-      set({ registry: { "docker.io": { http: true, insecure: true } } }),
-      'buildhosts:boards[0].buildkitd.registry["docker.io"].insecure: is about HTTPS and does not go with http: true; keep one.',
     ],
     [
       "a key pair without its certificate",
@@ -728,7 +757,7 @@ describe("buildkitd", () => {
     [
       "a bridge network with host bits",
       w({ bridgeSubnet: "10.10.0.1/16" }),
-      'buildhosts:boards[0].buildkitd.worker.bridgeSubnet: received "10.10.0.1/16"; expected an IPv4 network whose host bits are zero, from /8 to /28, such as 10.10.0.0/16.',
+      'buildhosts:boards[0].buildkitd.worker.bridgeSubnet: received "10.10.0.1/16"; expected an IPv4 network whose host bits are zero, from /8 to /28, such as 10.10.0.0/16, within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, 198.18.0.0/15.',
     ],
     [
       "a bridge network that the board is in",
@@ -738,7 +767,7 @@ describe("buildkitd", () => {
     [
       "a bridge's name that is too long",
       w({ bridgeName: "buildkit-of-the-lab" }),
-      'buildhosts:boards[0].buildkitd.worker.bridgeName: received "buildkit-of-the-lab"; expected a network interface\'s name of at most 15 letters, digits and ._-.',
+      `buildhosts:boards[0].buildkitd.worker.bridgeName: received "buildkit-of-the-lab"; expected ${interfaceName}.`,
     ],
     [
       "bridge settings without a bridge",
@@ -815,6 +844,252 @@ describe("buildkitd", () => {
     ],
   ])("%s", (_, stack, ...lines) => {
     expect(problemsOf(stack)).toEqual(lines);
+  });
+});
+
+describe("a cache's folder is refused", () => {
+  test.each([
+    ["/run/buildkit", "/run is in memory, and gone after a boot"],
+    ["/var/run/buildkit", "/var/run is in memory, and gone after a boot"],
+    ["/dev/shm/buildkit", "/dev is in memory, and gone after a boot"],
+    ["/tmp/buildkit", "/tmp is cleaned by systemd-tmpfiles, below a daemon that runs"],
+    ["/var/tmp/buildkit", "/var/tmp is cleaned by systemd-tmpfiles, below a daemon that runs"],
+    ["/etc/buildkit", "/etc is the system's"],
+    ["/usr/bin/buildkit", "/usr/bin is the system's"],
+    ["/usr/local/bin/buildkitd", "/usr/local/bin is for programs and units"],
+    [
+      "/usr/local/lib/buildhosts/buildkit",
+      "/usr/local/lib/buildhosts is where buildhosts keeps what it installs",
+    ],
+    ["/var/lib/docker/buildkit", "/var/lib/docker is another daemon's"],
+  ])("%s", (root, reason) => {
+    expect(problemsOf(set({ root }))).toEqual([
+      `buildhosts:boards[0].buildkitd.root: received "${root}"; ${reason}: name a folder on a disk, such as /var/lib/buildkit or /mnt/nvme/buildkit.`,
+    ]);
+  });
+
+  test.each(["/var/lib/buildkit", "/mnt/nvme/buildkit", "/runner/buildkit", "/srv/tmp/buildkit-1"])(
+    "but not %s",
+    (root) => {
+      expect(read(set({ root })).warnings).toEqual([]);
+    },
+  );
+});
+
+describe("the bridge of RUN steps", () => {
+  test.each([
+    "lo",
+    "eth0",
+    "end1",
+    "enp3s0",
+    "wlan0",
+    "wlp2s0",
+    "docker0",
+    "docker_gwbridge",
+    "br-0123456789ab",
+    "virbr0",
+    "veth12ab",
+    "tailscale0",
+    "wg0",
+    "cni0",
+    "all",
+    "default",
+    ".",
+    "..",
+  ])("may not be called %s", (bridgeName) => {
+    expect(problemsOf(w({ bridgeName }))).toEqual([
+      `buildhosts:boards[0].buildkitd.worker.bridgeName: received "${bridgeName}"; expected ${interfaceName}.`,
+    ]);
+  });
+
+  test.each(["buildkit0", "br0", "builds0", "br-builds", "ether-builds", "lo-builds"])(
+    "may be called %s",
+    (bridgeName) => {
+      expect(problemsOf(w({ bridgeName }))).toEqual([]);
+    },
+  );
+
+  test.each([
+    "127.0.0.0/8",
+    "224.0.0.0/8",
+    "240.0.0.0/8",
+    "169.254.0.0/16",
+    "8.0.0.0/8",
+    "172.0.0.0/8",
+    "192.0.0.0/8",
+    "100.0.0.0/8",
+    "203.0.112.0/20",
+    "10.0.0.0/7",
+  ])("may not have the addresses %s", (bridgeSubnet) => {
+    expect(problemsOf(w({ bridgeSubnet }))).toEqual([
+      `buildhosts:boards[0].buildkitd.worker.bridgeSubnet: received "${bridgeSubnet}"; expected an IPv4 network whose host bits are zero, from /8 to /28, such as 10.10.0.0/16, within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, 198.18.0.0/15.`,
+    ]);
+  });
+
+  test.each([
+    "10.0.0.0/8",
+    "10.255.255.240/28",
+    "172.31.0.0/16",
+    "192.168.7.0/24",
+    "100.127.0.0/16",
+    "198.19.0.0/16",
+  ])("may have the addresses %s", (bridgeSubnet) => {
+    expect(problemsOf(w({ bridgeSubnet }))).toEqual([]);
+  });
+
+  const overlap = (what: string, network = "10.10.0.0/16") =>
+    `buildhosts:boards[0].buildkitd.worker.bridgeSubnet: ${what}, lies in the bridge's network ${network}, so that it would be looked for among the RUN steps; choose a network that is free there.`;
+  test.each<Case>([
+    [
+      "the mirror of releases",
+      {
+        releases: { mirror: "https://10.10.0.5/releases" },
+        ...one({ buildkitd: { worker: { gc: true } } }),
+      },
+      overlap("buildhosts:releases.mirror, 10.10.0.5"),
+    ],
+    [
+      "proxies",
+      one({ proxies: { http: "http://10.10.1.1:3128", https: "http://10.10.1.2:3128" } }),
+      overlap("proxies.http, 10.10.1.1"),
+      overlap("proxies.https, 10.10.1.2"),
+    ],
+    [
+      "a name server",
+      set({ dns: { nameservers: ["192.0.2.53", "10.10.0.53"] } }),
+      overlap("buildkitd.dns.nameservers[1], 10.10.0.53"),
+    ],
+    [
+      "collectors",
+      one({
+        openTelemetry: {
+          endpoint: "http://10.10.0.1:4317",
+          tracesEndpoint: "http://10.10.0.2:4317",
+          metricsEndpoint: "http://10.10.0.3:4317",
+        },
+      }),
+      overlap("openTelemetry.endpoint, 10.10.0.1"),
+      overlap("openTelemetry.tracesEndpoint, 10.10.0.2"),
+      overlap("openTelemetry.metricsEndpoint, 10.10.0.3"),
+    ],
+    [
+      "a registry and a mirror of one",
+      set({
+        registry: {
+          "10.10.0.7:5000": { http: true },
+          "docker.io": { mirrors: ["10.10.0.8:5000/hub"] },
+        },
+      }),
+      overlap('buildkitd.registry["10.10.0.7:5000"], 10.10.0.7'),
+      overlap('buildkitd.registry["docker.io"].mirrors[0], 10.10.0.8'),
+    ],
+    [
+      "a jump host and the board's own address",
+      w(
+        { bridgeSubnet: "192.168.0.0/16" },
+        {
+          listen: { address: "192.168.1.4" },
+          endpoint: "tcp://b.example.com:1234",
+          jump: { host: "192.168.1.1", hostKey: otherEd25519 },
+        },
+      ),
+      overlap("listen.address, 192.168.1.4", "192.168.0.0/16"),
+      overlap("jump.host, 192.168.1.1", "192.168.0.0/16"),
+    ],
+  ])("may not hold the address of %s", (_, stack, ...lines) => {
+    expect(problemsOf(stack)).toEqual(lines);
+  });
+
+  test("may hold them on another network, or where there is no bridge", () => {
+    const proxies = { http: "http://10.10.1.1:3128" };
+    expect(problemsOf(w({ bridgeSubnet: "172.30.0.0/16" }, { proxies }))).toEqual([]);
+    expect(problemsOf(one({ proxies, network: "host" }))).toEqual([]);
+  });
+
+  test.each<Case>([
+    [
+      "on loopback",
+      set({ dns: { nameservers: ["127.0.0.53"] } }),
+      'buildhosts:boards[0].buildkitd.dns.nameservers[0]: received "127.0.0.53", which is on loopback, which for a RUN step on the bridge is its own; name an IPv4 address of the network.',
+    ],
+    [
+      "with IPv6 addresses",
+      set({ dns: { nameservers: ["::1", "fd00::53"] } }),
+      'buildhosts:boards[0].buildkitd.dns.nameservers[0]: received "::1", which is on loopback, which for a RUN step on the bridge is its own; name an IPv4 address of the network.',
+      'buildhosts:boards[0].buildkitd.dns.nameservers[1]: received "fd00::53", which is an IPv6 address, and the bridge of RUN steps has IPv4 only; name an IPv4 address of the network.',
+    ],
+  ])("has no name servers %s", (_, stack, ...lines) => {
+    expect(problemsOf(stack)).toEqual(lines);
+  });
+
+  test("is needed for that: on the host's network a loopback name server answers", () => {
+    expect(
+      problemsOf(set({ dns: { nameservers: ["127.0.0.53", "fd00::53"] } }, { network: "host" })),
+    ).toEqual([]);
+  });
+});
+
+describe("filters of garbage collection are refused", () => {
+  const syntax =
+    "expected a condition such as type==source.local, with ==, != or ~=, or several with commas, which must all hold; with another one each garbage collection ends in an error, and removes nothing";
+  const both =
+    "a comma means that both must hold, and no record is both; write two filters, of which one is enough";
+  const types =
+    "the types are source.local, source.git.checkout, exec.cachemount, frontend, internal, regular";
+  test.each([
+    ["type=source.local", syntax],
+    ["type===source.local", syntax],
+    ["type==", syntax],
+    ["type==source.local,", syntax],
+    ["type==source.local ", syntax],
+    ["type==/source.local/", syntax],
+    ["=source.local", syntax],
+    ["until>24h", syntax],
+    ["type==source.local,type==exec.cachemount", both],
+    ["mutable,immutable", both],
+    ["type==regular,type!=regular", both],
+    ["type==exec.cachemounts", "no record has such a type; write exec.cachemount"],
+    ["type==cache", `no record has such a type; ${types}`],
+    ["type~=^source\\.http", `no record has such a type; ${types}`],
+    [
+      "kind==regular",
+      "garbage collection does not know kind of a record; it knows id, description, type, mutable, immutable, shared, private",
+    ],
+    [
+      "inuse",
+      "garbage collection does not know inuse of a record; it knows id, description, type, mutable, immutable, shared, private",
+    ],
+    ["mutable==true", "mutable has no value; write mutable alone"],
+    [
+      "type==frontend",
+      "a policy without all: true leaves all internal, frontend and shared records alone; set all: true, or take the filter away",
+    ],
+    [
+      "shared",
+      "a policy without all: true leaves all internal, frontend and shared records alone; set all: true, or take the filter away",
+    ],
+  ])("%s", (filter, refusal) => {
+    const filters = ["type==regular", filter];
+    expect(problemsOf(w({ gcpolicy: [{ maxUsedSpace: "1GB" }, { filters }] }))).toEqual([
+      `buildhosts:boards[0].buildkitd.worker.gcpolicy[1].filters[1]: received ${JSON.stringify(filter)}; ${refusal}.`,
+    ]);
+  });
+
+  test.each([
+    ["type==source.local"],
+    ["type == source.local"],
+    ['type=="source.local"'],
+    ["type!=regular"],
+    ["type~=^source", "type~=/^source/", "type~=|cachemount$|"],
+    ["type==exec.cachemount,mutable,private"],
+    ["id==abc", "description~=apt"],
+  ])("but not %s", (...filters) => {
+    expect(problemsOf(w({ gcpolicy: [{ filters, maxUsedSpace: "1GB" }] }))).toEqual([]);
+  });
+
+  test("but not of what a policy with all: true reaches", () => {
+    const filters = ["type==frontend", "type==internal", "shared"];
+    expect(problemsOf(w({ gcpolicy: [{ all: true, filters, maxUsedSpace: "1GB" }] }))).toEqual([]);
   });
 });
 
@@ -1079,6 +1354,19 @@ describe("a good stack", () => {
     }
   });
 
+  test("may have the registries of BuildKit's own example, and of a mirror's own settings", () => {
+    for (const registry of [
+      { "docker.io": { mirrors: ["yourmirror.local:5000", "core.harbor.domain/proxy.docker.io"] } },
+      { "registry.lan:5000": { http: true, insecure: true } },
+      { "docker.io": { http: true, insecure: true } },
+      { "docker.io": { mirrors: ["mirror"] }, mirror: { http: true } },
+      { "quay.io": { mirrors: ["registry-1.docker.io"] }, "registry-1.docker.io": {} },
+      { localhost: { http: false }, "registry:5000": {} },
+    ]) {
+      expect(read(set({ registry })).warnings).toEqual([]);
+    }
+  });
+
   test("of several boards keeps their order", () => {
     const boards = [b(), b({ name: "b", host: "b.example.com", hostKey: otherEd25519 })];
     expect(read({ boards })).toMatchObject({
@@ -1338,6 +1626,53 @@ describe("a warning is given for", () => {
       "buildhosts:boards[0].buildkitd.worker.gc: nothing limits the build cache: it grows until the disk is full.",
     ],
     [
+      "policies of which none bounds the cache",
+      w({
+        gcpolicy: [
+          { keepDuration: "336h", reservedSpace: "80GB" },
+          { keepDuration: "336h", maxUsedSpace: "80GB" },
+          { filters: ["type==regular"], maxUsedSpace: "80GB" },
+        ],
+      }),
+      "buildhosts:boards[0].buildkitd.worker.gcpolicy: nothing bounds the cache: keepDuration keeps what was used lately, however much it is, and filters leave the rest alone; add a last policy without both, such as { all: true, maxUsedSpace: 80GB }.",
+    ],
+    [
+      "policies that throw everything away",
+      w({ gcpolicy: [{ all: true }, { keepDuration: "0s" }, {}] }),
+      ...[0, 1, 2].map(
+        (index) =>
+          `buildhosts:boards[0].buildkitd.worker.gcpolicy[${index}]: has neither an amount of disk nor a keepDuration, so each garbage collection removes all that it is about and no build uses; set maxUsedSpace.`,
+      ),
+    ],
+    [
+      "flags that are about a registry, and perhaps meant for its mirror",
+      set({
+        registry: {
+          "docker.io": { mirrors: ["mirror.lan:5000"], insecure: true },
+          "registry.lan": { mirrors: ["other.lan"], http: true },
+          "said.lan": { mirrors: ["registry.lan"], http: true, insecure: true },
+        },
+      }),
+      'buildhosts:boards[0].buildkitd.registry["docker.io"].insecure: is about docker.io itself, not about its mirrors; for a mirror set insecure: true under registry["mirror.lan:5000"].',
+      'buildhosts:boards[0].buildkitd.registry["registry.lan"].http: is about registry.lan itself, not about its mirrors; for a mirror set http: true under registry["other.lan"].',
+    ],
+    [
+      "a registry with capitals",
+      set({ registry: { "Registry.LAN": {} } }),
+      'buildhosts:boards[0].buildkitd.registry["Registry.LAN"]: is looked up for images that are written so, with capitals; for others write "registry.lan".',
+    ],
+    [
+      "a cache below /usr",
+      set({ root: "/usr/local/lib/buildkit" }),
+      'buildhosts:boards[0].buildkitd.root: is "/usr/local/lib/buildkit": /usr is for what is installed, read-only on some systems, and seldom has room for a cache.',
+    ],
+    [
+      "name servers that RUN steps do not all reach",
+      set({ dns: { nameservers: ["127.0.0.53", "192.0.2.53", "fd00::53"] } }),
+      "buildhosts:boards[0].buildkitd.dns.nameservers[0]: 127.0.0.53 is on loopback, which for a RUN step on the bridge is its own: they cannot ask it, and go on to the next.",
+      "buildhosts:boards[0].buildkitd.dns.nameservers[2]: fd00::53 is an IPv6 address, and the bridge of RUN steps has IPv4 only: they cannot ask it, and go on to the next.",
+    ],
+    [
       "a board that is given up",
       one({ abandon: true }),
       "buildhosts:boards[0].abandon: deleting this board from the stack will leave everything on it as it is; its certificate stays valid until it ends.",
@@ -1355,7 +1690,7 @@ describe("a warning is given for", () => {
       "a policy's amount that the pinned BuildKit is too old for",
       {
         releases: { buildkit: "v0.16.0" },
-        ...w({ gcpolicy: [{ all: true }, { maxUsedSpace: "10GB" }] }),
+        ...w({ gcpolicy: [{ keepDuration: "48h" }, { maxUsedSpace: "10GB" }] }),
       },
       "buildhosts:releases.buildkit: is v0.16.0: known security holes are open below v0.31.2.",
       "buildhosts:boards[0].buildkitd.worker.gcpolicy[1].maxUsedSpace: BuildKit v0.16.0 ignores it without a word; it exists since v0.17.0.",

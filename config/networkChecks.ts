@@ -1,0 +1,51 @@
+import { isIPv4 } from "node:net";
+import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
+import { defaultBridge } from "../components/buildkitd/toml.ts";
+import { isLoopback } from "./addresses.ts";
+import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
+import type { Findings } from "./problems.ts";
+
+/** A host that a daemon, or who works with it, has to reach, and where the stack file names it. */
+export interface Reached {
+  key: string;
+  host: string;
+}
+
+/** Name servers that no RUN step on a bridge reaches: its loopback is a step's own, and it has IPv4 only. */
+export function checkNameServers({ dns }: BuildkitdSettings, findings: Findings): void {
+  const servers = dns?.nameservers ?? [];
+  const reached = servers.filter((server) => isIPv4(server) && !isLoopback(server));
+  for (const [index, server] of servers.entries()) {
+    if (reached.includes(server)) continue;
+    const path = ["dns", "nameservers", index];
+    const what = isLoopback(server)
+      ? `is on loopback, which for a RUN step on the bridge is its own`
+      : "is an IPv6 address, and the bridge of RUN steps has IPv4 only";
+    if (reached.length === 0) {
+      findings.refuse(
+        path,
+        `received "${server}", which ${what}; name an IPv4 address of the network.`,
+      );
+    } else {
+      findings.warn(path, `${server} ${what}: they cannot ask it, and go on to the next.`);
+    }
+  }
+}
+
+/** Refuses a bridge whose network would take what a daemon must reach for its own RUN steps. */
+export function refuseOverlap(
+  { worker }: BuildkitdSettings,
+  hosts: readonly Reached[],
+  findings: Findings,
+): void {
+  const text = worker?.bridgeSubnet ?? defaultBridge.subnet;
+  const subnet = parseSubnet(text);
+  if (!subnet) return;
+  for (const { key, host } of hosts) {
+    if (!isIPv4(host) || !subnetHolds(subnet, host)) continue;
+    findings.refuse(
+      ["worker", "bridgeSubnet"],
+      `${key}, ${host}, lies in the bridge's network ${text}, so that it would be looked for among the RUN steps; choose a network that is free there.`,
+    );
+  }
+}
