@@ -1,6 +1,7 @@
 import * as z from "zod";
+import { cronRefusal } from "./cron.ts";
 import { checkedText, flag, isPlainUrl, listOf, oneOf, text, whole } from "./leaves.ts";
-import { closed, expected } from "./problems.ts";
+import { closed, expected, shown } from "./problems.ts";
 
 /** The keys below `buildhosts:github`. */
 
@@ -25,9 +26,13 @@ const repositoryName = checkedText(
   (value) => /^[A-Za-z0-9._-]{1,100}$/.test(value) && !/^\.{1,2}$|\.git$/.test(value),
 );
 
-const schedule = checkedText('a cron line of five fields such as "30 6 * * 0"', (value) =>
-  /^[\d*/,-]+ [\d*/,-]+ [\d*/,-]+ [\dA-Za-z*/,-]+ [\dA-Za-z*/,-]+$/.test(value),
-);
+const aSchedule = 'a cron line of five fields such as "30 6 * * 0"';
+const schedule = z.string(expected(aSchedule)).superRefine((value, context) => {
+  const refusal = cronRefusal(value);
+  if (refusal === undefined) return;
+  const message = `received ${shown(value)}; expected ${aSchedule}: ${refusal}.`;
+  context.addIssue({ code: "custom", message });
+});
 
 const runsOn = listOf(
   text("a runner's label", /^[A-Za-z0-9][\w.-]{0,99}$/),
