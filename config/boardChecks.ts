@@ -1,6 +1,6 @@
-import { hostIn } from "./addresses.ts";
-import type { Reached } from "./networkChecks.ts";
-import { type Findings, shown } from "./problems.ts";
+import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
+import { daemonReaches, type Reached } from "./networkChecks.ts";
+import { type Findings, type Path, shown } from "./problems.ts";
 import type { BoardInput } from "./schema.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
 import type { Network } from "./stackConfig.ts";
@@ -89,23 +89,29 @@ export function refuseImpossible(
   );
 }
 
+/** A name that ping finds, and programs in Go do not. */
+export function warnOfMulticastName(
+  path: Path,
+  host: string | undefined,
+  findings: Findings,
+): void {
+  if (host === undefined || !isMulticastName(host)) return;
+  findings.warn(
+    path,
+    `${host} looks like a name of multicast DNS: buildctl, buildx and Pulumi's plugins ask DNS servers alone. Unless one knows it, write the address here, and the name in extraNames.`,
+  );
+}
+
 /** The hosts that a board, or who is on the way to it, must reach, beside those in its settings of buildkitd. */
 function boardReaches(board: BoardInput, mirror: string | undefined): Reached[] {
-  const { proxies, openTelemetry } = board;
-  const urls: Record<string, string | undefined> = {
-    "buildhosts:releases.mirror": mirror,
-    "proxies.http": proxies?.http,
-    "proxies.https": proxies?.https,
-    "openTelemetry.endpoint": openTelemetry?.endpoint,
-    "openTelemetry.tracesEndpoint": openTelemetry?.tracesEndpoint,
-    "openTelemetry.metricsEndpoint": openTelemetry?.metricsEndpoint,
-  };
-  const addresses: Record<string, string | undefined> = board.virtual
+  const { address = "", jump = "" } = board.virtual
     ? {}
-    : { "listen.address": board.listen.address, "jump.host": board.jump?.host };
+    : { address: board.listen.address, jump: board.jump?.host };
   return [
-    ...Object.entries(addresses).map(([key, host]) => ({ key, host: host ?? "" })),
-    ...Object.entries(urls).map(([key, url]) => ({ key, host: url ? hostIn(url) : "" })),
+    { key: "listen.address", host: address },
+    { key: "jump.host", host: jump },
+    { key: "buildhosts:releases.mirror", host: mirror ? hostIn(mirror) : "" },
+    ...daemonReaches(board),
   ];
 }
 
@@ -124,6 +130,21 @@ export function warnOfRisks(board: BoardInput, buildkit: string, findings: Findi
       ["abandon"],
       "deleting this board from the stack will leave everything on it as it is; its certificate stays valid until it ends.",
     );
+  }
+  if (!board.virtual) {
+    warnOfMulticastName(["host"], board.host, findings);
+    warnOfMulticastName(["jump", "host"], board.jump?.host, findings);
+    warnOfMulticastName(["endpoint"], board.endpoint && hostIn(board.endpoint), findings);
+  }
+  if (networkOf(board) === "bridge") {
+    for (const key of ["http", "https"] as const) {
+      const url = board.proxies?.[key];
+      if (url === undefined || !isLoopback(hostIn(url))) continue;
+      warn(
+        ["proxies", key],
+        `${shown(url)} is on the board's loopback: buildkitd reaches it, and RUN steps on the bridge do not; name an address of the board's network if builds shall use it.`,
+      );
+    }
   }
   warnOfSettings({ on: "board", buildkitd: board.buildkitd }, buildkit, findings.at("buildkitd"));
 }

@@ -1,9 +1,14 @@
+import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
 import { PREVIOUS } from "../components/container/place.ts";
-import { type Findings, shown } from "./problems.ts";
+import { hostIn, isLoopback } from "./addresses.ts";
+import { warnOfMulticastName } from "./boardChecks.ts";
+import { daemonReaches } from "./networkChecks.ts";
+import { type Findings, type Path, shown } from "./problems.ts";
+import { endpointId, endpointOf } from "./resolveBoard.ts";
 import { cacheVolumeOf, containerEndpointOf, imageOf, publishOf } from "./resolveDockerHost.ts";
 import type { BoardInput, BuilderContainerInput, DockerHostInput } from "./schema.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
-import { oldVersions } from "./versions.ts";
+import { isBelow, oldVersions, versionPattern } from "./versions.ts";
 
 /** Variables by which the provider would go elsewhere than the stack says. */
 const misleading = [
@@ -61,6 +66,8 @@ export function refuseImpossibleHost(host: DockerHostInput, findings: Findings):
   }
   for (const [index, builder] of host.builders.entries()) {
     refuseImpossibleContainer(builder, host, findings.at("builders", index));
+    checkImage(builder, findings.at("builders", index));
+    checkFiles(builder, findings.at("builders", index, "buildkitd"));
   }
 }
 
@@ -103,10 +110,131 @@ function refuseImpossibleContainer(
   ) {
     refuse(["openTelemetry"], "no endpoint; set endpoint, tracesEndpoint or metricsEndpoint.");
   }
+  if (!sharesHost(builder)) refuseLoopbackProxies(builder, findings.at("proxies"));
   refuseImpossibleSettings(
-    { on: "builder", worker: "oci", rootless, network, platform: host.platform, buildkitd },
+    {
+      on: "builder",
+      worker: "oci",
+      rootless,
+      network,
+      platform: host.platform,
+      buildkitd,
+      reaches: daemonReaches(builder),
+    },
     findings.at("buildkitd"),
   );
+}
+
+/** Whether the container is on its host's network, where the host's loopback is its own. */
+const sharesHost = ({ networks }: BuilderContainerInput) => networks.includes("host");
+
+function refuseLoopbackProxies({ proxies }: BuilderContainerInput, findings: Findings): void {
+  for (const key of ["http", "https"] as const) {
+    const url = proxies?.[key];
+    if (url === undefined || !isLoopback(hostIn(url))) continue;
+    findings.refuse(
+      [key],
+      `received ${shown(url)}; the container's loopback is its own, where no proxy listens: name an address of the host, or set networks: [host].`,
+    );
+  }
+}
+
+/** Upstream's image, or a copy of it at another registry. */
+const upstreamImage = /^(?<registry>[^@]+\/)?moby\/buildkit(?::(?<tag>[\w.-]+))?(?<digest>@.+)?$/;
+
+/** Whether upstream's registry has the image, and not a copy or an image of somebody's own. */
+function isUpstream(image: string): boolean {
+  const { registry } = upstreamImage.exec(image)?.groups ?? { registry: "none" };
+  return registry === undefined || registry === "docker.io/";
+}
+
+/** An image that does not fit how its container is made. */
+function checkImage(builder: BuilderContainerInput, findings: Findings): void {
+  const { image, rootless, network } = builder;
+  const groups = upstreamImage.exec(image ?? "")?.groups;
+  if (image === undefined || !groups) return;
+  // A copy may hold something else under the same tag.
+  const say = (isUpstream(image) ? findings.refuse : findings.warn).bind(findings);
+  const { registry = "", tag = groups.digest ? undefined : "latest" } = groups;
+  if (tag === undefined) return;
+  const base = tag.replace(/(^|-)(rootless|ubuntu)$/, "");
+  const fitting = rootless
+    ? [base === "latest" ? "" : base, "rootless"].filter(Boolean).join("-")
+    : base || "latest";
+  if (rootless !== /(^|-)rootless$/.test(tag)) {
+    say(
+      ["image"],
+      `received ${shown(image)}, whose daemon ${rootless ? "needs root, and rootless is true" : "has no root, and rootless is false"}; take ${registry}moby/buildkit:${fitting} with its own digest, or ${rootless ? "take rootless away" : "set rootless: true"}.`,
+    );
+  }
+  if (network === "bridge" && versionPattern.test(base) && isBelow(base, "v0.13.0")) {
+    say(
+      ["image"],
+      `received ${shown(image)}; network bridge exists since v0.13.0: take a newer one, or network: host.`,
+    );
+  }
+}
+
+/** Files and folders that settings name, each with what else could be meant. */
+function namedFiles({
+  registry = {},
+  worker,
+  cdi,
+  provenanceEnvDir,
+}: BuildkitdSettings): { path: Path; file: string; instead: string }[] {
+  const ofRegistries = Object.entries(registry).flatMap(([name, registrySettings]) => {
+    const { ca = [], keypair = [], tlsconfigdir = [] } = registrySettings;
+    const instead = `name files of this machine in registryCertificates[${JSON.stringify(name)}]`;
+    const list = (key: string, files: readonly string[]) =>
+      files.map((file, index) => ({ path: ["registry", name, key, index], file, instead }));
+    const pairs = keypair.flatMap(({ cert, key }, index) => [
+      { path: ["registry", name, "keypair", index, "cert"], file: cert, instead },
+      { path: ["registry", name, "keypair", index, "key"], file: key, instead },
+    ]);
+    return [...list("ca", ca), ...pairs, ...list("tlsconfigdir", tlsconfigdir)];
+  });
+  const instead = "take it away, or have it in an image of your own";
+  const others = [
+    { path: ["worker", "proxySnapshotterPath"], file: worker?.proxySnapshotterPath, instead },
+    { path: ["provenanceEnvDir"], file: provenanceEnvDir, instead },
+    ...(cdi?.specDirs ?? []).map((file, index) => ({
+      path: ["cdi", "specDirs", index],
+      file,
+      instead,
+    })),
+  ];
+  return [
+    ...ofRegistries,
+    ...others.flatMap(({ file, ...one }) => (file ? [{ ...one, file }] : [])),
+  ];
+}
+
+/** What upstream's image has of it. */
+const inUpstreamImage = /^\/etc\/ssl\//;
+
+/** Files that nothing puts into a container; an image of somebody's own may have them. */
+function checkFiles(builder: BuilderContainerInput, findings: Findings): void {
+  const { image } = builder;
+  const profile = builder.buildkitd.worker?.["apparmor-profile"];
+  if (profile !== undefined) {
+    findings.warn(
+      ["worker", "apparmor-profile"],
+      `${shown(profile)} must be loaded in the kernel of the Docker host, which buildhosts does not see to.`,
+    );
+  }
+  for (const { path, file, instead } of namedFiles(builder.buildkitd)) {
+    if (image !== undefined && !isUpstream(image)) {
+      findings.warn(
+        path,
+        `${shown(file)} must be in the image ${image}: nothing else puts it into the container.`,
+      );
+    } else if (!inUpstreamImage.test(file)) {
+      findings.refuse(
+        path,
+        `received ${shown(file)}, which is not in BuildKit's image, and nothing puts it into the container; ${instead}.`,
+      );
+    }
+  }
 }
 
 /** What a host's configuration allows that its owner should know. */
@@ -117,8 +245,11 @@ export function warnOfHost(host: DockerHostInput, buildkit: string, findings: Fi
       "deleting this host or its builders from the stack will leave everything there as it is; their certificates stay valid until they end.",
     );
   }
+  warnOfMulticastName(["docker"], hostIn(host.docker), findings);
   for (const [index, builder] of host.builders.entries()) {
-    warnOfContainer(builder, imageOf(builder, buildkit), findings.at("builders", index));
+    const at = findings.at("builders", index);
+    warnOfMulticastName(["endpoint"], builder.endpoint && hostIn(builder.endpoint), at);
+    warnOfContainer(builder, imageOf(builder, buildkit), at);
   }
 }
 
@@ -156,6 +287,14 @@ function warnOfContainer(builder: BuilderContainerInput, image: string, findings
   );
 }
 
+/** By which one daemon is told from another, however its address is written. */
+function daemonId(docker: string): string {
+  const url = new URL(docker);
+  if (url.protocol === "unix:") return url.pathname.replace(/^\/var\/run\//, "/run/");
+  const port = url.port || (url.protocol === "ssh:" ? "22" : "");
+  return `${url.protocol}${url.hostname.toLowerCase()}:${port}`;
+}
+
 /** Names that two builders of the stack have, wherever they run, and what two on one host would share. */
 export function refuseSameBuilders(
   boards: readonly (BoardInput | undefined)[],
@@ -165,14 +304,23 @@ export function refuseSameBuilders(
   const names = new Map<string, string>();
   const endpoints = new Map<string, string>();
   for (const [index, board] of boards.entries()) {
-    if (board && !names.has(board.name)) names.set(board.name, `boards[${index}]`);
+    if (!board) continue;
+    const path = `boards[${index}]`;
+    if (!names.has(board.name)) names.set(board.name, path);
+    const endpoint = endpointOf(board);
+    if (endpoint !== undefined && !endpoints.has(endpointId(endpoint))) {
+      endpoints.set(endpointId(endpoint), path);
+    }
   }
   const hostsSeen = { name: new Map<string, string>(), docker: new Map<string, string>() };
+  const hostKeys = new Map<string, string>();
   for (const [index, host] of hosts.entries()) {
     if (!host) continue;
     const path = `dockerHosts[${index}]`;
+    const isNew = !hostsSeen.docker.has(daemonId(host.docker));
     for (const key of ["name", "docker"] as const) {
-      const first = hostsSeen[key].get(host[key]);
+      const id = key === "docker" ? daemonId(host.docker) : host.name;
+      const first = hostsSeen[key].get(id);
       if (first !== undefined) {
         const fix =
           key === "name" ? "choose another" : "name the builders of one host in one entry";
@@ -181,7 +329,17 @@ export function refuseSameBuilders(
           `received ${shown(host[key])}, which ${first} has already; ${fix}.`,
         );
       }
-      hostsSeen[key].set(host[key], first ?? path);
+      hostsSeen[key].set(id, first ?? path);
+    }
+    if (isNew && host.hostKey) {
+      const sameKey = hostKeys.get(host.hostKey);
+      if (sameKey === undefined) hostKeys.set(host.hostKey, path);
+      else {
+        findings.warn(
+          [index, "hostKey"],
+          `is that of ${sameKey} too: the same machine twice, or a copied disk, whose host key should be made anew.`,
+        );
+      }
     }
     const onHost = {
       containerName: new Map<string, string>(),
@@ -196,26 +354,25 @@ export function refuseSameBuilders(
         key: (string | number)[],
         value: string | number,
         fix = "choose another",
+        id = String(value),
       ) => {
-        const first = seen.get(String(value));
-        if (first === undefined) seen.set(String(value), here);
+        const first = seen.get(id);
+        if (first === undefined) seen.set(id, here);
         else at.refuse(key, `received ${shown(value)}, which ${first} has already; ${fix}.`);
         return first === undefined;
       };
-      const isNew = once(names, ["name"], builder.name);
+      const isNewName = once(names, ["name"], builder.name);
       const container = builder.containerName ?? builder.name;
-      if (isNew || builder.containerName) once(onHost.containerName, ["containerName"], container);
-      if (isNew || builder.cacheVolume) {
+      if (isNewName || builder.containerName)
+        once(onHost.containerName, ["containerName"], container);
+      if (isNewName || builder.cacheVolume) {
         once(onHost.cacheVolume, ["cacheVolume"], cacheVolumeOf(builder));
       }
       const isFree = once(onHost.port, ["publish", "port"], builder.publish.port);
       if (isFree) {
-        once(
-          endpoints,
-          ["endpoint"],
-          containerEndpointOf(builder, host),
-          "clients could not tell the two apart",
-        );
+        const endpoint = containerEndpointOf(builder, host);
+        const fix = "clients could not tell the two apart";
+        once(endpoints, ["endpoint"], endpoint, fix, endpointId(endpoint));
       }
     }
   }

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isLocal } from "./addresses.ts";
 import {
   type GithubInput,
   githubConnection,
@@ -13,6 +14,8 @@ import type { GithubConfig, RepositoryConfig } from "./stackConfig.ts";
 export interface GithubSurroundings {
   clients: readonly string[];
   builderCount: number;
+  /** Hosts by which clients reach builders, and by which this machine reaches hosts to set them up. */
+  hosts: { ofBuilders: readonly string[]; ofMachines: readonly string[] };
   /** The text of buildhosts:githubToken; empty where it is not set. */
   token: string;
   tokenIsSecret: boolean;
@@ -47,6 +50,9 @@ export function githubConfig(
   for (const [index, repository] of repositories.entries()) {
     const at = findings.at("repositories", index);
     refuseImpossible(repository, at);
+    if (input.baseUrl === PUBLIC_API && !input.virtual) {
+      warnOfDistance(repository, stack, at.at("workflows"));
+    }
     refuseForeignClient(repository.client, stack.clients, at);
     const first = repositories.findIndex(
       ({ name }) => name.toLowerCase() === repository.name.toLowerCase(),
@@ -158,6 +164,36 @@ function refuseImpossible(repository: RepositoryInput, findings: Findings): void
     findings.refuse(
       ["defaultBranch"],
       `received ${shown(repository.defaultBranch)}; a new repository's is main. Only with existing.`,
+    );
+  }
+}
+
+/** Labels of GitHub's own runners, which are on the internet and nowhere else. */
+const hostedRunner = /^(ubuntu|windows|macos)-/;
+
+/** Warns where GitHub's own runners would have to reach what only a local network has. */
+function warnOfDistance(
+  { workflows }: RepositoryInput,
+  { hosts }: GithubSurroundings,
+  findings: Findings,
+): void {
+  const { buildOnBuilders, pulumi } = workflows;
+  for (const [key, workflow, far, what, fix] of [
+    [
+      "buildOnBuilders",
+      buildOnBuilders,
+      hosts.ofBuilders,
+      "builder",
+      ", or give the builder an endpoint that they reach",
+    ],
+    ["pulumi", pulumi, hosts.ofMachines, "host", ""],
+  ] as const) {
+    const local = far.filter(isLocal);
+    const [label = "ubuntu-latest"] = workflow?.runsOn ?? [];
+    if (!workflow || local.length === 0 || !hostedRunner.test(label)) continue;
+    findings.warn(
+      [key, "runsOn"],
+      `${label} is a runner of GitHub's, which does not reach ${local.join(", ")}: only a local network has ${local.length === 1 ? `that ${what}` : `those ${what}s`}. Name a runner of your own in runsOn${fix}.`,
     );
   }
 }

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type * as z from "zod";
+import { hostIn } from "./addresses.ts";
 import { refuseImpossible, warnOfRisks } from "./boardChecks.ts";
 import { certificateConfig } from "./certificates.ts";
 import {
@@ -12,8 +13,8 @@ import {
 import { githubConfig } from "./github.ts";
 import { ConfigError, Findings, nearest, problemLine, read, shown } from "./problems.ts";
 import { stackReleases } from "./releases.ts";
-import { endpointOf, resolveBoard } from "./resolveBoard.ts";
-import { resolveDockerHost } from "./resolveDockerHost.ts";
+import { endpointId, endpointOf, resolveBoard } from "./resolveBoard.ts";
+import { containerEndpointOf, hostOf, resolveDockerHost } from "./resolveDockerHost.ts";
 import {
   type BoardInput,
   boardSchema,
@@ -114,6 +115,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
         clients: clients ?? [],
         builderCount:
           boardInputs.length + hostInputs.flatMap((host) => host?.builders ?? []).length,
+        hosts: hostsOf(readable, hosts),
         token: stack.values[`${namespace}githubToken`] ?? "",
         tokenIsSecret: stack.secretKeys.includes(`${namespace}githubToken`),
         environment: machine.environment,
@@ -137,6 +139,21 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     ...(github && { github }),
     warnings: warnings.map(problemLine),
   };
+}
+
+/** Where clients reach the builders, and where this machine reaches what they run on. */
+function hostsOf(boards: readonly BoardInput[], dockerHosts: readonly DockerHostInput[]) {
+  const endpoints = [
+    ...boards.flatMap((board) => endpointOf(board) ?? []),
+    ...dockerHosts.flatMap((host) =>
+      host.builders.map((builder) => containerEndpointOf(builder, host)),
+    ),
+  ];
+  const machines = [
+    ...boards.flatMap((board) => (board.virtual ? [] : [board.jump?.host ?? board.host])),
+    ...dockerHosts.map(hostOf),
+  ];
+  return { ofBuilders: [...new Set(endpoints.map(hostIn))], ofMachines: [...new Set(machines)] };
 }
 
 /** The secrets are read apart. */
@@ -281,7 +298,10 @@ function refuseSameBoards(boards: readonly (BoardInput | undefined)[], findings:
       );
       continue;
     }
-    const sameEndpoint = firstWith(index, endpointOf);
+    const sameEndpoint = firstWith(index, (other) => {
+      const endpoint = endpointOf(other);
+      return endpoint && endpointId(endpoint);
+    });
     if (sameEndpoint !== undefined) {
       findings.refuse(
         [index, "endpoint"],

@@ -1,14 +1,30 @@
 import { isIPv4 } from "node:net";
 import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
 import { defaultBridge } from "../components/buildkitd/toml.ts";
-import { isLoopback } from "./addresses.ts";
+import { hostIn, isLoopback } from "./addresses.ts";
 import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
 import type { Findings } from "./problems.ts";
+import type { BoardInput } from "./schema.ts";
 
 /** A host that a daemon, or who works with it, has to reach, and where the stack file names it. */
 export interface Reached {
   key: string;
   host: string;
+}
+
+/** What a daemon itself must reach, beside what its settings name. */
+export function daemonReaches({
+  proxies,
+  openTelemetry: telemetry,
+}: Pick<BoardInput, "proxies" | "openTelemetry">): Reached[] {
+  const urls: Record<string, string | undefined> = {
+    "proxies.http": proxies?.http,
+    "proxies.https": proxies?.https,
+    "openTelemetry.endpoint": telemetry?.endpoint,
+    "openTelemetry.tracesEndpoint": telemetry?.tracesEndpoint,
+    "openTelemetry.metricsEndpoint": telemetry?.metricsEndpoint,
+  };
+  return Object.entries(urls).map(([key, url]) => ({ key, host: url ? hostIn(url) : "" }));
 }
 
 /** Name servers that no RUN step on a bridge reaches: its loopback is a step's own, and it has IPv4 only. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { socketAddress } from "../components/socketAddress.ts";
+import { hostIn, isLoopback } from "./addresses.ts";
 import { networkOf } from "./boardChecks.ts";
 import { certificateNames } from "./certificates.ts";
 import type { Findings } from "./problems.ts";
@@ -84,6 +85,12 @@ export function endpointOf(board: BoardInput): string | undefined {
   if (board.virtual) return undefined;
   const { endpoint, host, listen } = board;
   return endpoint ?? `tcp://${socketAddress({ address: host, port: listen.port })}`;
+}
+
+/** By which one endpoint is told from another, however it is written. */
+export function endpointId(endpoint: string): string {
+  const { host, port } = parseEndpoint(endpoint) ?? { host: endpoint, port: 0 };
+  return `${isLoopback(host) ? "localhost" : hostIn(socketAddress({ address: host, port })).toLowerCase()}:${port}`;
 }
 
 function physicalLocation(

@@ -350,9 +350,10 @@ const imageReference = text(
 );
 
 /** What Docker takes as the name of a container, a volume or a network. */
+const dockerNamePattern = /^[a-zA-Z0-9][\w.-]{0,127}$/;
 const dockerName = text(
   "a name of letters, digits and _.- that starts with a letter or digit",
-  /^[a-zA-Z0-9][\w.-]{0,127}$/,
+  dockerNamePattern,
 );
 
 const publish = closed({
@@ -363,6 +364,15 @@ const publish = closed({
     ),
   port: port.default(1234).describe("Port of the host."),
 }).describe("Where the host publishes the daemon, always with mutual TLS.");
+
+/** Why a container does not have what Docker could give it, and what there is instead. */
+const notForContainers = {
+  devices:
+    "a container gets no devices of its host; a board can hand them to builds by buildkitd.cdi, so make the machine one of buildhosts:boards",
+  mounts:
+    "a container has its cache alone, in the volume of cacheVolume or the host's folder of cachePath; certificates of registries come by registryCertificates",
+  environment: "write proxies or openTelemetry, which become its environment",
+};
 
 const builderContainer = closed(
   {
@@ -399,7 +409,10 @@ const builderContainer = closed(
     extraNames: extraNames.describe(
       "More DNS names and IP addresses for the builder's certificate.",
     ),
-    cacheVolume: dockerName
+    cacheVolume: text(
+      "a volume's name of letters, digits and _.- that starts with a letter or digit; a folder of the host is named by cachePath",
+      dockerNamePattern,
+    )
       .optional()
       .describe(
         "Name of the volume with the build cache. Default: <name>-cache. Needs another value when rootless changes, and cannot change while removeCacheOnDelete is in force.",
@@ -448,7 +461,26 @@ const builderContainer = closed(
       .default({})
       .describe("buildkitd.toml of BuildKit v0.34.2, key by key, under upstream's names; no root."),
   },
-  { privileged: "a container is privileged unless rootless: true" },
+  {
+    privileged: "a container is privileged unless rootless: true",
+    gpus: notForContainers.devices,
+    devices: notForContainers.devices,
+    runtime: notForContainers.devices,
+    volumes: notForContainers.mounts,
+    mounts: notForContainers.mounts,
+    binds: notForContainers.mounts,
+    metrics:
+      "a container publishes the daemon's port alone, and metrics have no authentication; send them by openTelemetry.metricsEndpoint",
+    extraHosts:
+      "build steps read names from DNS alone; name a server that knows them in buildkitd.dns.nameservers",
+    dns: "write buildkitd.dns, which build steps get, too",
+    ports: "write publish",
+    env: notForContainers.environment,
+    environment: notForContainers.environment,
+    root: "the cache is in a volume, which cacheVolume names, or in a folder of the host, by cachePath",
+    listen: "inside of the container it is always port 1234; write publish",
+    worker: "a container has BuildKit's own, oci",
+  },
 );
 
 const file = (what: string) =>

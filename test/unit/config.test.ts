@@ -386,6 +386,16 @@ describe("board names and places", () => {
       'buildhosts:boards[1].endpoint: is "tcp://a.example.com:1234", as that of boards[0]; clients could not tell the two apart.',
     ],
     [
+      "two boards behind one endpoint, in other words",
+      {
+        boards: [
+          b({ host: "2001:db8::1" }),
+          b({ name: "b", host: "b.example.com", endpoint: "tcp://[2001:DB8:0::1]:1234" }),
+        ],
+      },
+      'buildhosts:boards[1].endpoint: is "tcp://[2001:DB8:0::1]:1234", as that of boards[0]; clients could not tell the two apart.',
+    ],
+    [
       "a user in the host",
       one({ host: "root@a.example.com" }),
       'buildhosts:boards[0].host: received "root@a.example.com"; expected a host name or an IP address alone, without user, scheme, port or brackets.',
@@ -1694,6 +1704,28 @@ describe("a warning is given for", () => {
       },
       "buildhosts:releases.buildkit: is v0.16.0: known security holes are open below v0.31.2.",
       "buildhosts:boards[0].buildkitd.worker.gcpolicy[1].maxUsedSpace: BuildKit v0.16.0 ignores it without a word; it exists since v0.17.0.",
+    ],
+    [
+      "names of multicast DNS, which clients do not ask for",
+      one({
+        host: "visionfive.local",
+        endpoint: "tcp://builder.local:1234",
+        jump: { host: "jump.local", hostKey: otherEd25519 },
+      }),
+      ...[
+        ["host", "visionfive.local"],
+        ["jump.host", "jump.local"],
+        ["endpoint", "builder.local"],
+      ].map(
+        ([key, name]) =>
+          `buildhosts:boards[0].${key}: ${name} looks like a name of multicast DNS: buildctl, buildx and Pulumi's plugins ask DNS servers alone. Unless one knows it, write the address here, and the name in extraNames.`,
+      ),
+    ],
+    [
+      "a proxy that RUN steps do not reach",
+      one({ proxies: { http: "http://127.0.0.1:3128", https: "http://[::1]:3128" } }),
+      "buildhosts:boards[0].proxies.http: \"http://127.0.0.1:3128\" is on the board's loopback: buildkitd reaches it, and RUN steps on the bridge do not; name an address of the board's network if builds shall use it.",
+      "buildhosts:boards[0].proxies.https: \"http://[::1]:3128\" is on the board's loopback: buildkitd reaches it, and RUN steps on the bridge do not; name an address of the board's network if builds shall use it.",
     ],
     [
       "two boards with one host key",

@@ -212,6 +212,54 @@ describe("a good Docker host", () => {
     });
   });
 
+  test("may have its image and its network in any way that goes together", () => {
+    for (const builder of [
+      { image: `moby/buildkit@${digest}`, rootless: true },
+      { image: "docker.io/moby/buildkit:master-rootless", rootless: true },
+      { image: "ghcr.io/example/buildkit:v0.1.0", rootless: true },
+      { image: "moby/buildkit:v0.34.2-ubuntu", network: "bridge" },
+      { proxies: { http: "http://127.0.0.1:3128" }, networks: ["host"] },
+      { buildkitd: { dns: { nameservers: ["127.0.0.11"] } } },
+    ]) {
+      expect(problemsOf(w(builder))).toEqual([]);
+    }
+  });
+
+  test("is warned about where its files, its image or its names may not be what they seem", () => {
+    const own = `ghcr.io/example/builder:v1@${digest}`;
+    const registry = { "registry.lan": { ca: ["/etc/ca.pem"] } };
+    const worker = { "apparmor-profile": "buildkit" };
+    const stack = {
+      dockerHosts: [
+        ssh({
+          docker: "ssh://root@farm.local",
+          builders: [
+            b({ image: own, buildkitd: { registry } }),
+            b({
+              name: "copy",
+              image: `registry.lan/moby/buildkit:v0.34.2@${digest}`,
+              rootless: true,
+              publish: { port: 1235 },
+              endpoint: "tcp://copy.local:1235",
+            }),
+            b({ name: "armored", publish: { port: 1236 }, buildkitd: { worker } }),
+          ],
+        }),
+        ssh({ name: "near", docker: "ssh://root@192.0.2.1", builders: [b({ name: "near" })] }),
+      ],
+    };
+    const multicast =
+      "looks like a name of multicast DNS: buildctl, buildx and Pulumi's plugins ask DNS servers alone. Unless one knows it, write the address here, and the name in extraNames.";
+    expect(read(stack).warnings).toEqual([
+      "buildhosts:dockerHosts[1].hostKey: is that of dockerHosts[0] too: the same machine twice, or a copied disk, whose host key should be made anew.",
+      `buildhosts:dockerHosts[0].builders[0].buildkitd.registry["registry.lan"].ca[0]: "/etc/ca.pem" must be in the image ${own}: nothing else puts it into the container.`,
+      `buildhosts:dockerHosts[0].builders[1].image: received "registry.lan/${image.slice(0, 66)}…, whose daemon needs root, and rootless is true; take registry.lan/moby/buildkit:v0.34.2-rootless with its own digest, or take rootless away.`,
+      'buildhosts:dockerHosts[0].builders[2].buildkitd.worker.apparmor-profile: "buildkit" must be loaded in the kernel of the Docker host, which buildhosts does not see to.',
+      `buildhosts:dockerHosts[0].docker: farm.local ${multicast}`,
+      `buildhosts:dockerHosts[0].builders[1].endpoint: copy.local ${multicast}`,
+    ]);
+  });
+
   test("an old BuildKit and open entitlements are accepted with a warning", () => {
     const stack = w({
       image: `moby/buildkit:v0.22.0@${digest}`,
@@ -304,7 +352,12 @@ describe("refused:", () => {
     ],
     [
       "a bridge without root, and a place for the cache",
-      w({ rootless: true, network: "bridge", buildkitd: { root: "/mnt/nvme/buildkit" } }),
+      w({
+        image: `moby/buildkit:v0.34.2-rootless@${digest}`,
+        rootless: true,
+        network: "bridge",
+        buildkitd: { root: "/mnt/nvme/buildkit" },
+      }),
       "buildhosts:dockerHosts[0].builders[0].network: a rootless buildkitd has its container's network only; use host.",
       "buildhosts:dockerHosts[0].builders[0].buildkitd.root: the cache is in the volume; name that by cacheVolume.",
     ],
@@ -381,6 +434,159 @@ describe("refused:", () => {
       'buildhosts:dockerHosts[0].builders[0].name: received "builder", which boards[0] has already; choose another.',
       'buildhosts:dockerHosts[1].name: received "here", which dockerHosts[0] has already; choose another.',
       'buildhosts:dockerHosts[1].docker: received "unix:///var/run/docker.sock", which dockerHosts[0] has already; name the builders of one host in one entry.',
+    ],
+    [
+      "a Docker host twice, however its socket is written",
+      {
+        dockerHosts: [
+          local(),
+          local({
+            name: "again",
+            docker: "unix:///run/docker.sock",
+            builders: [b({ name: "other", publish: { port: 1235 } })],
+          }),
+        ],
+      },
+      'buildhosts:dockerHosts[1].docker: received "unix:///run/docker.sock", which dockerHosts[0] has already; name the builders of one host in one entry.',
+    ],
+    [
+      "a Docker host twice, however SSH is told",
+      {
+        dockerHosts: [
+          ssh({ docker: "ssh://root@far.example.com" }),
+          ssh({
+            name: "again",
+            docker: "ssh://builder@FAR.example.com:22",
+            builders: [b({ name: "other", publish: { port: 1235 } })],
+          }),
+        ],
+      },
+      'buildhosts:dockerHosts[1].docker: received "ssh://(hidden)@FAR.example.com:22", which dockerHosts[0] has already; name the builders of one host in one entry.',
+    ],
+    [
+      "one endpoint for a board and a container",
+      {
+        ssh: { privateKeyFile: "id" },
+        boards: [{ name: "board", host: "far.example.com", hostKey, platform: "riscv64" }],
+        dockerHosts: [ssh({ docker: "ssh://root@FAR.example.com" })],
+      },
+      'buildhosts:dockerHosts[0].builders[0].endpoint: received "tcp://FAR.example.com:1234", which boards[0] has already; clients could not tell the two apart.',
+    ],
+    [
+      "one endpoint for two containers, as a name and as an address",
+      {
+        dockerHosts: [
+          local(),
+          ssh({ builders: [b({ name: "other", endpoint: "tcp://[::1]:1234" })] }),
+        ],
+      },
+      'buildhosts:dockerHosts[1].builders[0].endpoint: received "tcp://[::1]:1234", which dockerHosts[0].builders[0] has already; clients could not tell the two apart.',
+    ],
+    [
+      "an image with root for a builder without",
+      w({ rootless: true }),
+      `buildhosts:dockerHosts[0].builders[0].image: received "${image.slice(0, 79)}…, whose daemon needs root, and rootless is true; take moby/buildkit:v0.34.2-rootless with its own digest, or take rootless away.`,
+    ],
+    [
+      "an image without root for a builder with it",
+      w({ image: "docker.io/moby/buildkit:rootless" }),
+      'buildhosts:dockerHosts[0].builders[0].image: received "docker.io/moby/buildkit:rootless", whose daemon has no root, and rootless is false; take docker.io/moby/buildkit:latest with its own digest, or set rootless: true.',
+    ],
+    [
+      "an image that no tag calls rootless for a builder without root",
+      w({ image: "moby/buildkit", rootless: true }),
+      'buildhosts:dockerHosts[0].builders[0].image: received "moby/buildkit", whose daemon needs root, and rootless is true; take moby/buildkit:rootless with its own digest, or take rootless away.',
+    ],
+    [
+      "a bridge that the image does not know",
+      w({ image: "moby/buildkit:v0.12.5", network: "bridge" }),
+      'buildhosts:dockerHosts[0].builders[0].image: received "moby/buildkit:v0.12.5"; network bridge exists since v0.13.0: take a newer one, or network: host.',
+    ],
+    [
+      "a proxy on the container's own loopback",
+      w({ proxies: { http: "http://127.0.0.1:3128", https: "http://localhost:3128" } }),
+      'buildhosts:dockerHosts[0].builders[0].proxies.http: received "http://127.0.0.1:3128"; the container\'s loopback is its own, where no proxy listens: name an address of the host, or set networks: [host].',
+      'buildhosts:dockerHosts[0].builders[0].proxies.https: received "http://localhost:3128"; the container\'s loopback is its own, where no proxy listens: name an address of the host, or set networks: [host].',
+    ],
+    [
+      "name servers and a proxy that the bridge keeps steps from",
+      w({
+        network: "bridge",
+        proxies: { http: "http://10.10.0.9:3128" },
+        buildkitd: { dns: { nameservers: ["127.0.0.11"] } },
+      }),
+      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.bridgeSubnet: proxies.http, 10.10.0.9, lies in the bridge's network 10.10.0.0/16, so that it would be looked for among the RUN steps; choose a network that is free there.",
+      'buildhosts:dockerHosts[0].builders[0].buildkitd.dns.nameservers[0]: received "127.0.0.11", which is on loopback, which for a RUN step on the bridge is its own; name an IPv4 address of the network.',
+    ],
+    [
+      "files that are in no container",
+      w({
+        buildkitd: {
+          provenanceEnvDir: "/srv/provenance.d",
+          cdi: { specDirs: ["/etc/cdi"] },
+          worker: { snapshotter: "x", proxySnapshotterPath: "/run/x.sock" },
+          registry: {
+            "registry.lan": {
+              ca: ["/etc/ssl/certs/ca-certificates.crt", "/etc/buildkit/registry-ca.pem"],
+              keypair: [{ key: "/k.pem", cert: "/c.pem" }],
+              tlsconfigdir: ["/etc/docker/certs.d/registry.lan"],
+            },
+          },
+        },
+      }),
+      ...[
+        ['registry["registry.lan"].ca[1]', "/etc/buildkit/registry-ca.pem"],
+        ['registry["registry.lan"].keypair[0].cert', "/c.pem"],
+        ['registry["registry.lan"].keypair[0].key', "/k.pem"],
+        ['registry["registry.lan"].tlsconfigdir[0]', "/etc/docker/certs.d/registry.lan"],
+      ].map(
+        ([path, file]) =>
+          `buildhosts:dockerHosts[0].builders[0].buildkitd.${path}: received "${file}", which is not in BuildKit's image, and nothing puts it into the container; name files of this machine in registryCertificates["registry.lan"].`,
+      ),
+      ...[
+        ["worker.proxySnapshotterPath", "/run/x.sock"],
+        ["provenanceEnvDir", "/srv/provenance.d"],
+        ["cdi.specDirs[0]", "/etc/cdi"],
+      ].map(
+        ([path, file]) =>
+          `buildhosts:dockerHosts[0].builders[0].buildkitd.${path}: received "${file}", which is not in BuildKit's image, and nothing puts it into the container; take it away, or have it in an image of your own.`,
+      ),
+    ],
+    [
+      "what Docker has and a builder has otherwise, or not at all",
+      w({
+        gpus: "all",
+        volumes: ["/etc/ssl/certs:/etc/ssl/certs:ro"],
+        metrics: {},
+        extraHosts: ["registry.lan:192.0.2.1"],
+        env: {},
+        ports: [],
+        cacheVolume: "/mnt/nvme/buildkit",
+      }),
+      'buildhosts:dockerHosts[0].builders[0].cacheVolume: received "/mnt/nvme/buildkit"; expected a volume\'s name of letters, digits and _.- that starts with a letter or digit; a folder of the host is named by cachePath.',
+      ...[
+        [
+          "gpus",
+          "a container gets no devices of its host; a board can hand them to builds by buildkitd.cdi, so make the machine one of buildhosts:boards",
+        ],
+        [
+          "volumes",
+          "a container has its cache alone, in the volume of cacheVolume or the host's folder of cachePath; certificates of registries come by registryCertificates",
+        ],
+        [
+          "metrics",
+          "a container publishes the daemon's port alone, and metrics have no authentication; send them by openTelemetry.metricsEndpoint",
+        ],
+        [
+          "extraHosts",
+          "build steps read names from DNS alone; name a server that knows them in buildkitd.dns.nameservers",
+        ],
+        ["env", "write proxies or openTelemetry, which become its environment"],
+        ["ports", "write publish"],
+      ].map(
+        ([key, reason]) =>
+          `buildhosts:dockerHosts[0].builders[0].${key}: not a key here: ${reason}.`,
+      ),
     ],
     [
       "one volume for two builders",

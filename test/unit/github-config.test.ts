@@ -297,3 +297,104 @@ describe("the proving ground's GitHub", () => {
     expect(await findVirtualGithub(projectDir)).toBeUndefined();
   });
 });
+
+describe("a schedule", () => {
+  const field = (item: string, name: string, range: string) =>
+    `"${item}" is no ${name}, which goes from ${range}`;
+  test.each([
+    ["61 25 32 13 9", field("61", "minute", "0 to 59")],
+    ["0 24 * * *", field("24", "hour", "0 to 23")],
+    ["0 0 32 * *", field("32", "day of the month", "1 to 31")],
+    ["0 0 * 13 *", field("13", "month", "1 to 12 or JAN to DEC")],
+    ["0 0 0 * *", field("0", "day of the month", "1 to 31")],
+    ["30 6 * * 7", `${field("7", "day of the week", "0 to 6 or SUN to SAT")}; Sunday is 0`],
+    ["30 6 * * MON-SUN", field("MON-SUN", "day of the week", "0 to 6 or SUN to SAT")],
+    ["30 6 * FOO *", field("FOO", "month", "1 to 12 or JAN to DEC")],
+    ["*/0 6 * * *", field("*/0", "minute", "0 to 59")],
+    ["*-5 6 * * *", field("*-5", "minute", "0 to 59")],
+    ["5-1 6 * * *", field("5-1", "minute", "0 to 59")],
+    ["1,,2 6 * * *", field("", "minute", "0 to 59")],
+    ["30 6 ? * *", field("?", "day of the month", "1 to 31")],
+    ["* * * * *", "GitHub runs a workflow every 5 minutes at most, and these are 1 apart"],
+    ["*/2 6 * * *", "GitHub runs a workflow every 5 minutes at most, and these are 2 apart"],
+    ["0,57 * * * *", "GitHub runs a workflow every 5 minutes at most, and these are 3 apart"],
+    ["0,57 23,0 * * *", "GitHub runs a workflow every 5 minutes at most, and these are 3 apart"],
+    ["0 0 31 2,4,6 *", "no such day ever comes"],
+    ["@daily", "it has not five fields with one blank between them"],
+    ["0 6 * *", "it has not five fields with one blank between them"],
+    ["0  6 * * *", "it has not five fields with one blank between them"],
+  ])("%s is refused", (schedule, refusal) => {
+    const config = one({ workflows: { buildkitBuild: { schedule } } });
+    expect(problems(config)).toEqual([
+      `buildhosts:github.repositories[0].workflows.buildkitBuild.schedule: received "${schedule}"; expected a cron line of five fields such as "30 6 * * 0": ${refusal}.`,
+    ]);
+  });
+
+  test.each([
+    "30 6 * * 0",
+    "*/5 * * * *",
+    "0,57 6 * * *",
+    "0,57 0,6,12 * * *",
+    "5/15 2-8/3 1,15 jan-jun,DEC mon-fri",
+    "0 0 29 2 *",
+    "0 0 31 2 1",
+  ])("%s is accepted", (schedule) => {
+    expect(
+      problems(one({ workflows: { releaseTracker: { schedule }, buildkitBuild: {} } })),
+    ).toEqual([]);
+  });
+});
+
+describe("GitHub's own runners", () => {
+  const hostKey =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBakpGs78FQufaXSQt1L/cr0wK0wU8fqdndYS0p72mI5";
+  const stack = (board: object, docker: string) => ({
+    "buildhosts:boards": JSON.stringify([
+      { name: "a", host: "192.168.1.10", hostKey, platform: "riscv64", ...board },
+    ]),
+    "buildhosts:dockerHosts": JSON.stringify([
+      {
+        name: "d",
+        docker,
+        platform: "amd64",
+        builders: [{ name: "b", image: `moby/buildkit:v0.34.2@sha256:${"a".repeat(64)}` }],
+      },
+    ]),
+    "buildhosts:sshPrivateKey": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+  });
+  const warnings = (workflows: object, board: object = {}, github: object = {}) =>
+    read({ ...one({ workflows }), ...github }, stack(board, "unix:///var/run/docker.sock"), [
+      "buildhosts:sshPrivateKey",
+    ]).warnings;
+  const path = "buildhosts:github.repositories[0].workflows";
+
+  test("do not reach builders of a local network, nor machines that shall become builders", () => {
+    expect(warnings({ buildOnBuilders: {}, pulumi: { stack: "home" } })).toEqual([
+      `${path}.buildOnBuilders.runsOn: ubuntu-latest is a runner of GitHub's, which does not reach 192.168.1.10, localhost: only a local network has those builders. Name a runner of your own in runsOn, or give the builder an endpoint that they reach.`,
+      `${path}.pulumi.runsOn: ubuntu-latest is a runner of GitHub's, which does not reach 192.168.1.10, localhost: only a local network has those hosts. Name a runner of your own in runsOn.`,
+    ]);
+  });
+
+  test("reach an endpoint that is public", () => {
+    expect(
+      warnings(
+        { buildOnBuilders: { runsOn: ["ubuntu-24.04-arm"] } },
+        { endpoint: "tcp://builder.example.com:1234" },
+      ),
+    ).toEqual([
+      `${path}.buildOnBuilders.runsOn: ubuntu-24.04-arm is a runner of GitHub's, which does not reach localhost: only a local network has that builder. Name a runner of your own in runsOn, or give the builder an endpoint that they reach.`,
+    ]);
+  });
+
+  test.each<[title: string, workflows: object, github: object]>([
+    ["a runner of one's own is named", { buildOnBuilders: { runsOn: ["self-hosted"] } }, {}],
+    [
+      "GitHub is one's own",
+      { buildOnBuilders: {} },
+      { baseUrl: "https://github.example.com/api/v3/" },
+    ],
+    ["no workflow uses the builders", { ownBuildkitd: undefined }, {}],
+  ])("are not there where %s", (_, workflows, github) => {
+    expect(warnings(workflows, {}, github)).toEqual([]);
+  });
+});
