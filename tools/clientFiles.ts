@@ -1,5 +1,6 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { writePrivate } from "../components/privateFile.ts";
 
 export interface ClientFiles {
   ca: string;
@@ -8,7 +9,7 @@ export interface ClientFiles {
 }
 
 /**
- * `ca.pem`, `cert.pem` and `key.pem` are in `folder`, which only the user can read.
+ * `ca.pem`, `cert.pem` and `key.pem` are in `folder`, and only the user can read them.
  *
  * @throws one line, when the stack has no such client.
  */
@@ -23,9 +24,8 @@ export async function writeClientFiles(
     const known = Object.keys(clients).join(", ") || "none yet; run up first";
     throw new Error(`client '${client}': the stack has no such client (it has: ${known})`);
   }
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const part of ["ca", "cert", "key"] as const) {
-    await writeFile(join(folder, `${part}.pem`), files[part], { mode: 0o600 });
+    writePrivate(join(folder, `${part}.pem`), files[part]);
   }
   return files;
 }

@@ -1,7 +1,8 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { rmSync } from "node:fs";
+import { resolve } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { writePrivate } from "../privateFile.ts";
 
 /** The three parts of mutual TLS with a Docker daemon, PEM. */
 export interface DockerTlsArgs {
@@ -123,17 +124,12 @@ function sshFiles(name: string, url: URL, args: DockerConnectionArgs): pulumi.Ou
     writePrivate(path("known_hosts"), `${knownHost(url)} ${hostKey}\n`);
     if (key !== undefined) writePrivate(path("id"), key.endsWith("\n") ? key : `${key}\n`);
     writePrivate(path("ssh_config"), sshConfig(path, hostKey, key !== undefined));
+    // Of a host that has moved to the agent.
+    if (key === undefined) rmSync(path("id"), { force: true });
     return options;
   };
   if (privateKey === undefined) return pulumi.output(write(undefined));
   return pulumi.unsecret(pulumi.output(privateKey).apply(write));
-}
-
-function writePrivate(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  writeFileSync(path, text, { mode: 0o600 });
-  // The mode is given to new files only.
-  chmodSync(path, 0o600);
 }
 
 /** A host as known_hosts names it. */

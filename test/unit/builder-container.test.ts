@@ -3,6 +3,7 @@ import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -298,6 +299,20 @@ describe("the connection", () => {
     for (const file of ["known_hosts", "id", "ssh_config"]) {
       expect(statSync(join(sshFolder, file)).mode & 0o777).toBe(0o600);
     }
+  });
+
+  test("by SSH leaves no key of before, where the agent has it now", async () => {
+    const sshFolder = join(folder, "to-agent");
+    const connection = {
+      url: "ssh://root@192.0.2.1",
+      hostKey: "ssh-ed25519 AAAA",
+      sshFolder,
+    };
+    await make({ connection: { ...connection, privateKey: "PRIVATE KEY" } });
+    expect(readFileSync(join(sshFolder, "id"), "utf8")).toBe("PRIVATE KEY\n");
+    await make({ connection });
+    expect(readdirSync(sshFolder).sort()).toEqual([".gitignore", "known_hosts", "ssh_config"]);
+    expect(readFileSync(join(sshFolder, "ssh_config"), "utf8")).not.toContain("IdentityFile");
   });
 
   test("has logins at registries, which are secrets", async () => {

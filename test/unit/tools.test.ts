@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
+  closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -14,7 +17,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { removeKeys } from "../../tools/clientFiles.ts";
+import { removeKeys, writeClientFiles } from "../../tools/clientFiles.ts";
 import { eventually } from "../integration/onBoard.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -172,6 +175,28 @@ await requireStackFile(${JSON.stringify(stack)}).catch((error) => process.stderr
     }
     expect(await said("home", { "buildhosts:boards": [real] })).toBe("");
   });
+});
+
+test("a client's files are the user's alone, whatever was in the folder", async () => {
+  const names = ["ca.pem", "cert.pem", "key.pem"];
+  for (const name of names) writeFileSync(join(folder, name), "OLD", { mode: 0o644 });
+  // Whoever has opened the old file goes on to read that.
+  const old = openSync(join(folder, "key.pem"), "r");
+  const clientCertificates = { alice: { ca: "CA", cert: "CERT", key: "KEY" } };
+  await writeClientFiles({ clientCertificates }, "alice", folder);
+  expect(readFileSync(old, "utf8")).toBe("OLD");
+  closeSync(old);
+  expect(
+    names.map((name) => [
+      readFileSync(join(folder, name), "utf8"),
+      statSync(join(folder, name)).mode & 0o777,
+    ]),
+  ).toEqual([
+    ["CA", 0o600],
+    ["CERT", 0o600],
+    ["KEY", 0o600],
+  ]);
+  expect(readdirSync(folder).sort()).toEqual(names);
 });
 
 test("a stack that is down leaves no key in the clone, and other stacks' stay", async () => {
