@@ -13,10 +13,15 @@ export interface ClientCertificateArgs {
   organization?: pulumi.Input<string>;
   /** Of the key. Default: `ECDSA` (P-256). */
   algorithm?: KeyAlgorithm;
-  /** How long the certificate is valid, in hours. Default: 2160, 90 days. */
+  /** How long the certificate is valid, in hours. Default: 8760, a year. */
   validityHours?: number;
   /** How long before its end an update renews it, in hours. Default: 720, 30 days. */
   earlyRenewalHours?: number;
+  /**
+   * Counted up, it gives the client a new key, with a certificate for it. A renewal keeps the key; the certificate of
+   * the old one is accepted until its end. Default: 1.
+   */
+  keyNumber?: number;
 }
 
 /**
@@ -56,6 +61,7 @@ export class ClientCertificate extends pulumi.ComponentResource {
         use: "client_auth",
         validityHours: args.validityHours,
         earlyRenewalHours: args.earlyRenewalHours,
+        keyNumber: args.keyNumber,
       },
       this,
     );

@@ -21,19 +21,27 @@ export interface LeafCertificateArgs {
   use: "server_auth" | "client_auth";
   validityHours: number | undefined;
   earlyRenewalHours: number | undefined;
+  /** Which key of this leaf it is: another number makes a new one. Default: 1. */
+  keyNumber?: number | undefined;
 }
 
-/** The key, request and certificate of one leaf, as children of `parent`: `-key`, `-request`, `-certificate`. */
+/** The key, request and certificate of one leaf, as children of `parent`: `-key` (the second one is `-key-2`), `-request`, `-certificate`. */
 export function leafCertificate(
   name: string,
   args: LeafCertificateArgs,
   parent: pulumi.Resource,
 ): LeafCertificate {
-  const validityPeriodHours = args.validityHours ?? 2_160;
+  const validityPeriodHours = args.validityHours ?? 8_760;
   const earlyRenewalHours = args.earlyRenewalHours ?? 720;
   requireRenewable(name, validityPeriodHours, earlyRenewalHours);
 
-  const key = new tls.PrivateKey(`${name}-key`, keyArgs(args.algorithm), { parent });
+  const { keyNumber = 1 } = args;
+  if (!Number.isInteger(keyNumber) || keyNumber < 1) {
+    throw new Error(`${name}: keyNumber is ${keyNumber}; a whole number from 1 is needed`);
+  }
+  // The first one's name is without a number, as that of every key was before there was another.
+  const keyName = keyNumber === 1 ? `${name}-key` : `${name}-key-${keyNumber}`;
+  const key = new tls.PrivateKey(keyName, keyArgs(args.algorithm), { parent });
   const request = new tls.CertRequest(
     `${name}-request`,
     {

@@ -27,7 +27,7 @@ export interface RepositoryWorkflowsArgs {
  * ```ts
  * new RepositoryWorkflows("images", {
  *   repository: "images",
- *   files: { ".github/workflows/build-on-builders.yml": buildOnBuildersWorkflow() },
+ *   files: { ".github/workflows/build.yml": readFileSync("build.yml", "utf8") },
  * });
  * ```
  */

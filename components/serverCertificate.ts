@@ -17,7 +17,7 @@ export interface ServerCertificateArgs {
   organization?: pulumi.Input<string>;
   /** Of the key. Default: `ECDSA` (P-256). */
   algorithm?: KeyAlgorithm;
-  /** How long the certificate is valid, in hours. Default: 2160, 90 days. */
+  /** How long the certificate is valid, in hours. Default: 8760, a year. */
   validityHours?: number;
   /** How long before its end an update renews it, in hours. Default: 720, 30 days. */
   earlyRenewalHours?: number;

@@ -1,10 +1,14 @@
 import { isIp } from "./leaves.ts";
-import type { Findings } from "./problems.ts";
+import { type Findings, nearest, shown } from "./problems.ts";
 import type { CertificatesInput } from "./schema.ts";
 import type { CertificateConfig, CertificateNames } from "./stackConfig.ts";
 
 /** Refuses lifetimes with which certificates would be renewed for ever, or outlive what they hang on. */
-export function certificateConfig(input: CertificatesInput, findings: Findings): CertificateConfig {
+export function certificateConfig(
+  input: CertificatesInput,
+  clients: readonly string[],
+  findings: Findings,
+): CertificateConfig {
   const { validityHours, earlyRenewalHours, caValidityHours } = input;
   const caEarlyRenewalHours = input.caEarlyRenewalHours ?? validityHours;
 
@@ -29,6 +33,12 @@ export function certificateConfig(input: CertificatesInput, findings: Findings):
       ["caEarlyRenewalHours"],
       `received ${caEarlyRenewalHours}; expected at least validityHours (${validityHours}), or a certificate signed shortly before would outlive its CA.`,
     );
+  }
+  for (const client of Object.keys(input.clientKeys)) {
+    if (clients.includes(client)) continue;
+    const near = nearest(client, clients);
+    const hint = near ? `did you mean ${shown(near)}?` : `they are ${clients.join(", ")}.`;
+    findings.refuse(["clientKeys", client], `is none of buildhosts:clients; ${hint}`);
   }
   return { ...input, caEarlyRenewalHours, extraNames: certificateNames(input.extraNames) };
 }

@@ -78,7 +78,8 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   if (clients) refuseUnfitClients(clients, findings.at("clients"));
   refuseSameBoards(boardInputs, findings.at("boards"));
   const certificates =
-    certificatesInput && certificateConfig(certificatesInput, findings.at("certificates"));
+    certificatesInput &&
+    certificateConfig(certificatesInput, clients ?? [], findings.at("certificates"));
   const releases =
     releasesInput &&
     stackReleases(releasesInput, readable, machine.projectDir, findings.at("releases"));

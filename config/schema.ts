@@ -102,6 +102,15 @@ const certificates = closed({
   protectCa: flag
     .default(false)
     .describe("Whether Pulumi refuses to delete the CA, whose loss shuts out every client."),
+  clientKeys: mapOf(
+    name,
+    whole("the number of a client's key, 1 for the first", 1),
+    "a map from a client's name to a number",
+  )
+    .default({})
+    .describe(
+      "By client, the number of its key: counted up, it gives the client a new key at the next update, for instance because the old one leaked. A renewal keeps the key. The certificate of the old key is accepted until its end, as nothing is revoked; a new CA alone ends that.",
+    ),
   extraNames: extraNames.describe("DNS names and IP addresses added to every board's certificate."),
 }).describe("The stack's CA, and the certificates that it signs.");
 
@@ -242,9 +251,7 @@ const openTelemetry = closed({
 
 /** What every board has, wherever it stands. */
 const boardShape = {
-  name: name.describe(
-    "The builder's name. A new name is a new builder, with a new cache: the old one is deleted. It keeps its container's name and port until the end of the update, so give the new one others, or delete the old one in an update of its own.",
-  ),
+  name: name.describe("The builder's name in the stack, in messages and for clients."),
   worker: oneOf("oci", "containerd")
     .default("oci")
     .describe("What runs build steps: BuildKit with runc, or the board's containerd."),

@@ -49,6 +49,8 @@ export interface CertificateConfig {
   earlyRenewalHours: number;
   /** Whether Pulumi refuses to delete the CA. */
   protectCa: boolean;
+  /** By client, which key of it this is, where it is not the first. */
+  clientKeys: Record<string, number>;
   /** DNS names and addresses added to every server certificate. */
   extraNames: CertificateNames;
 }

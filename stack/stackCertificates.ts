@@ -32,6 +32,7 @@ export function stackCertificates({ certificates, clients }: StackConfig): Stack
       algorithm: certificates.algorithm,
       validityHours: certificates.validityHours,
       earlyRenewalHours: certificates.earlyRenewalHours,
+      keyNumber: certificates.clientKeys[name],
     });
   return {
     ca,

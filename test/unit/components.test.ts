@@ -1,4 +1,7 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import * as exported from "../../components/index.ts";
 import {
   BuilderBoard,
   type BuilderBoardArgs,
@@ -6,6 +9,7 @@ import {
   ClientCertificate,
   ServerCertificate,
 } from "../../components/index.ts";
+import { stackKeys } from "../../config/schema.ts";
 import { settled, underMocks } from "./pulumiMocks.ts";
 
 /** The SDK's mark of a secret among serialised inputs. */
@@ -92,7 +96,7 @@ describe("ServerCertificate and ClientCertificate", () => {
     });
     expect(mocks.inputs("board-1-certificate")).toMatchObject({
       allowedUses: ["digital_signature", "server_auth"],
-      validityPeriodHours: 2160,
+      validityPeriodHours: 8760,
       earlyRenewalHours: 720,
     });
     expect((await settled(result.privateKeyPem)).secret).toBe(true);
@@ -113,6 +117,75 @@ describe("ServerCertificate and ClientCertificate", () => {
     expect(mocks.inputs("client-ci-request")).toMatchObject({ subject: { commonName: "ci" } });
     expect((await settled(result.privateKeyPem)).secret).toBe(true);
   });
+});
+
+describe("a client's key", () => {
+  const make = (keyNumber?: number) =>
+    underMocks(
+      () =>
+        new ClientCertificate("client-ci", {
+          caCertPem: "CA",
+          caPrivateKeyPem: "CA KEY",
+          ...(keyNumber !== undefined && { keyNumber }),
+        }),
+    );
+
+  test.each([0, 1.5, -1])("has no number %d", async (keyNumber) => {
+    await expect(make(keyNumber)).rejects.toThrow(
+      `client-ci: keyNumber is ${keyNumber}; a whole number from 1 is needed`,
+    );
+  });
+
+  test.each([undefined, 1])("of the number %s is the one that stacks have had", async (number) => {
+    const { mocks } = await make(number);
+    expect(mocks.names()).toEqual([
+      "buildhosts:index:ClientCertificate client-ci",
+      "tls:index/certRequest:CertRequest client-ci-request",
+      "tls:index/locallySignedCert:LocallySignedCert client-ci-certificate",
+      "tls:index/privateKey:PrivateKey client-ci-key",
+    ]);
+  });
+
+  test("of another number is new, and the certificate is for it", async () => {
+    const { mocks, result } = await make(2);
+    expect(mocks.names()).toEqual([
+      "buildhosts:index:ClientCertificate client-ci",
+      "tls:index/certRequest:CertRequest client-ci-request",
+      "tls:index/locallySignedCert:LocallySignedCert client-ci-certificate",
+      "tls:index/privateKey:PrivateKey client-ci-key-2",
+    ]);
+    expect(JSON.stringify(mocks.inputs("client-ci-request").privateKeyPem)).toContain(
+      "KEY of client-ci-key-2",
+    );
+    expect((await settled(result.privateKeyPem)).value).toBe("KEY of client-ci-key-2");
+  });
+});
+
+test("a leaf is valid as long by the component's default as by the stack file's", async () => {
+  const { mocks } = await underMocks(
+    () => new ClientCertificate("ci", { caCertPem: "CA", caPrivateKeyPem: "CA KEY" }),
+  );
+  const { validityHours, earlyRenewalHours } = stackKeys.certificates.parse({});
+  expect(mocks.inputs("ci-certificate")).toMatchObject({
+    validityPeriodHours: validityHours,
+    earlyRenewalHours,
+  });
+});
+
+describe("the example of each component", () => {
+  const components = join(import.meta.dirname, "../../components");
+  const classes = readFileSync(join(components, "index.ts"), "utf8");
+  test.each([...classes.matchAll(/from "\.\/(\w+)\.ts"/g)].map(([, file]) => file))(
+    "%s calls nothing that the package does not export",
+    (file) => {
+      const source = readFileSync(join(components, `${file}.ts`), "utf8");
+      const [, example = ""] = /```ts\n([\s\S]*?)```/.exec(source) ?? [];
+      expect(example).toContain("new ");
+      const called = [...example.matchAll(/(?<![.\w])(\w+)\(/g)].map(([, name]) => name);
+      const known = [...Object.keys(exported), "readFileSync"];
+      expect(called.filter((name) => !known.includes(name ?? ""))).toEqual([]);
+    },
+  );
 });
 
 describe("BuilderBoard", () => {

@@ -175,7 +175,7 @@ describe("keys", () => {
     [
       "a section left empty",
       { certificates: null, ...one() },
-      "buildhosts:certificates: received null; expected an object with some of: algorithm, organization, caValidityHours, caEarlyRenewalHours, validityHours, earlyRenewalHours, protectCa, extraNames.",
+      "buildhosts:certificates: received null; expected an object with some of: algorithm, organization, caValidityHours, caEarlyRenewalHours, validityHours, earlyRenewalHours, protectCa, clientKeys, extraNames.",
     ],
   ])("%s", (_, stack, ...lines) => {
     expect(problemsOf(stack)).toEqual(lines);
@@ -307,6 +307,17 @@ describe("certificates", () => {
       "a CA renewed too late for what it signs",
       { certificates: { caEarlyRenewalHours: 24 }, ...one() },
       "buildhosts:certificates.caEarlyRenewalHours: received 24; expected at least validityHours (8760), or a certificate signed shortly before would outlive its CA.",
+    ],
+    [
+      "a key's number that is none",
+      { certificates: { clientKeys: { default: 0 } }, ...one() },
+      "buildhosts:certificates.clientKeys.default: received 0; expected the number of a client's key, 1 for the first.",
+    ],
+    [
+      "a key's number of no client",
+      { certificates: { clientKeys: { defaults: 2, alice: 2 } }, ...one() },
+      'buildhosts:certificates.clientKeys.defaults: is none of buildhosts:clients; did you mean "default"?',
+      "buildhosts:certificates.clientKeys.alice: is none of buildhosts:clients; they are default.",
     ],
     [
       "an extra name that is none",
@@ -1158,6 +1169,7 @@ describe("a good stack", () => {
         validityHours: 8760,
         earlyRenewalHours: 720,
         protectCa: false,
+        clientKeys: {},
         extraNames: { dnsNames: [], ipAddresses: [] },
       },
       clients: ["default"],
