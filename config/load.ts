@@ -24,7 +24,7 @@ import {
   type StackKey,
   stackKeys,
 } from "./schema.ts";
-import { findSshKey, type Machine, privateKeyRefusal, secretKey, staleAgent } from "./sshKey.ts";
+import { findSshKey, type Machine, privateKeyIn, secretKey, staleAgent } from "./sshKey.ts";
 import type { SshKey, StackConfig } from "./stackConfig.ts";
 import { located } from "./virtualDockerHost.ts";
 
@@ -269,9 +269,9 @@ function secretStackKey(
     );
     return undefined;
   }
-  const refusal = privateKeyRefusal(pem);
-  if (refusal === undefined) return secretKey(pem);
-  findings.refuse(["sshPrivateKey"], `${refusal}.`);
+  const reading = privateKeyIn(pem);
+  if ("pem" in reading) return secretKey(reading.pem);
+  findings.refuse(["sshPrivateKey"], `${reading.refusal}.`);
   return undefined;
 }
 

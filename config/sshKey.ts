@@ -56,12 +56,8 @@ function isSocket(path: string): boolean {
 }
 
 function fileKey(path: string, machine: Machine, findings: Findings): SshKey | undefined {
-  const pem = readText(path, machine, findings);
-  if (pem === undefined) return undefined;
-  const refusal = privateKeyRefusal(pem);
-  if (refusal === undefined) return secretKey(pem);
-  findings.refuse([], `received ${shown(path)}; ${refusal}.`);
-  return undefined;
+  const pem = readPem(path, "key", machine, findings);
+  return pem === undefined ? undefined : secretKey(pem);
 }
 
 /** The one line of a file: a password, or a token. */
@@ -88,51 +84,97 @@ function readText(path: string, { projectDir }: Machine, findings: Findings): st
   }
 }
 
-/** A certificate or a private key from a PEM file. */
+/** A certificate or a private key from a PEM file, without what else is in it. */
 export function readPem(
   path: string,
   what: "certificate" | "key",
   machine: Machine,
   findings: Findings,
 ): string | undefined {
-  const pem = readText(path, machine, findings);
-  if (pem === undefined) return undefined;
-  const isCertificate = /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(pem);
-  const refusal =
-    what === "key"
-      ? privateKeyRefusal(pem)
-      : isCertificate
-        ? undefined
-        : "this is no certificate in PEM form, from -----BEGIN to -----END";
-  if (refusal === undefined) return pem;
-  findings.refuse([], `received ${shown(path)}; ${refusal}.`);
+  const text = readText(path, machine, findings);
+  if (text === undefined) return undefined;
+  const reading = what === "key" ? privateKeyIn(text) : certificatesIn(text);
+  if ("pem" in reading) return reading.pem;
+  findings.refuse([], `received ${shown(path)}; ${reading.refusal}.`);
   return undefined;
+}
+
+/** What was looked for in a text, or why it is not there; that says nothing of the text itself. */
+export type PemReading = { pem: string } | { refusal: string };
+
+/** The certificates of a text. A key beside them would be treated as one that anybody may see. */
+function certificatesIn(text: string): PemReading {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g);
+  if (!blocks)
+    return { refusal: "this is no certificate in PEM form, from -----BEGIN to -----END" };
+  return { pem: /PRIVATE KEY-----/.test(text) ? `${blocks.join("\n")}\n` : text };
 }
 
 export function secretKey(pem: string): SshKey {
   return { kind: "privateKey", privateKey: secret(pem) };
 }
 
-/** Why a text is no private key that the provider can use; it says nothing of the text itself. */
-export function privateKeyRefusal(pem: string): string | undefined {
-  if (/^(ssh|ecdsa|sk)-\S+ /.test(pem)) return "this is the public key; the private one is needed";
-  const match =
-    /^-----BEGIN ([A-Z ]*)PRIVATE KEY-----\s([\s\S]+?)-----END \1PRIVATE KEY-----\s*$/.exec(
-      pem.trimStart(),
-    );
-  if (!match) return "this is no private key in PEM form, from -----BEGIN to -----END";
-  const [, type = "", body = ""] = match;
-  return isEncrypted(type.trim(), body)
-    ? "the key has a passphrase, which nobody is there to type; use ssh.agent, or a key without"
-    : undefined;
+/**
+ * The private key in a text, as the provider can use it. OpenSSL puts an EC PARAMETERS block in front, the export of
+ * PKCS#12 its attributes, and other programs the certificate behind: none of it may be in a key for SSH.
+ */
+export function privateKeyIn(text: string): PemReading {
+  if (/^(ssh|ecdsa|sk)-\S+ /.test(text)) {
+    return { refusal: "this is the public key; the private one is needed" };
+  }
+  const match = /-----BEGIN ([A-Z ]*)PRIVATE KEY-----\s([\s\S]+?)-----END \1PRIVATE KEY-----/.exec(
+    text,
+  );
+  if (!match) {
+    return { refusal: "this is no private key in PEM form, from -----BEGIN to -----END" };
+  }
+  const [block, type = "", body = ""] = match;
+  if (isEncrypted(type.trim(), body)) {
+    return {
+      refusal:
+        "the key has a passphrase, which nobody is there to type; use ssh.agent, or a key without",
+    };
+  }
+  if (isSecurityKey(type.trim(), body)) {
+    return {
+      refusal: "this is the handle of a security key, which works by the agent only; use ssh.agent",
+    };
+  }
+  // A text that is the key alone stays as it is: in other words it would be another key to the state.
+  return { pem: block === text.trim() ? text : `${block}\n` };
 }
 
 function isEncrypted(type: string, body: string): boolean {
   if (type === "ENCRYPTED" || /^Proc-Type:.*ENCRYPTED/m.test(body)) return true;
-  if (type !== "OPENSSH") return false;
-  // PROTOCOL.key of OpenSSH: "openssh-key-v1\0", then the cipher's name with its length.
+  return type === "OPENSSH" && openSshFields(body).cipher !== "none";
+}
+
+/** Whether the key itself is in a device (FIDO), and the file says only which one. */
+function isSecurityKey(type: string, body: string): boolean {
+  return type === "OPENSSH" && /^sk-/.test(openSshFields(body).keyType);
+}
+
+/**
+ * PROTOCOL.key of OpenSSH: "openssh-key-v1\0"; the cipher's name, the name and the options of what derives its key, each
+ * with its length; the number of keys; with its length the public key, which begins with its type.
+ */
+function openSshFields(body: string): { cipher: string; keyType: string } {
   const bytes = Buffer.from(body, "base64");
-  const start = "openssh-key-v1\0".length;
-  const length = bytes.length >= start + 4 ? bytes.readUInt32BE(start) : 0;
-  return bytes.subarray(start + 4, start + 4 + length).toString() !== "none";
+  let position = "openssh-key-v1\0".length;
+  const number = () => {
+    const value = bytes.length >= position + 4 ? bytes.readUInt32BE(position) : 0;
+    position += 4;
+    return value;
+  };
+  const string = () => {
+    const length = number();
+    position += length;
+    return bytes.subarray(position - length, position).toString();
+  };
+  const cipher = string();
+  string();
+  string();
+  number();
+  number();
+  return { cipher, keyType: string() };
 }

@@ -1473,10 +1473,21 @@ describe("the SSH key", () => {
   const passphrase =
     "the key has a passphrase, which nobody is there to type; use ssh.agent, or a key without.";
   const aes = { cipher: "aes-256-cbc", passphrase: "canary" };
-  const openSsh = (cipher: string) => {
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(cipher.length);
-    const text = Buffer.concat([Buffer.from("openssh-key-v1\0"), length, Buffer.from(cipher)]);
+  const openSsh = (cipher: string, keyType = "ssh-ed25519") => {
+    const number = (value: number) => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(value);
+      return bytes;
+    };
+    const string = (text: string) => Buffer.concat([number(text.length), Buffer.from(text)]);
+    const publicKey = string(keyType);
+    const text = Buffer.concat([
+      Buffer.from("openssh-key-v1\0"),
+      ...[cipher, "none", ""].map(string),
+      number(1),
+      number(publicKey.length),
+      publicKey,
+    ]);
     return `-----BEGIN OPENSSH PRIVATE KEY-----\n${text.toString("base64")}\n-----END OPENSSH PRIVATE KEY-----\n`;
   };
   test.each([
@@ -1498,12 +1509,40 @@ describe("the SSH key", () => {
       passphrase,
     ],
     ["a key with a passphrase (OpenSSH)", openSsh("aes256-ctr"), passphrase],
+    [
+      "a security key",
+      openSsh("none", "sk-ssh-ed25519@openssh.com"),
+      "this is the handle of a security key, which works by the agent only; use ssh.agent.",
+    ],
   ])("is refused where it is %s, without showing it", (_, text, refusal) => {
     writeFileSync(join(project, "unfit"), text);
     const fromFile = problemsOf({ ssh: { privateKeyFile: "unfit" }, ...one() });
     expect(fromFile).toEqual([`buildhosts:ssh.privateKeyFile: received "unfit"; ${refusal}`]);
     const fromStack = problemsOf({ sshPrivateKey: text, ...one() }, ["buildhosts:sshPrivateKey"]);
     expect(fromStack).toEqual([`buildhosts:sshPrivateKey: ${refusal}`]);
+  });
+
+  const sec1 = privateKey.export({ type: "sec1", format: "pem" }).toString();
+  const certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  test.each([
+    [
+      "below OpenSSL's parameters of the curve",
+      `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${sec1}`,
+      sec1,
+    ],
+    [
+      "below the attributes of PKCS#12",
+      `Bag Attributes\n    localKeyID: 01 02\nKey Attributes: <No Attributes>\n${pem}`,
+      pem,
+    ],
+    ["beside its certificate", `${certificate}${pem}${certificate}`, pem],
+    ["alone, as it is", `\n${pem}\n`, `\n${pem}\n`],
+  ])("is found %s", async (_, text, key) => {
+    writeFileSync(join(project, "exported"), text);
+    const { connection } = boardOf({ ssh: { privateKeyFile: "exported" }, ...one() });
+    expect(await secretOf(connection)).toBe(key);
+    const config = read({ sshPrivateKey: text, ...one() }, ["buildhosts:sshPrivateKey"], noAgent);
+    expect(await secretOf(config.boards[0]?.connection)).toBe(key);
   });
 
   test("without a passphrase is accepted in OpenSSH's form", () => {

@@ -2,11 +2,13 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { output } from "@pulumi/pulumi";
 import { afterAll, describe, expect, test } from "vitest";
 import { readStackConfig } from "../../config/load.ts";
 import { ConfigError, problemLine } from "../../config/problems.ts";
 import type { Machine } from "../../config/sshKey.ts";
 import type { DockerHostConfig, StackConfig } from "../../config/stackConfig.ts";
+import { settled } from "./pulumiMocks.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBakpGs78FQufaXSQt1L/cr0wK0wU8fqdndYS0p72mI5";
 const digest = `sha256:${"a".repeat(64)}`;
@@ -143,6 +145,19 @@ describe("a good Docker host", () => {
       certPem: certificate,
     });
     expect(JSON.stringify(connection)).not.toContain("PRIVATE KEY");
+  });
+
+  test("is reached over TLS by one file with all of it, whose key is in the open nowhere", async () => {
+    const sec1 = privateKey.export({ type: "sec1", format: "pem" }).toString();
+    const parameters =
+      "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    writeFileSync(join(project, "all.pem"), `Bag Attributes\n${parameters}${sec1}${certificate}`);
+    const { connection } = hostOf(
+      one(tcp({ tls: { caFile: "cert.pem", certFile: "all.pem", keyFile: "all.pem" } })),
+    );
+    if (connection.kind !== "tls") throw new Error(connection.kind);
+    expect(connection).toMatchObject({ caCertPem: certificate, certPem: certificate });
+    expect(await settled(output(connection.privateKeyPem))).toEqual({ value: sec1, secret: true });
   });
 
   test("has several builders, each with a name, a port and a cache of its own", () => {
