@@ -10,7 +10,7 @@ import {
   stageConfigCommand,
   uninstallCommand,
 } from "./board/commands.ts";
-import { boardFiles } from "./board/files.ts";
+import { boardFiles, stagedName } from "./board/files.ts";
 import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
 import type { BuildkitdSettings } from "./buildkitd/settings.ts";
@@ -86,6 +86,15 @@ export interface BoardServerCertificateArgs extends BoardCertificateArgs {
   validityEndTime: pulumi.Input<string>;
 }
 
+/** A file on the board beside its configuration. What is not public becomes a secret of the state. */
+export interface BoardFileArgs {
+  /** In letters, digits and `._-`, such as `registry-ca.pem`. */
+  name: string;
+  content: pulumi.Input<string>;
+  /** Whether everybody on the board may read it; else only the daemon may. Default: false. */
+  isPublic?: boolean;
+}
+
 export interface BuilderBoardArgs {
   connection: BoardConnectionArgs;
   /** `linux/riscv64`, `linux/arm64` or `linux/amd64`: what the board must be. */
@@ -121,6 +130,12 @@ export interface BuilderBoardArgs {
   environment?: Record<string, string>;
   /** buildkitd.toml under upstream's names. Default: upstream's defaults. */
   buildkitd?: PackagedSettings;
+  /**
+   * Files for `buildkitd` to name, such as certificates of registries: as
+   * `/usr/local/lib/buildhosts/current/config/buildkitd.<name>`, and where `rootless` and not public as
+   * `/run/credentials/buildkitd.service/<name>`. Default: none.
+   */
+  files?: BoardFileArgs[];
   /** How long a restart waits for running builds, in seconds. Default: 600. */
   drainSeconds?: number;
   /** Whether deletion takes the build cache along. Default: false. */
@@ -306,41 +321,54 @@ export class BuilderBoard extends pulumi.ComponentResource {
       [preflight, ...pushed],
     );
 
-    const configuration = bundle(
-      boardFiles({
-        worker,
-        network,
-        rootless,
-        listen,
-        socketActivation: args.socketActivation ?? false,
-        metricsAddress: args.metricsAddress,
-        environment: args.environment ?? {},
-        settings,
-      }),
-    );
-    const configId = bundleId(configuration);
+    const ownFiles = requireFileNames(name, args.files ?? []);
+    const rendered = boardFiles({
+      worker,
+      network,
+      rootless,
+      listen,
+      socketActivation: args.socketActivation ?? false,
+      metricsAddress: args.metricsAddress,
+      environment: args.environment ?? {},
+      settings,
+      secretFiles: ownFiles.filter(({ isPublic }) => !isPublic).map((file) => file.name),
+    });
+    // A secret where one of the files is.
+    const configuration = pulumi
+      .all(ownFiles.map(({ content, isPublic }) => (isPublic ? content : pulumi.secret(content))))
+      .apply((contents) =>
+        bundle({
+          ...rendered,
+          ...Object.fromEntries(
+            ownFiles.map((file, index) => [stagedName(file.name), contents[index] ?? ""]),
+          ),
+        }),
+      );
+    const configId = pulumi.unsecret(configuration.apply(bundleId));
     const config = remote(
       "config",
-      { create: stageConfigCommand(configId), stdin: configuration },
+      { create: configId.apply(stageConfigCommand), stdin: configuration },
       [preflight],
     );
 
     const service = remote(
       "service",
       {
-        create: activateCommand({
-          releases: releases.map(({ component, version, asset }) => ({
-            component,
-            version,
-            sha256: checksums[asset],
-          })),
-          configId,
-          checkAddress: `tcp://${hostInUrl(loopbackOf(listen.address))}:${listen.port}`,
-          serverName: args.serverName,
-          drainSeconds,
-          root,
-          bridge,
-        }),
+        create: configId.apply((id) =>
+          activateCommand({
+            releases: releases.map(({ component, version, asset }) => ({
+              component,
+              version,
+              sha256: checksums[asset],
+            })),
+            configId: id,
+            checkAddress: `tcp://${hostInUrl(loopbackOf(listen.address))}:${listen.port}`,
+            serverName: args.serverName,
+            drainSeconds,
+            root,
+            bridge,
+          }),
+        ),
         stdin: pulumi.secret(
           pulumi
             .all([
@@ -375,6 +403,24 @@ export class BuilderBoard extends pulumi.ComponentResource {
     this.platforms = service.id.apply(() => args.platforms ?? [args.platform]);
     this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
   }
+}
+
+/** Refuses names that would be units, or files of the configuration itself. */
+function requireFileNames(board: string, files: readonly BoardFileArgs[]) {
+  for (const [index, { name }] of files.entries()) {
+    const isTaken = files.findIndex((other) => other.name === name) < index;
+    if (
+      /^(?!toml$|env$)[\w-][\w.-]*$/.test(name) &&
+      !/__|\.(service|socket|conf)$/.test(name) &&
+      !isTaken
+    ) {
+      continue;
+    }
+    throw new Error(
+      `${board}: files[${index}].name is '${name}'; ${isTaken ? "which there is already: choose another" : "expected letters, digits and ._-, such as registry-ca.pem"}`,
+    );
+  }
+  return files;
 }
 
 /** Where files that come over SSH wait for their verification. */

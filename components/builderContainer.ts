@@ -34,6 +34,15 @@ export interface ContainerPublishArgs {
   port?: number;
 }
 
+/** A file in the container. What is secret in it becomes a secret of the state. */
+export interface ContainerFileArgs {
+  /** Absolute path in the container. */
+  path: string;
+  content: pulumi.Input<string>;
+  /** Whether everybody in the container may read it; else only the daemon may. Default: false. */
+  isPublic?: boolean;
+}
+
 export interface BuilderContainerArgs {
   connection: DockerConnectionArgs;
   /** `moby/buildkit:v0.34.2@sha256:…`, or any image whose entrypoint takes buildkitd's arguments. */
@@ -70,6 +79,11 @@ export interface BuilderContainerArgs {
   protectCache?: boolean;
   /** Whether deletion takes the build cache along; as long as it does, `cacheVolume` cannot change. Default: false. */
   removeCacheOnDelete?: boolean;
+  /**
+   * Files of the container beside its configuration: certificates of registries, profiles, whatever `buildkitd`
+   * names. Default: none.
+   */
+  files?: ContainerFileArgs[];
   /** Default: `unless-stopped`. */
   restart?: ContainerRestart;
   /** Swap is not limited. Default: no limit. */
@@ -196,6 +210,11 @@ export class BuilderContainer extends pulumi.ComponentResource {
           secretFile("/etc/buildkit/ca.pem", args.caCertPem),
           secretFile("/etc/buildkit/cert.pem", args.certificate.certPem),
           secretFile("/etc/buildkit/key.pem", args.certificate.privateKeyPem),
+          ...ownFiles(name, args.files ?? []).map(({ path, content, isPublic }) => ({
+            file: path,
+            content: pulumi.secret(content),
+            permissions: isPublic ? "0644" : layout.secretMode,
+          })),
         ],
         volumes: [{ volumeName: cache.name, containerPath: layout.root }],
         ports: [{ internal: INNER_PORT, external: publish.port, ip: publish.address }],
@@ -246,6 +265,23 @@ export class BuilderContainer extends pulumi.ComponentResource {
       .apply(([all]) => args.platforms ?? [...new Set([args.platform, ...all])]);
     this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
   }
+}
+
+/** Files of the caller's, at places of their own. */
+function ownFiles(name: string, files: ContainerFileArgs[]): ContainerFileArgs[] {
+  const ours = ["buildkitd.toml", "runc-with-proxies", "ca.pem", "cert.pem", "key.pem"];
+  const taken = new Set(ours.map((file) => `/etc/buildkit/${file}`));
+  for (const [index, { path }] of files.entries()) {
+    const fault =
+      !path.startsWith("/") || path.endsWith("/") || path.split("/").some((part) => part === "..")
+        ? "expected the absolute path of a file in the container"
+        : taken.has(path)
+          ? "which the container has already; choose another"
+          : undefined;
+    if (fault) throw new Error(`${name}: files[${index}].path is '${path}'; ${fault}`);
+    taken.add(path);
+  }
+  return files;
 }
 
 function labelList(labels: Record<string, string>): { label: string; value: string }[] {

@@ -1,6 +1,7 @@
 import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
 import { daemonReaches, type Reached } from "./networkChecks.ts";
 import { type Findings, type Path, shown } from "./problems.ts";
+import { refuseVainHosts } from "./registryChecks.ts";
 import type { BoardInput } from "./schema.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
 import type { Network } from "./stackConfig.ts";
@@ -74,6 +75,11 @@ export function refuseImpossible(
   }
 
   const { worker, rootless, platform, buildkitd } = board;
+  refuseVainHosts(
+    Object.keys(board.registryCertificates),
+    buildkitd.registry ?? {},
+    findings.at("registryCertificates"),
+  );
   refuseImpossibleSettings(
     {
       on: "board",

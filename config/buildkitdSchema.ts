@@ -235,7 +235,7 @@ const worker = table(
   },
 );
 
-const registryHost = text(
+export const registryHost = text(
   "a registry's host as in image names, with a port where it has one, such as docker.io",
   /^[A-Za-z0-9.-]+(:\d+)?$/,
 );

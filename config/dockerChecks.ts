@@ -4,6 +4,7 @@ import { hostIn, isLoopback } from "./addresses.ts";
 import { warnOfMulticastName } from "./boardChecks.ts";
 import { daemonReaches } from "./networkChecks.ts";
 import { type Findings, type Path, shown } from "./problems.ts";
+import { refuseVainHosts } from "./registryChecks.ts";
 import { endpointId, endpointOf } from "./resolveBoard.ts";
 import { cacheVolumeOf, containerEndpointOf, imageOf, publishOf } from "./resolveDockerHost.ts";
 import type { BoardInput, BuilderContainerInput, DockerHostInput } from "./schema.ts";
@@ -110,6 +111,11 @@ function refuseImpossibleContainer(
   ) {
     refuse(["openTelemetry"], "no endpoint; set endpoint, tracesEndpoint or metricsEndpoint.");
   }
+  refuseVainHosts(
+    Object.keys(builder.registryCertificates),
+    buildkitd.registry ?? {},
+    findings.at("registryCertificates"),
+  );
   if (!sharesHost(builder)) refuseLoopbackProxies(builder, findings.at("proxies"));
   refuseImpossibleSettings(
     {

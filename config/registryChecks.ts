@@ -12,6 +12,29 @@ function mirrorHosts(registries: Readonly<Record<string, RegistrySettings>>): Se
   return new Set(Object.values(registries).flatMap(({ mirrors = [] }) => mirrors.map(mirrorHost)));
 }
 
+/** Hosts that BuildKit looks nothing up by. */
+export function refuseVainHosts(
+  names: readonly string[],
+  registries: Readonly<Record<string, RegistrySettings>>,
+  findings: Findings,
+): void {
+  const hosts = mirrorHosts(registries);
+  for (const name of names.filter((one) => !hosts.has(one))) {
+    const isHub = name.toLowerCase() === "docker.io" && name !== "docker.io";
+    if (isHub || otherNamesOfHub.includes(name.toLowerCase())) {
+      findings.refuse(
+        [name],
+        "BuildKit looks Docker Hub up as docker.io, whatever host is contacted; write docker.io.",
+      );
+    } else if (!/[.:A-Z]/.test(name) && name !== "localhost") {
+      findings.refuse(
+        [name],
+        `no image is looked up there: without a dot or a port, ${name}/image is an image of Docker Hub; write the host in full, or with its port.`,
+      );
+    }
+  }
+}
+
 /**
  * Registries that BuildKit never looks up, and flags that are not about what they stand beside. It looks a
  * registry up by the host in the image's normalized name, and a mirror by its own host (`util/resolver`).
@@ -20,22 +43,8 @@ export function refuseVainRegistries(
   { registry: registries = {} }: Pick<BuildkitdSettings, "registry">,
   findings: Findings,
 ): void {
-  const hosts = mirrorHosts(registries);
+  refuseVainHosts(Object.keys(registries), registries, findings);
   for (const [name, { http, insecure, mirrors = [] }] of Object.entries(registries)) {
-    if (!hosts.has(name)) {
-      const isHub = name.toLowerCase() === "docker.io" && name !== "docker.io";
-      if (isHub || otherNamesOfHub.includes(name.toLowerCase())) {
-        findings.refuse(
-          [name],
-          "BuildKit looks Docker Hub up as docker.io, whatever host is contacted; write docker.io.",
-        );
-      } else if (!/[.:A-Z]/.test(name) && name !== "localhost") {
-        findings.refuse(
-          [name],
-          `no image is looked up there: without a dot or a port, ${name}/image is an image of Docker Hub; write the host in full, or with its port.`,
-        );
-      }
-    }
     if (name !== "docker.io" || !http || insecure) continue;
     const [mirror] = mirrors.map(mirrorHost);
     findings.refuse(

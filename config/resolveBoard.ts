@@ -5,6 +5,7 @@ import { hostIn, isLoopback } from "./addresses.ts";
 import { networkOf } from "./boardChecks.ts";
 import { certificateNames } from "./certificates.ts";
 import type { Findings } from "./problems.ts";
+import { readRegistryCertificates } from "./registryCertificates.ts";
 import { type StackReleases, upstreamMirror } from "./releases.ts";
 import {
   type BoardInput,
@@ -45,7 +46,12 @@ export function resolveBoard(
   const location = board.virtual
     ? virtualLocation(board, context, findings)
     : physicalLocation(board, context, findings);
-  if (!location) return undefined;
+  const registryCertificates = readRegistryCertificates(
+    board.registryCertificates,
+    context.machine,
+    findings.at("registryCertificates"),
+  );
+  if (!location || !registryCertificates) return undefined;
   const serverName = parseEndpoint(location.endpoint)?.host ?? location.connection.host;
   const listenName = isWildcard(location.listen) ? [] : [location.listen.address];
   const { extraNames } = context.certificates;
@@ -75,6 +81,7 @@ export function resolveBoard(
     removeCacheOnDelete: board.removeCacheOnDelete,
     abandon: board.abandon,
     buildkitd: board.buildkitd,
+    registryCertificates,
   };
 }
 

@@ -2,6 +2,7 @@ import { secret } from "@pulumi/pulumi";
 import { socketAddress } from "../components/socketAddress.ts";
 import { certificateNames } from "./certificates.ts";
 import type { Findings } from "./problems.ts";
+import { readRegistryCertificates } from "./registryCertificates.ts";
 import { environment } from "./resolveBoard.ts";
 import {
   type BuilderContainerInput,
@@ -37,12 +38,20 @@ export function resolveDockerHost(
   context: DockerHostContext,
   findings: Findings,
 ): DockerHostConfig | undefined {
-  const builders = host.builders.map((builder) => resolveContainer(builder, host, context));
+  const builders = host.builders.map((builder, index) =>
+    resolveContainer(builder, host, context, findings.at("builders", index)),
+  );
   const connection = dockerConnection(host, context, findings);
   const registryAuth = host.registryAuth.map((login, index) =>
     registryLogin(login, context.machine, findings.at("registryAuth", index)),
   );
-  if (!connection || !registryAuth.every((login) => login !== undefined)) return undefined;
+  if (
+    !connection ||
+    !registryAuth.every((login) => login !== undefined) ||
+    !builders.every((builder) => builder !== undefined)
+  ) {
+    return undefined;
+  }
   const { name, platform, emulation, emulationImage, abandon } = host;
   return { name, connection, registryAuth, platform, emulation, emulationImage, abandon, builders };
 }
@@ -108,8 +117,15 @@ export function imageOf({ image, rootless }: BuilderContainerInput, buildkit: st
 function resolveContainer(
   builder: BuilderContainerInput,
   host: DockerHostInput,
-  { buildkit, certificates }: DockerHostContext,
-): ContainerConfig {
+  { buildkit, certificates, machine }: DockerHostContext,
+  findings: Findings,
+): ContainerConfig | undefined {
+  const registryCertificates = readRegistryCertificates(
+    builder.registryCertificates,
+    machine,
+    findings.at("registryCertificates"),
+  );
+  if (!registryCertificates) return undefined;
   const containerName = builder.containerName ?? builder.name;
   const endpoint = containerEndpointOf(builder, host);
   const serverName = parseEndpoint(endpoint)?.host ?? hostOf(host);
@@ -147,5 +163,6 @@ function resolveContainer(
     environment: environment(builder.proxies ?? {}, builder.openTelemetry),
     startSeconds: builder.startSeconds,
     buildkitd: builder.buildkitd,
+    registryCertificates,
   };
 }

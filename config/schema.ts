@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { buildkitdSettings } from "./buildkitdSchema.ts";
+import { buildkitdSettings, registryHost } from "./buildkitdSchema.ts";
 import { githubSchema, githubToken } from "./githubSchema.ts";
 import { readHostKey } from "./hostKey.ts";
 import {
@@ -249,6 +249,27 @@ const openTelemetry = closed({
     ),
 }).describe("Sends buildkitd's traces and metrics to a collector. Default: not at all.");
 
+const file = (what: string) =>
+  text("a path", /^[^\0\n\r]+$/).describe(
+    `${what}, PEM; ~ is the home directory, other paths are relative to the project.`,
+  );
+
+/** Anew for each kind of builder: a schema that two share would have one description in both. */
+const registryCertificates = () =>
+  mapOf(
+    registryHost,
+    closed({
+      caFile: file("Certificates of authorities to trust beside the system's").optional(),
+      certFile: file("The client's certificate").optional(),
+      keyFile: file("The client's key, without passphrase").optional(),
+    }),
+    "a map from registry host to its certificates",
+  )
+    .default({})
+    .describe(
+      "Certificates for the connection with registries, by host as under buildkitd.registry: files of this machine that are taken to where the daemon is. A mirror's stand under the mirror's host. For builds, too, that push.",
+    );
+
 /** What every board has, wherever it stands. */
 const boardShape = {
   name: name.describe("The builder's name in the stack, in messages and for clients."),
@@ -286,6 +307,7 @@ const boardShape = {
   buildkitd: buildkitdSettings
     .default({})
     .describe("buildkitd.toml of BuildKit v0.34.2, key by key, under upstream's names."),
+  registryCertificates: registryCertificates(),
 };
 
 const physicalBoard = closed({
@@ -467,6 +489,7 @@ const builderContainer = closed(
     buildkitd: buildkitdSettings
       .default({})
       .describe("buildkitd.toml of BuildKit v0.34.2, key by key, under upstream's names; no root."),
+    registryCertificates: registryCertificates(),
   },
   {
     privileged: "a container is privileged unless rootless: true",
@@ -489,11 +512,6 @@ const builderContainer = closed(
     worker: "a container has BuildKit's own, oci",
   },
 );
-
-const file = (what: string) =>
-  text("a path", /^[^\0\n\r]+$/).describe(
-    `${what}, PEM; ~ is the home directory, other paths are relative to the project.`,
-  );
 
 const dockerTls = closed({
   caFile: file("Certificate of the CA that signed the daemon's"),
@@ -631,6 +649,7 @@ export type VirtualDockerHostInput = z.output<typeof virtualDockerHost>;
 export type BuilderContainerInput = z.output<typeof builderContainer>;
 export type RegistryAuthInput = z.output<typeof registryAuth>;
 export type DockerTlsInput = z.output<typeof dockerTls>;
+export type RegistryCertificatesInput = BoardInput["registryCertificates"];
 export type OpenTelemetryInput = z.output<typeof openTelemetry>;
 
 /** The host, without brackets, and the port of `tcp://host:port`. */

@@ -1,4 +1,5 @@
 import type { Input } from "@pulumi/pulumi";
+import type { RegistryCertificate } from "../components/buildkitd/registryFiles.ts";
 import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
 import type { RepositoryWorkflowSet } from "../components/github/repositoryFiles.ts";
 
@@ -127,6 +128,8 @@ export interface BoardConfig {
   /** The way out for a dead board: delete runs nothing on the host. */
   abandon: boolean;
   buildkitd: BuildkitdSettings;
+  /** By registry's host. */
+  registryCertificates: Record<string, RegistryCertificate>;
 }
 
 /** How to reach a Docker daemon. */
@@ -183,6 +186,8 @@ export interface ContainerConfig {
   environment: Record<string, string>;
   startSeconds: number;
   buildkitd: BuildkitdSettings;
+  /** By registry's host. */
+  registryCertificates: Record<string, RegistryCertificate>;
 }
 
 export interface GithubConfig {

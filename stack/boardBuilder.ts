@@ -1,4 +1,6 @@
+import { boardFilePath } from "../components/board/files.ts";
 import { type BoardConnectionArgs, BuilderBoard } from "../components/builderBoard.ts";
+import { withRegistryFiles } from "../components/buildkitd/registryFiles.ts";
 import type { BoardConfig, SshConnection, StackConfig } from "../config/stackConfig.ts";
 import type { Builder } from "./builder.ts";
 import { builderCertificate } from "./builderCertificate.ts";
@@ -11,6 +13,11 @@ export function boardBuilder(
   { ca, healthCheck }: StackCertificates,
 ): Builder {
   const certificate = builderCertificate(board, certificates, ca);
+  const { settings, files } = withRegistryFiles(
+    board.buildkitd,
+    board.registryCertificates,
+    (file) => boardFilePath(file, board.rootless),
+  );
   const { endpoint, platforms } = new BuilderBoard(board.name, {
     connection: connection(board.connection),
     platform: board.platform,
@@ -34,7 +41,8 @@ export function boardBuilder(
     socketActivation: board.socketActivation,
     metricsAddress: board.metricsAddress,
     environment: board.environment,
-    buildkitd: board.buildkitd,
+    buildkitd: settings,
+    files,
     drainSeconds: board.drainSeconds,
     removeCacheOnDelete: board.removeCacheOnDelete,
     abandon: board.abandon,

@@ -1,4 +1,5 @@
 import { BuilderContainer } from "../components/builderContainer.ts";
+import { type DaemonFile, withRegistryFiles } from "../components/buildkitd/registryFiles.ts";
 import {
   type DockerConnectionArgs,
   dockerConnection,
@@ -32,6 +33,12 @@ export function dockerHostBuilders(
           { providers: [provider] },
         ).platforms;
   return host.builders.map((builder) => {
+    const pathOf = ({ name }: DaemonFile) => `/etc/buildkit/${name}`;
+    const { settings, files } = withRegistryFiles(
+      builder.buildkitd,
+      builder.registryCertificates,
+      pathOf,
+    );
     const { endpoint, platforms } = new BuilderContainer(
       builder.name,
       {
@@ -57,7 +64,8 @@ export function dockerHostBuilders(
         labels: builder.labels,
         networks: builder.networks.length > 0 ? builder.networks : undefined,
         environment: builder.environment,
-        buildkitd: builder.buildkitd,
+        buildkitd: settings,
+        files: files.map((file) => ({ ...file, path: pathOf(file) })),
         startSeconds: builder.startSeconds,
         abandon: host.abandon,
       },

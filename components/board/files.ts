@@ -14,7 +14,25 @@ export interface BoardFilesInputs {
   metricsAddress: string | undefined;
   environment: Record<string, string>;
   settings: BuildkitdSettings;
+  /** Names of the secret ones among the board's further files. Default: none. */
+  secretFiles?: readonly string[];
 }
+
+/** The name of a further file among those of a configuration: buildkitd restarts when a `buildkitd.*` changes. */
+export const stagedName = (name: string) => `buildkitd.${name}`;
+
+/** Where a daemon reads a further file: systemd hands a rootless one a copy of what only root may read. */
+export function boardFilePath(
+  { name, isPublic }: { name: string; isPublic: boolean },
+  rootless: boolean,
+): string {
+  return rootless && !isPublic
+    ? `/run/credentials/buildkitd.service/${name}`
+    : `${CONFIG_FOLDER}/${stagedName(name)}`;
+}
+
+/** Where the configuration in use is on a board, as `boardctl` places it. */
+const CONFIG_FOLDER = "/usr/local/lib/buildhosts/current/config";
 
 const unit = (name: string) => readFileSync(join(import.meta.dirname, "units", name), "utf8");
 
@@ -59,6 +77,12 @@ export function boardFiles(b: BoardFilesInputs): Files {
   }
   if (b.worker === "containerd") {
     files["buildkitd.service__containerd-worker.conf"] = unit("containerd-worker.conf");
+  }
+  if (b.rootless && b.secretFiles?.length) {
+    const credentials = b.secretFiles.map(
+      (name) => `LoadCredential=${name}:${CONFIG_FOLDER}/${stagedName(name)}\n`,
+    );
+    files["buildkitd.service__files.conf"] = `[Service]\n${credentials.join("")}`;
   }
   if (b.socketActivation) {
     files["buildkitd.socket"] = unit("buildkitd.socket");

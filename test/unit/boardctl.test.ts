@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { bundle, bundleId, type Files } from "../../components/board/bundle.ts";
@@ -126,6 +126,22 @@ async function processesOf(pid: number): Promise<number[]> {
     for (const [child = 0, its] of parents) if (its === parent) found.push(child);
   return found;
 }
+
+test("a registry's key among a configuration's files is root's alone, and staged once", async () => {
+  const files = {
+    "buildkitd.registry-registry.lan-ca.pem": "CA",
+    "buildkitd.registry-registry.lan-key.pem": "KEY",
+  };
+  const id = await config(files);
+  const modes = () =>
+    Object.keys(files).map(
+      (name) => statSync(board.at(`${home}/store/config-${id}/${name}`)).mode & 0o777,
+    );
+  expect(modes()).toEqual([0o644, 0o600]);
+  await config(files);
+  expect(modes()).toEqual([0o644, 0o600]);
+  expect(stored("config")).toEqual([`config-${id}`]);
+});
 
 test("the last other version of a release stays through any number of other changes", async () => {
   releases();

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { type Output, RunError, runtime } from "@pulumi/pulumi";
+import { type Output, output, RunError, runtime } from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import type * as z from "zod";
 import type { BuildkitdSettings } from "../../components/buildkitd/settings.ts";
@@ -13,6 +13,7 @@ import { ConfigError, problemLine } from "../../config/problems.ts";
 import type { Machine } from "../../config/sshKey.ts";
 import type { BoardConfig, StackConfig } from "../../config/stackConfig.ts";
 import { everySetting } from "./everySetting.ts";
+import { settled } from "./pulumiMocks.ts";
 
 const ed25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBakpGs78FQufaXSQt1L/cr0wK0wU8fqdndYS0p72mI5";
 const otherEd25519 =
@@ -1203,6 +1204,7 @@ describe("a good stack", () => {
           removeCacheOnDelete: false,
           abandon: false,
           buildkitd: {},
+          registryCertificates: {},
         },
       ],
       dockerHosts: [],
@@ -1395,6 +1397,61 @@ describe("a good stack", () => {
       boards: [{ name: "a" }, { name: "b" }],
       warnings: [],
     });
+  });
+});
+
+describe("certificates of registries", () => {
+  const certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  const at = "buildhosts:boards[0].registryCertificates";
+  beforeAll(() => writeFileSync(join(project, "ca.pem"), certificate));
+
+  test.each<Case>([
+    [
+      "that name nothing",
+      one({ registryCertificates: { "registry.lan": {} } }),
+      `${at}["registry.lan"]: names no file; set caFile, or certFile and keyFile, or take it away.`,
+    ],
+    [
+      "that are half a pair",
+      one({
+        registryCertificates: { "a.lan": { certFile: "ca.pem" }, "b.lan:5000": { keyFile: "id" } },
+      }),
+      `${at}["a.lan"].keyFile: missing; a client's certificate and its key go together.`,
+      `${at}["b.lan:5000"].certFile: missing; a client's certificate and its key go together.`,
+    ],
+    [
+      "that are not there, or something else",
+      one({
+        registryCertificates: {
+          "registry.lan": { caFile: "none", certFile: "id", keyFile: "ca.pem" },
+        },
+      }),
+      `${at}["registry.lan"].keyFile: received "ca.pem"; this is no private key in PEM form, from -----BEGIN to -----END.`,
+      `${at}["registry.lan"].caFile: received "none"; the file cannot be read (ENOENT): /project/none.`,
+      `${at}["registry.lan"].certFile: received "id"; this is no certificate in PEM form, from -----BEGIN to -----END.`,
+    ],
+    [
+      "of a host that BuildKit never looks up",
+      one({ registryCertificates: { "registry-1.docker.io": { caFile: "ca.pem" } } }),
+      `${at}["registry-1.docker.io"]: BuildKit looks Docker Hub up as docker.io, whatever host is contacted; write docker.io.`,
+    ],
+    [
+      "of a host with a scheme",
+      one({ registryCertificates: { "https://registry.lan": { caFile: "ca.pem" } } }),
+      `${at}["https://registry.lan"]: received "https://registry.lan"; expected a registry's host as in image names, with a port where it has one, such as docker.io.`,
+    ],
+  ])("%s are refused", (_, stack, ...lines) => {
+    expect(problemsOf(stack)).toEqual(lines);
+  });
+
+  test("are read from this machine, the key as a secret", async () => {
+    const files = { caFile: "ca.pem", certFile: "ca.pem", keyFile: "id" };
+    const { registryCertificates } = boardOf(
+      one({ registryCertificates: { "registry.lan:5000": files } }),
+    );
+    const { privateKeyPem = "", ...others } = registryCertificates["registry.lan:5000"] ?? {};
+    expect(others).toEqual({ caPem: certificate, certPem: certificate });
+    expect(await settled(output(privateKeyPem))).toEqual({ value: pem, secret: true });
   });
 });
 

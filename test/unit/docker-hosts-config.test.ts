@@ -116,6 +116,7 @@ describe("a good Docker host", () => {
           environment: {},
           startSeconds: 120,
           buildkitd: {},
+          registryCertificates: {},
         },
       ],
     });
@@ -532,6 +533,13 @@ describe("refused:", () => {
       }),
       "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.bridgeSubnet: proxies.http, 10.10.0.9, lies in the bridge's network 10.10.0.0/16, so that it would be looked for among the RUN steps; choose a network that is free there.",
       'buildhosts:dockerHosts[0].builders[0].buildkitd.dns.nameservers[0]: received "127.0.0.11", which is on loopback, which for a RUN step on the bridge is its own; name an IPv4 address of the network.',
+    ],
+    [
+      "certificates of a registry that cannot be read",
+      w({ registryCertificates: { "registry.lan": { caFile: "none.pem" }, registry: {} } }),
+      "buildhosts:dockerHosts[0].builders[0].registryCertificates.registry: no image is looked up there: without a dot or a port, registry/image is an image of Docker Hub; write the host in full, or with its port.",
+      'buildhosts:dockerHosts[0].builders[0].registryCertificates["registry.lan"].caFile: received "none.pem"; the file cannot be read (ENOENT): /project/none.pem.',
+      "buildhosts:dockerHosts[0].builders[0].registryCertificates.registry: names no file; set caFile, or certFile and keyFile, or take it away.",
     ],
     [
       "files that are in no container",

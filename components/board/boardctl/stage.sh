@@ -12,6 +12,8 @@ stage_config() {
   if ! unbundle "$work/files" <"$work/input" || [ "${1-}" != "$id" ]; then
     fail "config: the input was cut off, or could not be written: $(disk_full); nothing was changed"
   fi
+  # Keys for registries; a rootless daemon has them from systemd.
+  chmod 600 "$work/files"/buildkitd.*-key.pem 2>/dev/null || :
   store config "$id" "$work/files"
 }
 

@@ -1,0 +1,41 @@
+import { secret } from "@pulumi/pulumi";
+import type { RegistryCertificate } from "../components/buildkitd/registryFiles.ts";
+import type { Findings } from "./problems.ts";
+import type { RegistryCertificatesInput } from "./schema.ts";
+import { type Machine, readPem } from "./sshKey.ts";
+
+/** The certificates by registry, read from this machine; nothing where a file cannot be read. */
+export function readRegistryCertificates(
+  input: RegistryCertificatesInput,
+  machine: Machine,
+  findings: Findings,
+): Record<string, RegistryCertificate> | undefined {
+  const read: Record<string, RegistryCertificate> = {};
+  let isComplete = true;
+  for (const [host, { caFile, certFile, keyFile }] of Object.entries(input)) {
+    const at = findings.at(host);
+    const pem = (file: string | undefined, what: "certificate" | "key", key: string) => {
+      if (file === undefined) return undefined;
+      const text = readPem(file, what, machine, at.at(key));
+      isComplete &&= text !== undefined;
+      return text;
+    };
+    for (const [key, value, other] of [
+      ["certFile", certFile, keyFile],
+      ["keyFile", keyFile, certFile],
+    ] as const) {
+      if (value !== undefined || other === undefined) continue;
+      at.refuse([key], "missing; a client's certificate and its key go together.");
+    }
+    if (!caFile && !certFile && !keyFile) {
+      at.refuse([], "names no file; set caFile, or certFile and keyFile, or take it away.");
+    }
+    const key = pem(keyFile, "key", "keyFile");
+    read[host] = {
+      caPem: pem(caFile, "certificate", "caFile"),
+      certPem: pem(certFile, "certificate", "certFile"),
+      privateKeyPem: key && secret(key),
+    };
+  }
+  return isComplete ? read : undefined;
+}
