@@ -4,7 +4,7 @@ import { hostIn, isLoopback } from "./addresses.ts";
 import { warnOfMulticastName } from "./boardChecks.ts";
 import { daemonReaches } from "./networkChecks.ts";
 import { type Findings, type Path, shown } from "./problems.ts";
-import { refuseVainHosts } from "./registryChecks.ts";
+import { refuseVainHosts, registryHosts } from "./registryChecks.ts";
 import { endpointId, endpointOf } from "./resolveBoard.ts";
 import { cacheVolumeOf, containerEndpointOf, imageOf, publishOf } from "./resolveDockerHost.ts";
 import type { BoardInput, BuilderContainerInput, DockerHostInput } from "./schema.ts";
@@ -282,6 +282,19 @@ function upstreamVersion(image: string): string | undefined {
 }
 
 function warnOfContainer(builder: BuilderContainerInput, image: string, findings: Findings): void {
+  if (!sharesHost(builder)) {
+    const registries = registryHosts(builder.buildkitd).map(({ key, host }) => ({
+      key: `buildkitd.${key}`,
+      host,
+    }));
+    const reached = [...daemonReaches({ openTelemetry: builder.openTelemetry }), ...registries];
+    for (const { key, host } of reached.filter((one) => isLoopback(one.host))) {
+      findings.warn(
+        [],
+        `${key}, ${host}, is on loopback, and the container's is its own, where nothing listens but buildkitd: name an address of the host, or set networks: [host].`,
+      );
+    }
+  }
   const version = upstreamVersion(image);
   // That of buildhosts:releases is judged there.
   const warning = builder.image && version && oldVersions.buildkit?.warning(version);

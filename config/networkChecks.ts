@@ -35,7 +35,7 @@ export function checkNameServers({ dns }: BuildkitdSettings, findings: Findings)
     if (reached.includes(server)) continue;
     const path = ["dns", "nameservers", index];
     const what = isLoopback(server)
-      ? `is on loopback, which for a RUN step on the bridge is its own`
+      ? `is on loopback, where a RUN step on the bridge finds itself alone`
       : "is an IPv6 address, and the bridge of RUN steps has IPv4 only";
     if (reached.length === 0) {
       findings.refuse(

@@ -1032,12 +1032,12 @@ describe("the bridge of RUN steps", () => {
     [
       "on loopback",
       set({ dns: { nameservers: ["127.0.0.53"] } }),
-      'buildhosts:boards[0].buildkitd.dns.nameservers[0]: received "127.0.0.53", which is on loopback, which for a RUN step on the bridge is its own; name an IPv4 address of the network.',
+      'buildhosts:boards[0].buildkitd.dns.nameservers[0]: received "127.0.0.53", which is on loopback, where a RUN step on the bridge finds itself alone; name an IPv4 address of the network.',
     ],
     [
       "with IPv6 addresses",
       set({ dns: { nameservers: ["::1", "fd00::53"] } }),
-      'buildhosts:boards[0].buildkitd.dns.nameservers[0]: received "::1", which is on loopback, which for a RUN step on the bridge is its own; name an IPv4 address of the network.',
+      'buildhosts:boards[0].buildkitd.dns.nameservers[0]: received "::1", which is on loopback, where a RUN step on the bridge finds itself alone; name an IPv4 address of the network.',
       'buildhosts:boards[0].buildkitd.dns.nameservers[1]: received "fd00::53", which is an IPv6 address, and the bridge of RUN steps has IPv4 only; name an IPv4 address of the network.',
     ],
   ])("has no name servers %s", (_, stack, ...lines) => {
@@ -1787,7 +1787,7 @@ describe("a warning is given for", () => {
     [
       "name servers that RUN steps do not all reach",
       set({ dns: { nameservers: ["127.0.0.53", "192.0.2.53", "fd00::53"] } }),
-      "buildhosts:boards[0].buildkitd.dns.nameservers[0]: 127.0.0.53 is on loopback, which for a RUN step on the bridge is its own: they cannot ask it, and go on to the next.",
+      "buildhosts:boards[0].buildkitd.dns.nameservers[0]: 127.0.0.53 is on loopback, where a RUN step on the bridge finds itself alone: they cannot ask it, and go on to the next.",
       "buildhosts:boards[0].buildkitd.dns.nameservers[2]: fd00::53 is an IPv6 address, and the bridge of RUN steps has IPv4 only: they cannot ask it, and go on to the next.",
     ],
     [

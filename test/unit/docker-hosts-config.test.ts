@@ -259,11 +259,19 @@ describe("a good Docker host", () => {
               endpoint: "tcp://copy.local:1235",
             }),
             b({ name: "armored", publish: { port: 1236 }, buildkitd: { worker } }),
+            b({
+              name: "inward",
+              publish: { port: 1237 },
+              openTelemetry: { endpoint: "http://127.0.0.1:4317" },
+              buildkitd: { registry: { "docker.io": { mirrors: ["localhost:5000"] } } },
+            }),
           ],
         }),
         ssh({ name: "near", docker: "ssh://root@192.0.2.1", builders: [b({ name: "near" })] }),
       ],
     };
+    const inward =
+      "is on loopback, and the container's is its own, where nothing listens but buildkitd: name an address of the host, or set networks: [host].";
     const multicast =
       "looks like a name of multicast DNS: buildctl, buildx and Pulumi's plugins ask DNS servers alone. Unless one knows it, write the address here, and the name in extraNames.";
     expect(read(stack).warnings).toEqual([
@@ -273,6 +281,8 @@ describe("a good Docker host", () => {
       'buildhosts:dockerHosts[0].builders[2].buildkitd.worker.apparmor-profile: "buildkit" must be loaded in the kernel of the Docker host, which buildhosts does not see to.',
       `buildhosts:dockerHosts[0].docker: farm.local ${multicast}`,
       `buildhosts:dockerHosts[0].builders[1].endpoint: copy.local ${multicast}`,
+      `buildhosts:dockerHosts[0].builders[3]: openTelemetry.endpoint, 127.0.0.1, ${inward}`,
+      `buildhosts:dockerHosts[0].builders[3]: buildkitd.registry["docker.io"].mirrors[0], localhost, ${inward}`,
     ]);
   });
 
@@ -532,7 +542,7 @@ describe("refused:", () => {
         buildkitd: { dns: { nameservers: ["127.0.0.11"] } },
       }),
       "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.bridgeSubnet: proxies.http, 10.10.0.9, lies in the bridge's network 10.10.0.0/16, so that it would be looked for among the RUN steps; choose a network that is free there.",
-      'buildhosts:dockerHosts[0].builders[0].buildkitd.dns.nameservers[0]: received "127.0.0.11", which is on loopback, which for a RUN step on the bridge is its own; name an IPv4 address of the network.',
+      'buildhosts:dockerHosts[0].builders[0].buildkitd.dns.nameservers[0]: received "127.0.0.11", which is on loopback, where a RUN step on the bridge finds itself alone; name an IPv4 address of the network.',
     ],
     [
       "certificates of a registry that cannot be read",
