@@ -130,7 +130,9 @@ function rowsOf(schema: JsonSchema, prefix = ""): Row[] {
       return [row, ...rowsOf(value, `${prefix}${key}.`)];
     }
     const items = (value.items ?? {}) as JsonSchema;
-    return items.properties ? [row, ...rowsOf(items, `${prefix}${key}[].`)] : [row];
+    if (items.properties) return [row, ...rowsOf(items, `${prefix}${key}[].`)];
+    const values = (value.additionalProperties || {}) as JsonSchema;
+    return values.properties ? [row, ...rowsOf(values, `${prefix}${key}.<name>.`)] : [row];
   });
 }
 

@@ -30,6 +30,14 @@ test(`${stackSchemaPath} is what config/generateSchema.ts writes`, () => {
   expect(text(stackSchemaPath)).toBe(`${JSON.stringify(schema, null, 2)}\n`);
 });
 
+test("the reference has the keys of what stands in a map", () => {
+  for (const key of ["caFile", "certFile", "keyFile"]) {
+    expect(configurationReference()).toContain(
+      `\n| \`registryCertificates.&lt;name>.${key}\` | text |`,
+    );
+  }
+});
+
 test(`${referencePath} is what config/generateReference.ts writes`, () => {
   expect(text(referencePath)).toBe(configurationReference());
 });
