@@ -184,7 +184,6 @@ function checkImage(builder: BuilderContainerInput, findings: Findings): void {
 /** Files and folders that settings name, each with what else could be meant. */
 function namedFiles({
   registry = {},
-  worker,
   cdi,
   provenanceEnvDir,
 }: BuildkitdSettings): { path: Path; file: string; instead: string }[] {
@@ -201,7 +200,6 @@ function namedFiles({
   });
   const instead = "take it away, or have it in an image of your own";
   const others = [
-    { path: ["worker", "proxySnapshotterPath"], file: worker?.proxySnapshotterPath, instead },
     { path: ["provenanceEnvDir"], file: provenanceEnvDir, instead },
     ...(cdi?.specDirs ?? []).map((file, index) => ({
       path: ["cdi", "specDirs", index],
@@ -226,6 +224,13 @@ function checkFiles(builder: BuilderContainerInput, findings: Findings): void {
     findings.warn(
       ["worker", "apparmor-profile"],
       `${shown(profile)} must be loaded in the kernel of the Docker host, which buildhosts does not see to.`,
+    );
+  }
+  const socket = builder.buildkitd.worker?.proxySnapshotterPath;
+  if (socket !== undefined) {
+    findings.warn(
+      ["worker", "proxySnapshotterPath"],
+      `${shown(socket)} must be a socket of a program in the image: nothing else listens in the container, and without it the daemon does not become healthy.`,
     );
   }
   for (const { path, file, instead } of namedFiles(builder.buildkitd)) {

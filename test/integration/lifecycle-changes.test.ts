@@ -11,7 +11,7 @@ const releases = (stack: TestStack, versions: Record<string, string>) => ({
   "buildhosts:releases": { mirror: stack.mirrorUrl(), ...versions },
 });
 
-const changedBoard = { buildkitd: { log: { level: "debug" }, worker: { reservedSpace: "500MB" } } };
+const changedBoard = { buildkitd: { log: { level: "debug" }, worker: { minFreeSpace: "500MB" } } };
 
 /** Each test begins where the one before it ended. */
 describe("a builder that changes", () => {
@@ -42,8 +42,8 @@ describe("a builder that changes", () => {
     const after = await pidsOf(board);
     expect(after.containerd).toBe(before.containerd);
     expect(after.buildkitd).not.toBe(before.buildkitd);
-    expect(await on(board, "grep -E '^(level|reservedSpace) =' /etc/buildkit/buildkitd.toml")).toBe(
-      'level = "debug"\nreservedSpace = "500MB"',
+    expect(await on(board, "grep -E '^(level|minFreeSpace) =' /etc/buildkit/buildkitd.toml")).toBe(
+      'level = "debug"\nminFreeSpace = "500MB"',
     );
   });
 

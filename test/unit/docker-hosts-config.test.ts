@@ -244,7 +244,11 @@ describe("a good Docker host", () => {
   test("is warned about where its files, its image or its names may not be what they seem", () => {
     const own = `ghcr.io/example/builder:v1@${digest}`;
     const registry = { "registry.lan": { ca: ["/etc/ca.pem"] } };
-    const worker = { "apparmor-profile": "buildkit" };
+    const worker = {
+      "apparmor-profile": "buildkit",
+      snapshotter: "x",
+      proxySnapshotterPath: "/run/x.sock",
+    };
     const stack = {
       dockerHosts: [
         ssh({
@@ -279,6 +283,7 @@ describe("a good Docker host", () => {
       `buildhosts:dockerHosts[0].builders[0].buildkitd.registry["registry.lan"].ca[0]: "/etc/ca.pem" must be in the image ${own}: nothing else puts it into the container.`,
       `buildhosts:dockerHosts[0].builders[1].image: received "registry.lan/${image.slice(0, 66)}…, whose daemon needs root, and rootless is true; take registry.lan/moby/buildkit:v0.34.2-rootless with its own digest, or take rootless away.`,
       'buildhosts:dockerHosts[0].builders[2].buildkitd.worker.apparmor-profile: "buildkit" must be loaded in the kernel of the Docker host, which buildhosts does not see to.',
+      'buildhosts:dockerHosts[0].builders[2].buildkitd.worker.proxySnapshotterPath: "/run/x.sock" must be a socket of a program in the image: nothing else listens in the container, and without it the daemon does not become healthy.',
       `buildhosts:dockerHosts[0].docker: farm.local ${multicast}`,
       `buildhosts:dockerHosts[0].builders[1].endpoint: copy.local ${multicast}`,
       `buildhosts:dockerHosts[0].builders[3]: openTelemetry.endpoint, 127.0.0.1, ${inward}`,
@@ -557,7 +562,6 @@ describe("refused:", () => {
         buildkitd: {
           provenanceEnvDir: "/srv/provenance.d",
           cdi: { specDirs: ["/etc/cdi"] },
-          worker: { snapshotter: "x", proxySnapshotterPath: "/run/x.sock" },
           registry: {
             "registry.lan": {
               ca: ["/etc/ssl/certs/ca-certificates.crt", "/etc/buildkit/registry-ca.pem"],
@@ -577,7 +581,6 @@ describe("refused:", () => {
           `buildhosts:dockerHosts[0].builders[0].buildkitd.${path}: received "${file}", which is not in BuildKit's image, and nothing puts it into the container; name files of this machine in registryCertificates["registry.lan"].`,
       ),
       ...[
-        ["worker.proxySnapshotterPath", "/run/x.sock"],
         ["provenanceEnvDir", "/srv/provenance.d"],
         ["cdi.specDirs[0]", "/etc/cdi"],
       ].map(
