@@ -10,10 +10,7 @@ import {
   prepareBoard,
 } from "../../proving-ground/board/virtualBoard.ts";
 import { cacheDir } from "../../proving-ground/cache.ts";
-import {
-  dockerHostKind,
-  dockerHostWithDebian,
-} from "../../proving-ground/docker/virtualDockerHost.ts";
+import { dockerHostKind } from "../../proving-ground/docker/virtualDockerHost.ts";
 import { ensureEngine } from "../../proving-ground/engine/engine.ts";
 import { ensureBuildctl, ensureReleaseAssets } from "../../proving-ground/mirror/assets.ts";
 import { startMirror } from "../../proving-ground/mirror/mirror.ts";
@@ -73,10 +70,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     releases: [...releases],
     buildctl: await ensureBuildctl(log),
   };
-  // What takes minutes is made before the first test, whose time is bounded.
+  // What nearly every file needs and takes minutes is made before the first test. The files about riscv64 make theirs.
   await prepareBoard(plainBoard, boardPlatform, log);
   await prepareBoard(dockerHostKind, boardPlatform, log);
-  await prepareBoard(dockerHostWithDebian, "linux/riscv64", log);
   if (keep && !known) {
     await mkdir(kept, { recursive: true });
     await writeFile(
