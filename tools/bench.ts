@@ -13,11 +13,11 @@ import { defaultVersions } from "../config/versions.ts";
 import { startVirtualBoard, type VirtualBoard } from "../proving-ground/board/virtualBoard.ts";
 import { ensureReleaseAssets } from "../proving-ground/mirror/assets.ts";
 import { startMirror } from "../proving-ground/mirror/mirror.ts";
-import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
 import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
 import { projectDir } from "./stackFile.ts";
+import { toolLog } from "./toolLog.ts";
 
 const { values } = toolOptions({
   usage: "npm run bench --",
@@ -31,6 +31,7 @@ const { values } = toolOptions({
 
 const rounds = Number(values.rounds ?? 3);
 
+const log = toolLog("bench");
 await runTool(async () => {
   if (!Number.isInteger(rounds) || rounds < 3) {
     return ended.failed(`--rounds is '${values.rounds}'; a whole number from 3 is needed`);
@@ -156,7 +157,7 @@ await runTool(async () => {
     await mirror.close();
     await rm(work, { recursive: true, force: true });
   }
-});
+}, log);
 
 /** A row of the table, said at once too: a later comparison may fail. */
 function row(what: string, comparison: Comparison, limit?: number): Row {

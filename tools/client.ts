@@ -1,10 +1,10 @@
 import { join, resolve } from "node:path";
-import { toStderr as log } from "../proving-ground/progress.ts";
 import { writeClientFiles } from "./clientFiles.ts";
 import { ended, runTool } from "./ending.ts";
 import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
 import { localDir } from "./stackFile.ts";
+import { toolLog } from "./toolLog.ts";
 
 const { stack, values } = toolOptions({
   usage: "npm run client --",
@@ -16,6 +16,7 @@ const { stack, values } = toolOptions({
   },
 });
 
+const log = toolLog("client");
 await runTool(async () => {
   const name = String(values.name ?? "default");
   // Not beside the sources, where a commit could take the key along.
@@ -23,4 +24,4 @@ await runTool(async () => {
   const session = await engineSession(stack, log);
   await writeClientFiles(await session.outputs(), name, folder);
   return ended.well(`ca.pem, cert.pem and key.pem of client '${name}' are in ${folder}`);
-});
+}, log);

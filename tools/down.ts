@@ -1,10 +1,10 @@
-import { toStderr as log } from "../proving-ground/progress.ts";
 import { removeKeys } from "./clientFiles.ts";
 import { ended, runTool } from "./ending.ts";
 import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
 import { findProvingGround, startGithubOf } from "./provingGround.ts";
 import { isProvingGround, localDir } from "./stackFile.ts";
+import { toolLog } from "./toolLog.ts";
 
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run down --",
@@ -16,6 +16,7 @@ const { stack, pulumiArgs, values } = toolOptions({
   passes: true,
 });
 
+const log = toolLog("down");
 await runTool(async () => {
   for (const machine of await findProvingGround(stack)) {
     // After a restart of this machine: what is to be removed from it needs it to answer.
@@ -47,4 +48,4 @@ await runTool(async () => {
   return ended.well(
     `stack '${stack}' is down${machines.length > 0 || github ? "; nothing of it runs any more" : ""}`,
   );
-});
+}, log);

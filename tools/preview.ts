@@ -1,7 +1,7 @@
-import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
 import { toolOptions } from "./options.ts";
 import { startSession } from "./provingGround.ts";
+import { toolLog } from "./toolLog.ts";
 
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run preview --",
@@ -10,6 +10,7 @@ const { stack, pulumiArgs, values } = toolOptions({
   passes: true,
 });
 
+const log = toolLog("preview");
 await runTool(async () => {
   const { ground, session } = await startSession(stack, log);
   await ground?.close();
@@ -17,4 +18,4 @@ await runTool(async () => {
   const { code, explanations } = await session.run(["preview", ...diff, ...pulumiArgs]);
   if (code !== 0) return ended.failed(`preview failed on stack '${stack}'`, explanations);
   return ended.well(`previewed stack '${stack}'; nothing was changed`);
-});
+}, log);

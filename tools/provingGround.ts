@@ -41,22 +41,17 @@ export interface Session {
   session: EngineSession;
 }
 
-/** Makes both ready at the same time. When one of them fails, nothing of the other holds this process. */
+/** Makes both ready at the same time. What fails first is thrown at once; the tool's end is the other's too. */
 export async function startSession(stack: string, log: Progress): Promise<Session> {
   // Without these nothing else is of use; they are looked at before anything is downloaded or built.
   for (const { platform } of await virtualMachines(stack)) {
     await ensureHostPackages(architectures[platform], log);
   }
-  const [ground, session] = await Promise.allSettled([
+  const [ground, session] = await Promise.all([
     startProvingGround(stack, log),
     engineSession(stack, log),
   ]);
-  if (ground.status === "fulfilled" && session.status === "fulfilled") {
-    return { ground: ground.value, session: session.value };
-  }
-  if (ground.status === "rejected") throw ground.reason;
-  await ground.value?.close();
-  throw (session as PromiseRejectedResult).reason;
+  return { ground, session };
 }
 
 /** Brings up what the stack asks for, or does nothing for a stack that names its hosts. */
@@ -69,7 +64,7 @@ async function startProvingGround(
   if (requests.length === 0 && !github) return undefined;
   const instance = instanceOf(projectDir);
   // Two compilers at a time would slow each other down; a machine's image is mostly waiting.
-  const [mirror, ...starting] = await Promise.allSettled([
+  const [mirror, ...machines] = await Promise.all([
     startMirrorOf(stack, requests, log),
     ...requests.map(({ kind, platform }) =>
       kind === "board"
@@ -77,16 +72,10 @@ async function startProvingGround(
         : startVirtualDockerHost({ platform, instance, projectDir, log }),
     ),
   ]);
-  const machines = starting.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const close = async () => {
     for (const machine of machines) machine.disconnect();
-    if (mirror.status === "fulfilled") await mirror.value.close();
+    await mirror.close();
   };
-  const failed = [mirror, ...starting].find((one) => one.status === "rejected");
-  if (failed) {
-    await close();
-    throw failed.reason;
-  }
   return { machines, github, close };
 }
 

@@ -1,7 +1,7 @@
-import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
 import { engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
+import { toolLog } from "./toolLog.ts";
 
 const { stack, pulumiArgs } = toolOptions({
   usage: "npm run pulumi --",
@@ -10,9 +10,10 @@ const { stack, pulumiArgs } = toolOptions({
   passes: true,
 });
 
+const log = toolLog("pulumi");
 await runTool(async () => {
   const session = await engineSession(stack, log);
   const { code, explanations } = await session.run(pulumiArgs.length > 0 ? pulumiArgs : ["about"]);
   if (explanations.length > 0) ended.failed(`pulumi failed on stack '${stack}'`, explanations);
   return code;
-});
+}, log);

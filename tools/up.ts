@@ -1,10 +1,10 @@
-import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";
 import { toolOptions } from "./options.ts";
 import { startSession } from "./provingGround.ts";
 import { buildSample } from "./sample.ts";
 import { showBuilders } from "./showBuilders.ts";
 import { isProvingGround } from "./stackFile.ts";
+import { toolLog } from "./toolLog.ts";
 
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run up --",
@@ -16,6 +16,7 @@ const { stack, pulumiArgs, values } = toolOptions({
   passes: true,
 });
 
+const log = toolLog("up");
 await runTool(async () => {
   const { ground, session } = await startSession(stack, log);
   try {
@@ -36,4 +37,4 @@ await runTool(async () => {
   } finally {
     await ground?.close();
   }
-});
+}, log);

@@ -165,11 +165,13 @@ export async function makeDebian(
   for await (const line of createInterface({ input: make.stdout })) log.note(line);
   const { failed, stderr } = await make;
   await rm(scratch, { recursive: true, force: true });
-  if (failed)
-    throw new Error(
-      `No Debian ${suite} for ${debian} could be made` +
-        `${mirror ? ` from ${mirror}` : ""}. Its last words:\n${stderr}`,
-    );
+  if (!failed) return;
+  // It goes with the folder.
+  log.detail?.(await readFile(join(out, "make.log"), "utf8").catch(() => ""));
+  throw new Error(
+    `No Debian ${suite} for ${debian} could be made${mirror ? ` from ${mirror}` : ""}. ` +
+      `Its last words:\n${stderr.split("\n").slice(-6).join("\n")}`,
+  );
 }
 
 async function writeKeys(folder: string): Promise<void> {

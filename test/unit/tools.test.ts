@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   closeSync,
@@ -124,8 +124,83 @@ describe("a machine that cannot run a virtual board", () => {
     const [said, ended] = await Promise.all([text(child.stderr), once(child, "close")]);
     expect(said).toBe(
       "✗ The virtual board linux/riscv64 cannot run here: it needs Linux with QEMU, and this is darwin.\n" +
-        "A board of your own needs none of this: `npm run up -- --stack <yours>` (see the README).\n",
+        "A board of your own needs none of this: `npm run up -- --stack <yours>` (see the README).\n" +
+        `  The whole log is in ${join(root, ".buildhosts/logs", `${tool}.log`)}\n`,
     );
+    expect(ended).toEqual([1, null]);
+  });
+});
+
+describe("the first step that fails", () => {
+  /** A tool of which one step would go on for an hour in another process, and another fails. */
+  function tool(log: string) {
+    const main = join(folder, "main.ts");
+    const at = (path: string) => JSON.stringify(join(root, path));
+    writeFileSync(
+      main,
+      `import { existsSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { execa } from ${at("node_modules/execa/index.js")};
+import { runTool } from ${at("tools/ending.ts")};
+import { toolLog } from ${at("tools/toolLog.ts")};
+const log = toolLog("up", ${JSON.stringify(log)});
+const pid = ${JSON.stringify(join(folder, "pid"))};
+await runTool(async () => {
+  await Promise.all([
+    log.step("compile", () => execa("sh", ["-c", 'echo $$ >"$1.part"; mv "$1.part" "$1"; exec sleep 3600', "sh", pid])),
+    log.step("make a Debian", async () => {
+      while (!existsSync(pid)) await pause(10);
+      log.detail("dpkg: a hundred lines");
+      await log.step("fetch", () => Promise.reject(new Error("the mirror is out of reach: see to it")))
+        .catch((error) => { throw new Error(\`no Debian: \${error.message}\`, { cause: error }); });
+    }),
+  ]);
+  return 0;
+}, log);`,
+    );
+    return start(main);
+  }
+
+  /** In a container nobody may be there who takes notice of an orphan's end. */
+  function isRunning(pid: number): boolean {
+    const { stdout } = spawnSync("ps", ["-o", "stat=", "-p", `${pid}`], { encoding: "utf8" });
+    return !/^(Z|$)/.test(stdout.trim());
+  }
+
+  /** The lines without their times, which differ. */
+  const timeless = (text: string) => text.replace(/\(\d+\.\d s\)/g, "(… s)");
+
+  test("ends the others, and the last lines say which it was, why, and where the log is", async () => {
+    const logs = join(folder, "logs");
+    const child = tool(logs);
+    const [said, ended] = await Promise.all([text(child.stderr), once(child, "close")]);
+    expect(timeless(said)).toBe(
+      "… compile\n… make a Debian\n… fetch\n✗ fetch (… s)\n✗ make a Debian (… s)\n" +
+        "✗ failed: fetch\n✗ no Debian: the mirror is out of reach: see to it\n" +
+        `  The whole log is in ${join(logs, "up.log")}\n`,
+    );
+    expect(ended).toEqual([1, null]);
+    const pid = Number(readFileSync(join(folder, "pid"), "utf8"));
+    await eventually(`the end of process ${pid}`, 10, async () => !isRunning(pid));
+    const lines = readFileSync(join(logs, "up.log"), "utf8").split("\n");
+    const times = /^\d{4}-\d\d-\d\dT[\d:.]+Z /;
+    expect(lines.slice(0, 7).map((line) => timeless(line.replace(times, "")))).toEqual([
+      ...["… compile", "… make a Debian", "dpkg: a hundred lines", "… fetch"],
+      ...["✗ fetch (… s)", "✗ make a Debian (… s)"],
+      "Error: no Debian: the mirror is out of reach: see to it",
+    ]);
+    expect(statSync(join(logs, "up.log")).mode & 0o777).toBe(0o600);
+  });
+
+  test("is told also where no log can be written", async () => {
+    writeFileSync(join(folder, "file"), "");
+    const child = tool(join(folder, "file", "logs"));
+    const [said, ended] = await Promise.all([text(child.stderr), once(child, "close")]);
+    expect(said.split("\n").slice(-3)).toEqual([
+      "✗ failed: fetch",
+      "✗ no Debian: the mirror is out of reach: see to it",
+      "",
+    ]);
     expect(ended).toEqual([1, null]);
   });
 });
