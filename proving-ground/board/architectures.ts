@@ -20,9 +20,9 @@ export interface EmulatedArchitecture {
   native: false;
   /** Debian's package that depends on the newest kernel. */
   kernelPackage: string;
-  /** The name in binfmt_misc of qemu-user. */
-  binfmt: string;
-  /** qemu-user's processor, where its default is slow. */
+  /** QEMU's program that runs this architecture's programs. */
+  userEmulator: string;
+  /** Its processor, where its default is slow. */
   userCpu?: string;
   /** The system emulator, and the packages of which the first that exists brings it. */
   qemu: string;
@@ -43,7 +43,7 @@ export const architectures = {
     debian: "riscv64",
     native: false,
     kernelPackage: "linux-image-riscv64",
-    binfmt: "qemu-riscv64",
+    userEmulator: "qemu-riscv64",
     qemu: "qemu-system-riscv64",
     qemuPackages: ["qemu-system-riscv", "qemu-system-misc"],
     // Without Sstc the timers are those of the ACLINT, which can be reached from outside.
@@ -58,7 +58,7 @@ export const architectures = {
     native: false,
     // The cloud kernel holds drivers for virtual machines only.
     kernelPackage: "linux-image-cloud-arm64",
-    binfmt: "qemu-aarch64",
+    userEmulator: "qemu-aarch64",
     // The default has pointer authentication, and emulating that took more than half of the time.
     userCpu: "cortex-a72",
     qemu: "qemu-system-aarch64",

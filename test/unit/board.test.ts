@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { architectures } from "../../proving-ground/board/architectures.ts";
+import { isStatic, registrationOf, smallestProgram } from "../../proving-ground/board/emulation.ts";
 import { ensureHostPackages, ensurePrograms } from "../../proving-ground/board/hostPackages.ts";
 import { machineKey, type QemuOptions, qemuArguments } from "../../proving-ground/board/qemu.ts";
 import { monitor, qmp, readRegister, writeRegister } from "../../proving-ground/board/qmp.ts";
@@ -291,5 +292,40 @@ describe("a machine that cannot run a virtual board says what is missing, and ho
     await expect(ensureHostPackages(architectures["linux/riscv64"], quiet)).rejects.toThrow(
       /^The virtual board linux\/riscv64 cannot run here: missing: qemu-system-riscv64 \(package .+\), .+\. Install them, or run this as root once\.\nA board of your own/,
     );
+  });
+});
+
+describe("programs of another architecture", () => {
+  test.each([
+    // Debian's own entries, of qemu-user 10.0, but for the name, QEMU's path and the flag F.
+    [
+      "riscv64",
+      String.raw`:ours:M::\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xf3\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/q:OPF`,
+    ],
+    [
+      "arm64",
+      String.raw`:ours:M::\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/q:OPF`,
+    ],
+  ] as const)("of %s are known by what Debian knows them by", (architecture, entry) => {
+    expect(registrationOf(architecture, "ours", "/q")).toBe(entry);
+  });
+
+  test.each(["riscv64", "arm64"] as const)(
+    "are tried with one of %s that needs nothing",
+    async (architecture) => {
+      const program = smallestProgram(architecture);
+      expect(Buffer.from(program).toString("base64")).toMatchSnapshot();
+      const path = join(folder, "program");
+      await writeFile(path, program);
+      expect(await isStatic(path)).toBe(true);
+    },
+  );
+
+  test("are not run by what needs libraries, is no program, or is not there", async () => {
+    const script = join(folder, "script");
+    await writeFile(script, `#!/bin/sh\n${" ".repeat(100)}`);
+    expect(await isStatic(process.execPath)).toBe(false);
+    expect(await isStatic(script)).toBe(false);
+    expect(await isStatic(join(folder, "nothing"))).toBe(false);
   });
 });

@@ -1,0 +1,89 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, constants, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { execa } from "execa";
+import type { Progress } from "../progress.ts";
+
+/** PATH with the folders of root's commands, which Debian leaves out of a user's. */
+export function systemPath(): string {
+  return [process.env.PATH ?? "", "/usr/sbin", "/sbin"].join(delimiter);
+}
+
+/** The path of the command `name`; undefined where there is none. */
+export async function findCommand(name: string): Promise<string | undefined> {
+  for (const folder of systemPath().split(delimiter)) {
+    const path = join(folder, name);
+    if (folder && (await isExecutable(path))) return path;
+  }
+  return undefined;
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * Downloads the package `name` into `folder` as apt of this machine would to install it, and installs nothing. Returns
+ * its path; undefined where the archives have no such package. @throws apt's last words.
+ */
+export async function downloadFromMachinesArchives(
+  name: string,
+  folder: string,
+  log: Progress,
+): Promise<string | undefined> {
+  if (!(await findCommand("apt-get"))) return undefined;
+  await apt(["update"], log);
+  if (!(await isKnown(name))) return undefined;
+  await apt(["-o", "APT::Sandbox::User=root", "download", name], log, folder);
+  const archive = (await readdir(folder)).find((file) => file.startsWith(`${name}_`));
+  return archive && join(folder, archive);
+}
+
+/** The first of `packages` that this machine's apt could install. @throws one message where it knows none. */
+export async function firstKnown(packages: string[]): Promise<string> {
+  for (const name of packages) if (await isKnown(name)) return name;
+  throw new Error(`no package ${packages.join(" or ")} in this machine's archives`);
+}
+
+async function isKnown(name: string): Promise<boolean> {
+  const { stdout } = await execa("apt-cache", ["policy", name], {
+    env: { LC_ALL: "C" },
+    reject: false,
+  });
+  return /Candidate: (?!\(none\))/.test(stdout);
+}
+
+/**
+ * Runs apt-get to its end, whatever becomes of this process: a dpkg that is cut off leaves a machine that has to be
+ * mended by hand. Its words go into a file, because without a reader of a pipe it would be cut off too.
+ */
+export async function apt(args: string[], log: Progress, cwd?: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "buildhosts-apt-"));
+  const said = join(folder, "apt.log");
+  const output = await open(said, "w");
+  try {
+    // On a machine that has just started, the daily upgrade may hold dpkg's lock.
+    const options = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"];
+    const child = spawn("apt-get", [...options, ...args], {
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C", PATH: systemPath() },
+      stdio: ["ignore", output.fd, output.fd],
+      detached: true,
+      timeout: 15 * 60_000,
+      ...(cwd && { cwd }),
+    });
+    const [code, signal] = await once(child, "exit");
+    const words = await readFile(said, "utf8");
+    log.detail?.(`apt-get ${args.join(" ")}\n${words}`);
+    if (code === 0) return;
+    const last = words.trim().split("\n").slice(-5).join(" ");
+    throw new Error(last || `apt-get ${args[0]} ended with ${code ?? signal}`);
+  } finally {
+    await output.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
