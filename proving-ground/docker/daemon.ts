@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -81,6 +81,12 @@ export async function startDockerDaemon(folder: string, log: Progress): Promise<
   }
 }
 
+/** Lets `link` lead to the one of `candidates` that is there. */
+async function linkInit(link: string, candidates: string[]): Promise<void> {
+  await rm(link, { force: true });
+  for (const path of candidates) if (await exists(path)) await symlink(path, link);
+}
+
 /** The daemon's processes. */
 interface Running {
   /** Ends them and their containers at once, and leaves the rest. */
@@ -104,6 +110,8 @@ async function launch(
   const lacking = "-mac_admin,-sys_boot,-wake_alarm";
   const runc = `PATH=\${PATH#*:} exec setpriv --bounding-set ${lacking} runc "$@"`;
   await writeFile(join(programs, "runc"), `#!/bin/sh\n${runc}\n`, { mode: 0o755 });
+  // Of a container with an init, which has no library of this machine's; Debian's dockerd only recommends it.
+  await linkInit(join(programs, "docker-init"), folders("usr/bin/tini-static"));
   const child = spawn(
     "setpriv",
     [

@@ -203,6 +203,9 @@ describe("a container", () => {
     expect(Config.Env).toEqual(expect.arrayContaining(["A=1", "B=2", "FROM_IMAGE=1"]));
     expect(Config.Labels).toMatchObject({ owner: "me", from: "image" });
     expect(HostConfig.RestartPolicy?.Name).toBe("unless-stopped");
+    // Of the daemon's own: no machine needs to have one.
+    const first = await printed(made.id, "cat", "/proc/1/cmdline");
+    expect(first.split("\0").slice(0, 2)).toEqual(["/sbin/docker-init", "--"]);
 
     const again = await refreshed(container, made);
     expect(again?.state).toEqual(made.state);
