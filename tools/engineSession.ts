@@ -6,7 +6,7 @@ import { execa, type Options } from "execa";
 import { parse, stringify } from "yaml";
 import { cacheDir } from "../proving-ground/cache.ts";
 import { type Engine, ensureEngine } from "../proving-ground/engine/engine.ts";
-import { ensurePlugins, pulumiHomeOf } from "../proving-ground/plugins/plugins.ts";
+import { areUsersOwn, ensurePlugins, pulumiHomeOf } from "../proving-ground/plugins/plugins.ts";
 import type { Progress } from "../proving-ground/progress.ts";
 import { type Explanation, explain } from "./explain.ts";
 import { runEngine } from "./runEngine.ts";
@@ -40,8 +40,8 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
   env.GOGC = process.env.GOGC ?? "400";
 
   const home = pulumiHomeOf(projectDir);
-  const plugins = await ensurePlugins(engine, home, log);
-  if (plugins.some((plugin) => plugin.origin === "stand-in")) {
+  await ensurePlugins(engine, home, log);
+  if (!(await areUsersOwn())) {
     env.PULUMI_HOME = home;
     // A login stays where the user has it.
     env.PULUMI_CREDENTIALS_PATH ??= process.env.PULUMI_CREDENTIALS_PATH ?? userHome();

@@ -1,6 +1,6 @@
 import { lstat, mkdir, readFile, rm, stat, symlink, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -76,6 +76,9 @@ async function ensurePlugin(
   notHad: (reason: string) => void,
 ): Promise<InstalledPlugin["origin"]> {
   const executable = executableOf(pulumiHome, plugin);
+  const folder = folderOf(pulumiHome, plugin);
+  // As buildhosts once made them: the engine does not look into a folder that is a link.
+  if ((await lstat(folder).catch(() => undefined))?.isSymbolicLink()) await rm(folder);
   const kind = await kindOf(executable);
   if (kind === "official" || (await linkUsersOwn(pulumiHome, plugin))) return "official";
   const ask = kind === "nothing" || (await ageOf(executable)) > ASK_AGAIN_MS;
@@ -109,14 +112,28 @@ async function ageOf(path: string): Promise<number> {
   return Date.now() - (await stat(path)).mtimeMs;
 }
 
+/** Whether the user's own Pulumi home has all of the plugins as Pulumi publishes them: no other home is needed then. */
+export async function areUsersOwn(): Promise<boolean> {
+  const kinds = await Promise.all(
+    PLUGINS.map((plugin) => kindOf(executableOf(usersHome(), plugin))),
+  );
+  return kinds.every((kind) => kind === "official");
+}
+
+function usersHome(): string {
+  return process.env.PULUMI_HOME || join(homedir(), ".pulumi");
+}
+
 /** Lets `pulumiHome` share the plugin that the user has installed, if there is one. */
 async function linkUsersOwn(pulumiHome: string, plugin: PluginName): Promise<boolean> {
-  const own = process.env.PULUMI_HOME || join(homedir(), ".pulumi");
+  const own = usersHome();
   if (resolve(own) === resolve(pulumiHome)) return false;
   if ((await kindOf(executableOf(own, plugin))) !== "official") return false;
+  // A folder of its own with a link in it: the engine skips folders that are links.
   const folder = folderOf(pulumiHome, plugin);
   await rm(folder, { recursive: true, force: true });
-  await symlink(folderOf(own, plugin), folder, "dir");
+  await mkdir(folder);
+  await symlink(executableOf(own, plugin), executableOf(pulumiHome, plugin), "file");
   return true;
 }
 
@@ -158,9 +175,6 @@ async function writeLauncher(
     if (asked) await utimes(executable, now, now);
     return;
   }
-  const folder = join(executable, "..");
-  // A link to a user's plugin that has been uninstalled since is in the way.
-  if ((await lstat(folder).catch(() => undefined))?.isSymbolicLink()) await rm(folder);
-  await mkdir(folder, { recursive: true });
+  await mkdir(dirname(executable), { recursive: true });
   await writeScript(executable, script);
 }

@@ -1,5 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import grpc from "@grpc/grpc-js";
@@ -11,7 +23,7 @@ import emptyMessages from "google-protobuf/google/protobuf/empty_pb.js";
 import structMessages from "google-protobuf/google/protobuf/struct_pb.js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Engine } from "../../proving-ground/engine/engine.ts";
-import { ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
+import { areUsersOwn, ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
 import type { Progress } from "../../proving-ground/progress.ts";
 
 const COMMAND = "plugins/resource-command-v1.2.1/pulumi-resource-command";
@@ -123,6 +135,34 @@ describe("the plugins", () => {
       "official",
     ]);
     expect((await stat(join(other, COMMAND))).size).toBe(70_000);
+    expect(await areUsersOwn()).toBe(true);
+    // The engine skips a folder that is a link; the file in it may be one.
+    expect((await lstat(join(other, COMMAND, ".."))).isDirectory()).toBe(true);
+    expect(await readlink(join(other, COMMAND))).toBe(join(own, COMMAND));
+  });
+
+  test("are the user's where a link of an earlier version leads to them, and stand-ins once they are gone", async () => {
+    const own = join(home, "own");
+    await mkdir(own);
+    vi.stubEnv("PULUMI_HOME", own);
+    const offline = await engineThat(OFFLINE);
+    await ensurePlugins(await engineThat(ONLINE), own, log);
+    const other = join(home, "other");
+    await mkdir(join(other, "plugins"), { recursive: true });
+    await symlink(join(own, COMMAND, ".."), join(other, COMMAND, ".."), "dir");
+    await ensurePlugins(await engineThat(OFFLINE), other, log);
+    expect((await lstat(join(other, COMMAND, ".."))).isDirectory()).toBe(true);
+    expect((await stat(join(own, COMMAND))).size).toBe(70_000);
+
+    await rm(join(own, COMMAND));
+    expect(await areUsersOwn()).toBe(false);
+    const plugins = await ensurePlugins(offline, other, log);
+    expect(plugins.map(({ origin }) => origin)).toEqual([
+      "stand-in",
+      "official",
+      "official",
+      "official",
+    ]);
   });
 
   test("get launchers with the paths of this clone, whatever stood in them", async () => {
