@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from "node:fs/p
 import { join } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
-import { downloadFromMachinesArchives, findCommand, systemPath } from "../debian/apt.ts";
+import { downloadPackage, findCommand, systemPath, updateLists } from "../debian/apt.ts";
 import { withLock } from "../lock.ts";
 import { exists, makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
@@ -137,9 +137,14 @@ async function mountBinfmtMisc(): Promise<void> {
   );
   if (failed)
     throw new Error(
-      `${binfmtMisc}: the kernel's table of foreign programs cannot be mounted (${String(stderr).trim()}). ` +
+      `${binfmtMisc}: the kernel's table of foreign programs cannot be mounted (${firstLine(String(stderr))}). ` +
         "In a container that takes --privileged; elsewhere a kernel with binfmt_misc.",
     );
+}
+
+/** What `mount` says, without the hint on the next line and the full stop. */
+function firstLine(text: string): string {
+  return (text.split("\n", 1)[0] ?? "").replace(/\.$/, "");
 }
 
 /** Registers ours anew: an entry of ours that is there already has not helped. */
@@ -164,19 +169,23 @@ async function staticEmulator(program: string, log: Progress): Promise<string> {
     const path = await findCommand(name);
     if (path !== undefined && (await isStatic(path))) return path;
   }
+  const packages = ["qemu-user-static", "qemu-user"];
+  const byHand = `install a static QEMU as /usr/local/bin/${program}-static`;
+  if (!(await findCommand("apt-get")))
+    throw new Error(`there is no static ${program} here, and no apt-get to bring one: ${byHand}`);
   const folder = cacheDir("emulation", program);
   await makeOnce(
     folder,
     (temporary) =>
       log.step(`fetch a static ${program}`, async () => {
-        const packages = ["qemu-user-static", "qemu-user"];
+        const complaint = await updateLists(log);
         for (const name of packages) {
-          const archive = await downloadFromMachinesArchives(name, temporary, log);
+          const archive = await downloadPackage(name, temporary, log);
           if (archive && (await unpackStatic(archive, program, temporary))) return;
         }
         throw new Error(
-          `no static ${program} in the packages ${packages.join(" and ")} of this machine's archives. ` +
-            `Install one as /usr/local/bin/${program}-static.`,
+          `no static ${program} in a package ${packages.join(" or ")} of this machine's archives${complaint}; ` +
+            `see to /etc/apt, or ${byHand}`,
         );
       }),
     log,

@@ -1,5 +1,5 @@
 import { cacheDir } from "../cache.ts";
-import { apt, findCommand, firstKnown } from "../debian/apt.ts";
+import { apt, findCommand, firstKnown, updateLists } from "../debian/apt.ts";
 import { withLock } from "../lock.ts";
 import { exists } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
@@ -94,7 +94,15 @@ async function missingOf(programs: HostProgram[]): Promise<HostProgram[]> {
 
 async function install(missing: HostProgram[], log: Progress): Promise<void> {
   if (missing.length === 0) return;
-  await apt(["update"], log);
-  const names = await Promise.all(missing.map(({ debian }) => firstKnown([debian].flat())));
+  const complaint = await updateLists(log);
+  const names: string[] = [];
+  for (const { debian } of missing) {
+    const name = await firstKnown([debian].flat());
+    if (name === undefined)
+      throw new Error(
+        `no package ${[debian].flat().join(" or ")} in this machine's archives${complaint}; see to /etc/apt`,
+      );
+    names.push(name);
+  }
   await apt(["install", "--yes", "--no-install-recommends", ...new Set(names)], log);
 }

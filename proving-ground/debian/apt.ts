@@ -28,26 +28,34 @@ async function isExecutable(path: string): Promise<boolean> {
 }
 
 /**
+ * Brings this machine's package lists up to date. A source out of reach is no error to apt, which goes on with what it
+ * has: its first complaint is returned in brackets, to be told where a package is missing afterwards.
+ */
+export async function updateLists(log: Progress): Promise<string> {
+  const said = await apt(["update"], log);
+  const [, complaint] = /^[WE]: (.*)/m.exec(said) ?? [];
+  return complaint ? ` (apt-get update: ${complaint})` : "";
+}
+
+/**
  * Downloads the package `name` into `folder` as apt of this machine would to install it, and installs nothing. Returns
  * its path; undefined where the archives have no such package. @throws apt's last words.
  */
-export async function downloadFromMachinesArchives(
+export async function downloadPackage(
   name: string,
   folder: string,
   log: Progress,
 ): Promise<string | undefined> {
-  if (!(await findCommand("apt-get"))) return undefined;
-  await apt(["update"], log);
   if (!(await isKnown(name))) return undefined;
   await apt(["-o", "APT::Sandbox::User=root", "download", name], log, folder);
   const archive = (await readdir(folder)).find((file) => file.startsWith(`${name}_`));
   return archive && join(folder, archive);
 }
 
-/** The first of `packages` that this machine's apt could install. @throws one message where it knows none. */
-export async function firstKnown(packages: string[]): Promise<string> {
+/** The first of `packages` that this machine's apt could install; undefined where it knows none. */
+export async function firstKnown(packages: readonly string[]): Promise<string | undefined> {
   for (const name of packages) if (await isKnown(name)) return name;
-  throw new Error(`no package ${packages.join(" or ")} in this machine's archives`);
+  return undefined;
 }
 
 async function isKnown(name: string): Promise<boolean> {
@@ -61,8 +69,10 @@ async function isKnown(name: string): Promise<boolean> {
 /**
  * Runs apt-get to its end, whatever becomes of this process: a dpkg that is cut off leaves a machine that has to be
  * mended by hand. Its words go into a file, because without a reader of a pipe it would be cut off too.
+ *
+ * @returns its words. @throws the last of them.
  */
-export async function apt(args: string[], log: Progress, cwd?: string): Promise<void> {
+export async function apt(args: string[], log: Progress, cwd?: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "buildhosts-apt-"));
   const said = join(folder, "apt.log");
   const output = await open(said, "w");
@@ -79,7 +89,7 @@ export async function apt(args: string[], log: Progress, cwd?: string): Promise<
     const [code, signal] = await once(child, "exit");
     const words = await readFile(said, "utf8");
     log.detail?.(`apt-get ${args.join(" ")}\n${words}`);
-    if (code === 0) return;
+    if (code === 0) return words;
     const last = words.trim().split("\n").slice(-5).join(" ");
     throw new Error(last || `apt-get ${args[0]} ended with ${code ?? signal}`);
   } finally {
