@@ -31,7 +31,7 @@ export async function runTool(tool: () => Promise<number>, log?: ToolLog): Promi
     process.exitCode = ended.failed(error instanceof Error ? error.message : String(error));
     log?.detail(String((error as Error)?.stack ?? error));
     if (log?.file) process.stderr.write(`  The whole log is in ${log.file}\n`);
-    // Not before all of that is written, which is later where standard error is a pipe.
-    process.stderr.write("", () => process.exit());
   }
+  // Not before all of that is written, which is later where standard error is a pipe.
+  if (process.exitCode !== 0) process.stderr.write("", () => process.exit());
 }

@@ -3,7 +3,6 @@ import { join, relative } from "node:path";
 import { execa } from "execa";
 import type { BoardConnection, VirtualBoard } from "../proving-ground/board/virtualBoard.ts";
 import type { DockerHostConnection } from "../proving-ground/docker/virtualDockerHost.ts";
-import { ensureBuildctl } from "../proving-ground/mirror/assets.ts";
 import type { Progress } from "../proving-ground/progress.ts";
 import { writeClientFiles } from "./clientFiles.ts";
 import { inPrivateFolder } from "./privateFolder.ts";
@@ -14,13 +13,15 @@ interface Builder {
   endpoint: string;
 }
 
-/** Builds the sample image on each virtual machine's builders over mutual TLS, and says what came of it. */
+/**
+ * Builds the sample image with `buildctl` on each virtual machine's builders over mutual TLS, and says what came of it.
+ */
 export async function buildSample(
   outputs: Record<string, unknown>,
   machines: VirtualBoard[],
+  buildctl: string,
   log: Progress,
 ): Promise<void> {
-  const buildctl = await ensureBuildctl(log);
   const client = Object.keys((outputs.clientCertificates ?? {}) as object)[0];
   if (!client) return log.note("no sample image: the stack has no client");
   for (const builder of outputs.builders as Builder[]) {

@@ -8,6 +8,8 @@ export interface ToolLog extends Progress {
   /** The file's path; undefined where none can be written. */
   file: string | undefined;
   detail(text: string): void;
+  /** The file alone, for what goes on while standard error is another's. */
+  quiet: Progress;
   /** Leaves standard error to others. */
   close(): void;
 }
@@ -29,9 +31,11 @@ export function toolLog(name: string, folder: string = join(localDir, "logs")): 
   const detail = (text: string) => {
     if (text.trim() !== "") write(text.trimEnd());
   };
+  const quiet = { ...linesTo(write), detail };
   return {
-    ...inBoth(toStderr, { ...linesTo(write), detail }),
+    ...inBoth(toStderr, quiet),
     detail,
+    quiet,
     file,
     close: () => toStderr.close(),
   };

@@ -1,3 +1,4 @@
+import { ensureBuildctl } from "../proving-ground/mirror/assets.ts";
 import { ended, runTool } from "./ending.ts";
 import { toolOptions } from "./options.ts";
 import { startSession } from "./provingGround.ts";
@@ -19,6 +20,9 @@ const { stack, pulumiArgs, values } = toolOptions({
 const log = toolLog("up");
 await runTool(async () => {
   const { ground, session } = await startSession(stack, log);
+  // Where it must be built, that takes a minute: it is done while the machines are made builders.
+  const buildctl = ground && ensureBuildctl(log.quiet);
+  buildctl?.catch(() => {}); // It is told below.
   try {
     // There is nobody to protect from a change of a virtual machine.
     const unasked = isProvingGround(stack)
@@ -31,7 +35,11 @@ await runTool(async () => {
     const { code, explanations } = await session.run(["up", ...unasked, ...looking, ...pulumiArgs]);
     if (code !== 0) return ended.failed(`up failed on stack '${stack}'`, explanations);
     const outputs = await session.outputs();
-    if (ground) await buildSample(outputs, ground.machines, log);
+    if (ground && buildctl) {
+      const ready = await Promise.race([buildctl, undefined]);
+      const program = ready ?? (await log.step("make buildctl ready", () => buildctl));
+      await buildSample(outputs, ground.machines, program, log);
+    }
     await showBuilders(stack, outputs);
     return ended.well(`stack '${stack}' is up`);
   } finally {
