@@ -106,11 +106,15 @@ async function copyClone(to: string): Promise<void> {
   const { stdout } = await execa("git", ["ls-files", "-co", "--exclude-standard"], {
     cwd: projectDir,
   });
-  const files = await execa("tar", ["-c", "--ignore-failed-read", "-T", "-"], {
-    cwd: projectDir,
-    input: stdout,
-    encoding: "buffer",
-  });
+  const files = await execa(
+    "tar",
+    ["-c", "--exclude=node_modules", "--ignore-failed-read", "-T", "-"],
+    {
+      cwd: projectDir,
+      input: stdout,
+      encoding: "buffer",
+    },
+  );
   await execa("tar", ["-x", "--no-same-owner", "-C", to], { input: files.stdout });
 }
 
