@@ -2,6 +2,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
+import { ensurePrograms, type HostProgram } from "../proving-ground/board/hostPackages.ts";
+import { toStderr as log } from "../proving-ground/progress.ts";
 import { check } from "./check.ts";
 import { projectDir } from "./stackFile.ts";
 
@@ -20,8 +22,22 @@ if (argv.includes("--help") || argv.includes("-h")) {
 }
 const only = argv[0] === "unit" || argv[0] === "integration" ? argv.shift() : undefined;
 
+/** What tests start on this machine, beside what the proving ground sees to by itself. */
+const programs: HostProgram[] = [
+  { program: "git", debian: "git" },
+  { program: "curl", debian: "curl" },
+  { program: "jq", debian: "jq" },
+  { program: "openssl", debian: "openssl" },
+  { program: "ssh-keygen", debian: "openssh-client" },
+  { program: "ps", debian: "procps" },
+];
+
 let [passed, failed] = [0, 0];
-if (!only) {
+await ensurePrograms(programs, log).catch((error: Error) => {
+  failed += 1;
+  process.stderr.write(`✗ ${error.message}\n`);
+});
+if (!only && failed === 0) {
   const checks = await check();
   passed += checks.passed;
   failed += checks.failed;
