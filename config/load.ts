@@ -27,6 +27,7 @@ import {
 import { findSshKey, type Machine, privateKeyIn, secretKey, staleAgent } from "./sshKey.ts";
 import type { SshKey, StackConfig } from "./stackConfig.ts";
 import { located } from "./virtualDockerHost.ts";
+import { startedPlatform } from "./virtualPlatform.ts";
 
 /**
  * The configuration of the stack that Pulumi runs.
@@ -68,7 +69,14 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   );
   const clients = read(stackKeys.clients, value("clients"), findings.at("clients"));
   const ssh = read(stackKeys.ssh, value("ssh"), findings.at("ssh"));
-  const boardInputs = readEach(stack, "boards", boardSchema, findings);
+  const boardInputs = readEach(stack, "boards", boardSchema, findings).map((board) =>
+    board?.virtual
+      ? {
+          ...board,
+          platform: board.platform ?? startedPlatform(machine.projectDir, "virtual-board"),
+        }
+      : board,
+  );
   const hostInputs = readEach(stack, "dockerHosts", dockerHostSchema, findings).map(
     (host, index) => host && located(host, machine.projectDir, findings.at("dockerHosts", index)),
   );

@@ -338,7 +338,11 @@ const virtualBoard = closed(
       .literal(true)
       .describe("A board of the proving ground, which npm run up starts on this machine."),
     user: sshUser.default("root").describe("root, builder (sudo without password) or nosudo."),
-    platform: platform("arm64", "riscv64"),
+    platform: platform("amd64", "arm64", "riscv64")
+      .optional()
+      .describe(
+        "What the board is: riscv64 and arm64 are emulated; amd64 is a native board, which Linux on amd64 alone can run. Default: amd64 there, and riscv64 elsewhere.",
+      ),
   },
   {
     host: givenByProvingGround,
@@ -595,7 +599,11 @@ const virtualDockerHost = closed(
     virtual: z
       .literal(true)
       .describe("A Docker host of the proving ground, which npm run up starts on this machine."),
-    platform: platform("riscv64"),
+    platform: platform("amd64", "riscv64")
+      .optional()
+      .describe(
+        "What the host is: riscv64 is emulated; amd64 is native, which Linux on amd64 alone can run. Default: amd64 there, and riscv64 elsewhere.",
+      ),
     ...dockerHostShape,
   },
   {
@@ -642,7 +650,10 @@ export type CertificatesInput = z.output<typeof certificates>;
 export type SshInput = z.output<typeof ssh>;
 export type JumpInput = z.output<typeof jump>;
 export type PhysicalBoardInput = z.output<typeof physicalBoard>;
-export type VirtualBoardInput = z.output<typeof virtualBoard>;
+/** As the stack file has it. */
+export type VirtualBoardAsWritten = z.output<typeof virtualBoard>;
+/** With the platform that the proving ground has started it on, where the stack file names none. */
+export type VirtualBoardInput = VirtualBoardAsWritten & Pick<PhysicalBoardInput, "platform">;
 export type BoardInput = PhysicalBoardInput | VirtualBoardInput;
 export type DockerHostInput = z.output<typeof physicalDockerHost>;
 export type VirtualDockerHostInput = z.output<typeof virtualDockerHost>;

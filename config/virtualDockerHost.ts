@@ -6,6 +6,7 @@ import {
   dockerHostConnection,
   type VirtualDockerHostInput,
 } from "./schema.ts";
+import { startedPlatform } from "./virtualPlatform.ts";
 
 /** A Docker host as the stack file could have described it; of a virtual one, only the proving ground knows. */
 export function located(
@@ -15,11 +16,12 @@ export function located(
 ): DockerHostInput | undefined {
   if (!host.virtual) return host;
   const { virtual: _, ...rest } = host;
-  const found = connection(host, projectDir);
+  const platform = host.platform ?? startedPlatform(projectDir, "virtual-docker-host");
+  const found = connection(platform, projectDir);
   if (!found) {
     findings.refuse(
       ["virtual"],
-      `the virtual ${host.platform} Docker host is not running; start it with npm run up, which runs Pulumi too.`,
+      `the virtual ${platform} Docker host is not running; start it with npm run up, which runs Pulumi too.`,
     );
     return undefined;
   }
@@ -40,6 +42,7 @@ export function located(
   });
   return {
     ...rest,
+    platform,
     docker: `ssh://${found.user}@${found.host}:${found.port}`,
     hostKey: found.hostKey,
     ssh: { privateKeyFile: found.identityFile },
@@ -47,7 +50,7 @@ export function located(
   };
 }
 
-function connection({ platform }: VirtualDockerHostInput, projectDir: string) {
+function connection(platform: string, projectDir: string) {
   const name = `${platform.replace("linux/", "")}.json`;
   try {
     const text = readFileSync(join(projectDir, ".buildhosts", "virtual-docker-host", name), "utf8");

@@ -11,7 +11,7 @@ const { stack, pulumiArgs, values } = toolOptions({
   summary:
     "Takes everything that the stack installed away from its hosts, and stops the virtual machines.\nThe build cache on a host stays, unless the stack says removeCacheOnDelete.",
   options: {
-    yes: "do not ask before removing anything (the stacks dev, docker and github never ask)",
+    yes: "do not ask before removing anything (the stacks dev, native, docker and github never ask)",
   },
   passes: true,
 });

@@ -1,7 +1,8 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { architectures } from "../proving-ground/board/architectures.ts";
+import { architectures, type Platform } from "../proving-ground/board/architectures.ts";
 import { ensureHostPackages } from "../proving-ground/board/hostPackages.ts";
+import { unable } from "../proving-ground/board/native/host.ts";
 import {
   findVirtualBoard,
   instanceOf,
@@ -44,7 +45,7 @@ export interface Session {
 /** Makes both ready at the same time. What fails first is thrown at once; the tool's end is the other's too. */
 export async function startSession(stack: string, log: Progress): Promise<Session> {
   // Without these nothing else is of use; they are looked at before anything is downloaded or built.
-  for (const { platform } of await virtualMachines(stack)) {
+  for (const { platform } of await machinesOf(stack, log)) {
     await ensureHostPackages(architectures[platform], log);
   }
   const [ground, session] = await Promise.all([
@@ -54,12 +55,26 @@ export async function startSession(stack: string, log: Progress): Promise<Sessio
   return { ground, session };
 }
 
+/** A virtual machine of which is known what it is. */
+type KnownMachine = VirtualMachineRequest & { platform: Platform };
+
+/** The stack's virtual machines, each what the stack names, or else what this machine runs best. */
+async function machinesOf(stack: string, log?: Progress): Promise<KnownMachine[]> {
+  const requests = await virtualMachines(stack);
+  const reason = requests.some(({ platform }) => !platform) ? unable() : undefined;
+  if (reason) log?.note(`no native machine here, an emulated riscv64 one instead: ${reason}`);
+  return requests.map((request) => ({
+    ...request,
+    platform: request.platform ?? (reason ? "linux/riscv64" : "linux/amd64"),
+  }));
+}
+
 /** Brings up what the stack asks for, or does nothing for a stack that names its hosts. */
 async function startProvingGround(
   stack: string,
   log: Progress,
 ): Promise<ProvingGround | undefined> {
-  const requests = await virtualMachines(stack);
+  const requests = await machinesOf(stack);
   const github = await startGithubOf(stack, log);
   if (requests.length === 0 && !github) return undefined;
   const instance = instanceOf(projectDir);
@@ -82,7 +97,7 @@ async function startProvingGround(
 /** A mirror of the releases that the boards of the stack install. */
 async function startMirrorOf(
   stack: string,
-  requests: VirtualMachineRequest[],
+  requests: KnownMachine[],
   log: Progress,
 ): Promise<Mirror> {
   const directories: string[] = [];
@@ -109,7 +124,7 @@ export async function startGithubOf(
 export async function findProvingGround(stack: string): Promise<VirtualBoard[]> {
   const instance = instanceOf(projectDir);
   const machines = await Promise.all(
-    (await virtualMachines(stack)).map(({ kind, platform }) =>
+    (await machinesOf(stack)).map(({ kind, platform }) =>
       findVirtualBoard(kind === "board" ? instance : dockerInstance(instance), platform),
     ),
   );

@@ -16,7 +16,8 @@ export function stackFile(stack: string): string {
 /** A virtual machine that a stack asks for: a board, or a board with Docker on it. */
 export interface VirtualMachineRequest {
   kind: "board" | "docker-host";
-  platform: "linux/riscv64" | "linux/arm64";
+  /** As the stack file has it; where it says nothing, what this machine runs best. */
+  platform?: "linux/riscv64" | "linux/arm64" | "linux/amd64";
 }
 
 /**
@@ -46,8 +47,14 @@ function virtualIn(hosts: unknown, kind: VirtualMachineRequest["kind"]): Virtual
     .filter((host) => host?.virtual === true)
     .map(({ platform }) => ({
       kind,
-      platform: /arm64$/.test(String(platform)) ? "linux/arm64" : "linux/riscv64",
+      ...(platform !== undefined && { platform: `linux/${architecture(platform)}` as const }),
     }));
+}
+
+/** The program refuses what is none of these. */
+function architecture(platform: unknown): "riscv64" | "arm64" | "amd64" {
+  const [found] = /(?:amd64|arm64)$/.exec(String(platform)) ?? [];
+  return (found as "amd64" | "arm64" | undefined) ?? "riscv64";
 }
 
 /** The versions that a stack pins, and the defaults for the others; the program checks them. */
@@ -66,7 +73,7 @@ export async function releasesOf(stack: string): Promise<typeof defaultVersions>
  * would choose is chosen, the passphrase too: it protects keys to machines on loopback, gone with them.
  */
 export function isProvingGround(stack: string): boolean {
-  return ["dev", "docker", "github"].includes(stack);
+  return ["dev", "docker", "github", "native"].includes(stack);
 }
 
 /** @throws one line, when the stack has no file, or one of the proving ground's names what is not virtual. */
@@ -103,7 +110,7 @@ async function stackConfig(stack: string): Promise<Record<string, unknown>> {
   const [first] = isProvingGround(stack) ? notVirtual(config) : [];
   if (first) {
     throw new Error(
-      `stack '${stack}': ${first} is not virtual; the stacks dev, docker and github are changed without asking, under a passphrase that nobody chose: put hosts of your own into a stack of your own (README, 'A board of your own')`,
+      `stack '${stack}': ${first} is not virtual; the stacks dev, docker, github and native are changed without asking, under a passphrase that nobody chose: put hosts of your own into a stack of your own (README, 'A board of your own')`,
     );
   }
   return config;

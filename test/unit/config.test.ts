@@ -1124,8 +1124,8 @@ describe("virtual boards", () => {
     ],
     [
       "one of an architecture that there is not",
-      { boards: [{ name: "v", virtual: true, platform: "amd64" }] },
-      'buildhosts:boards[0].platform: received "amd64"; expected one of linux/arm64, linux/riscv64, arm64, riscv64.',
+      { boards: [{ name: "v", virtual: true, platform: "s390x" }] },
+      'buildhosts:boards[0].platform: received "s390x"; expected one of linux/amd64, linux/arm64, linux/riscv64, amd64, arm64, riscv64.',
     ],
     [
       "one with a host",
@@ -1664,6 +1664,11 @@ async function secretOf(connection: BoardConfig["connection"] | undefined): Prom
 describe("a virtual board", () => {
   const virtual = (board: object = {}) => ({
     boards: [{ name: "v", virtual: true, platform: "riscv64", ...board }],
+  });
+
+  test("is what runs, where the stack file does not say what it is", () => {
+    const board = boardOf({ boards: [{ name: "v", virtual: true }] });
+    expect([board.platform, board.platforms]).toEqual(["linux/riscv64", ["linux/riscv64"]]);
   });
 
   test("is where the proving ground says, and fetches upstream without its mirror", async () => {

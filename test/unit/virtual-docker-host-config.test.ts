@@ -72,7 +72,15 @@ test("a virtual Docker host is reached over SSH, its builders at the ports that 
   ]);
 });
 
+test("one of which the stack file does not say what it is, is what runs", () => {
+  start();
+  expect(hostsOf([{ name: "one" }], { platform: undefined })[0]?.platform).toBe("linux/riscv64");
+});
+
 test("one that is not running is refused", () => {
+  expect(problemsOf([{ name: "one" }], { platform: undefined })).toContain(
+    "buildhosts:dockerHosts[0].virtual: the virtual linux/amd64 Docker host is not running; start it with npm run up, which runs Pulumi too.",
+  );
   expect(problemsOf([{ name: "one" }])).toContain(
     "buildhosts:dockerHosts[0].virtual: the virtual linux/riscv64 Docker host is not running; start it with npm run up, which runs Pulumi too.",
   );
@@ -99,7 +107,7 @@ test("what only the proving ground knows cannot be said of a virtual host", () =
   expect(problemsOf([{ name: "one" }], { docker: "ssh://root@docker.example.com" })).toContain(
     "buildhosts:dockerHosts[0].docker: not a key here: a virtual machine has it from the proving ground.",
   );
-  expect(problemsOf([{ name: "one" }], { platform: "amd64" })).toContain(
-    'buildhosts:dockerHosts[0].platform: received "amd64"',
+  expect(problemsOf([{ name: "one" }], { platform: "arm64" })).toContain(
+    'buildhosts:dockerHosts[0].platform: received "arm64"',
   );
 });
