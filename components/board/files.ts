@@ -36,6 +36,9 @@ const CONFIG_FOLDER = "/usr/local/lib/buildhosts/current/config";
 
 const unit = (name: string) => readFileSync(join(import.meta.dirname, "units", name), "utf8");
 
+/** Where the board has `runc.sh`, whichever configuration is in use. */
+const RUNC_OF_STEPS = "/usr/local/lib/buildhosts/current/config/runc";
+
 /**
  * The configuration of a board, file by file: buildkitd.toml, its environment, and the units. A
  * drop-in is named after its unit, `UNIT__NAME.conf` for `UNIT.d/NAME.conf`.
@@ -60,17 +63,21 @@ export function boardFiles(b: BoardFilesInputs): Files {
         // The unit's LoadCredential hands the key to a daemon that may not read root's files.
         key: b.rootless ? "/run/credentials/buildkitd.service/key.pem" : "/etc/buildkit/key.pem",
       },
-      runc: "/usr/local/sbin/runc",
+      // A rootless daemon has no protection that steps could inherit.
+      runc: b.rootless ? "/usr/local/sbin/runc" : RUNC_OF_STEPS,
     }),
     "containerd.service": unit("containerd.service"),
     "buildkitd.service": unit(b.rootless ? "buildkitd-rootless.service" : "buildkitd.service"),
   };
+  if (!b.rootless) files.runc = readFileSync(join(import.meta.dirname, "runc.sh"), "utf8");
   if (Object.keys(b.environment).length > 0) {
     files["buildkitd.env"] = renderEnvironment(b.environment);
   }
   if (b.network === "bridge" && !b.settings.proxyNetwork) {
     const subnet = b.settings.worker?.bridgeSubnet ?? defaultBridge.subnet;
-    files["buildkitd.service__run-steps.conf"] = refuseRunSteps("Service", subnet);
+    const bridge = b.settings.worker?.bridgeName ?? defaultBridge.name;
+    files["buildkitd.service__run-steps.conf"] =
+      refuseRunSteps("Service", subnet) + withoutIpv6(bridge);
     if (b.socketActivation) {
       files["buildkitd.socket__run-steps.conf"] = refuseRunSteps("Socket", subnet);
     }
@@ -86,7 +93,7 @@ export function boardFiles(b: BoardFilesInputs): Files {
   }
   if (b.socketActivation) {
     files["buildkitd.socket"] = unit("buildkitd.socket");
-    files["buildkitd.socket__listen.conf"] = `[Socket]\nListenStream=${tcp}\n`;
+    files["buildkitd.socket__listen.conf"] = `[Socket]\nListenStream=${streamAddress(b.listen)}\n`;
     files["buildkitd.service__socket-activation.conf"] = unit("socket-activation.conf");
   }
   return files;
@@ -99,6 +106,27 @@ export function boardFiles(b: BoardFilesInputs): Files {
  */
 function refuseRunSteps(section: "Service" | "Socket", subnet: string): string {
   return `# What RUN steps send to the daemon's port is dropped.\n[${section}]\nIPAddressDeny=${subnet}\n`;
+}
+
+/**
+ * By IPv6, a step would reach the board at the bridge's link-local address, which no list of networks can tell
+ * from that of a name server in the LAN. So the bridge, whose network is IPv4's alone, has no IPv6. It is made
+ * here, before buildkitd would make it with it.
+ */
+function withoutIpv6(bridge: string): string {
+  const settings = `/proc/sys/net/ipv6/conf/${bridge}`;
+  return `# Nor is there IPv6 on their bridge, by which they would reach it as well.
+ExecStartPre=/bin/sh -c '[ -e /sys/class/net/${bridge} ] || ip link add ${bridge} type bridge'
+ExecStartPre=/bin/sh -c '[ ! -e ${settings} ] || echo 1 >${settings}/disable_ipv6'
+`;
+}
+
+/**
+ * As systemd listens where buildkitd would: Go takes either family's wildcard for both families, systemd does so for a
+ * port alone.
+ */
+function streamAddress(listen: { address: string; port: number }): string {
+  return ["0.0.0.0", "::"].includes(listen.address) ? `${listen.port}` : socketAddress(listen);
 }
 
 /** An EnvironmentFile of systemd (systemd.exec(5)): each value quoted, in the order of the names. */
