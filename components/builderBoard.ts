@@ -4,17 +4,18 @@ import { boardctlId, boardctlPacked } from "./board/boardctl.ts";
 import { bundle, bundleId } from "./board/bundle.ts";
 import {
   activateCommand,
-  deactivateCommand,
   installCommand,
   preflightCommand,
   stageConfigCommand,
   uninstallCommand,
+  withdrawCommand,
 } from "./board/commands.ts";
 import { boardFiles, stagedName } from "./board/files.ts";
 import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
 import type { BuildkitdSettings } from "./buildkitd/settings.ts";
 import { defaultBridge, defaultRoot, defaultRootlessRoot } from "./buildkitd/toml.ts";
+import { renamed } from "./renamed.ts";
 import { hostInUrl } from "./socketAddress.ts";
 
 // Pulumi's schema of a package has no unions; it knows an enumeration by an object of constants.
@@ -142,6 +143,11 @@ export interface BuilderBoardArgs {
   removeCacheOnDelete?: boolean;
   /** Deletion leaves the board alone: the way out for one that is gone. Default: false. */
   abandon?: boolean;
+  /**
+   * What this board was called before: it goes on under its new name, and nothing that runs is touched. A board of
+   * another stack, `<project>/<stack>/<name>`, is taken over from it. Default: none.
+   */
+  formerName?: string;
 }
 
 /**
@@ -166,7 +172,9 @@ const TIMEOUT_SECONDS = 3600;
  * one SSH session: `-preflight` (checks, then places the script that does the rest), `-install`
  * (verified releases into a store), `-config` (likewise), `-service` (brings the certificates, switches
  * to all of it, restarts only what changed, asks the daemon as a client would, and goes back when it does
- * not answer). Delete takes all of it away, and the build cache if `removeCacheOnDelete`.
+ * not answer). Delete takes all of it away, and the build cache if `removeCacheOnDelete`, unless the board belongs
+ * to another stack or another board by then. That is what `.removal` is for, which runs nothing before: the steps can be
+ * replaced, which runs them again and takes nothing away.
  *
  * ```ts
  * new BuilderBoard("board-1", {
@@ -186,7 +194,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
   readonly platforms: pulumi.Output<string[]>;
 
   constructor(name: string, args: BuilderBoardArgs, opts: pulumi.ComponentResourceOptions = {}) {
-    super("buildhosts:index:BuilderBoard", name, {}, opts);
+    super("buildhosts:index:BuilderBoard", name, {}, renamed(opts, args.formerName));
     const { go: _, machine } = architecture(args.platform);
     const worker = args.worker ?? "oci";
     const rootless = args.rootless ?? false;
@@ -203,6 +211,8 @@ export class BuilderBoard extends pulumi.ComponentResource {
         : undefined;
     const drainSeconds = args.drainSeconds ?? 600;
     const endpoint = args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${listen.port}`;
+
+    const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
     // Resolved once, not by each of the steps.
     const connection = pulumi.output(connectionArgs(args.connection));
@@ -222,8 +232,6 @@ export class BuilderBoard extends pulumi.ComponentResource {
           parent: this,
           dependsOn,
           additionalSecretOutputs: secretOutputs,
-          // A replacement that deleted last would take away what it had just installed.
-          deleteBeforeReplace: true,
           retainOnDelete: args.abandon ?? false,
           customTimeouts: { create: timeout, update: timeout, delete: timeout },
         },
@@ -242,6 +250,8 @@ export class BuilderBoard extends pulumi.ComponentResource {
           .apply(([start, end, address]) =>
             preflightCommand({
               board: name,
+              stack,
+              formerName: args.formerName,
               address,
               machine,
               platform: args.platform,
@@ -253,6 +263,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
               clockBefore: end === undefined ? undefined : epoch(end),
               cacheBytes: cacheLimit(settings.worker ?? {}),
               cacheRoot: root,
+              ownNameservers: (settings.dns?.nameservers ?? []).length > 0,
               port: listen.port,
               metricsPort: args.metricsAddress ? portOf(args.metricsAddress) : undefined,
               scriptId: boardctlId,
@@ -260,9 +271,27 @@ export class BuilderBoard extends pulumi.ComponentResource {
           ),
         // Known when `create` is: while the CA is not made yet, a preview need not carry the script for every board.
         stdin: pulumi.output(args.caValidityStartTime).apply(() => boardctlPacked),
-        delete: uninstallCommand(args.removeCacheOnDelete ?? false),
+        // A step that is replaced is deleted last: what its delete does must leave alone what is in use.
+        delete: withdrawCommand(`${stack}/${name}`),
       },
       [],
+    );
+
+    // It runs nothing before its deletion, and no step depends on it. Its name is none of those that a pattern for the
+    // steps of a board fits (`<name>-*`), so that a repair replaces them and not this.
+    new command.remote.Command(
+      `${name}.removal`,
+      {
+        connection,
+        addPreviousOutputInEnv: false,
+        delete: uninstallCommand(`${stack}/${name}`, args.removeCacheOnDelete ?? false),
+      },
+      {
+        parent: this,
+        dependsOn: [preflight],
+        retainOnDelete: args.abandon ?? false,
+        customTimeouts: { delete: `${TIMEOUT_SECONDS}s` },
+      },
     );
 
     const components: ReleaseComponent[] = ["containerd", "runc", "buildkit"];
@@ -391,7 +420,6 @@ export class BuilderBoard extends pulumi.ComponentResource {
               }),
             ),
         ),
-        delete: deactivateCommand(),
       },
       [install, config],
       ["stdout", "stderr"],

@@ -50,7 +50,8 @@ export function leafCertificate(
       dnsNames: args.dnsNames,
       ipAddresses: args.ipAddresses,
     },
-    { parent },
+    // A name for people, which nobody verifies: a host with another one keeps its certificate.
+    { parent, ignoreChanges: ["subject.commonName"] },
   );
   const certificate = new tls.LocallySignedCert(
     `${name}-certificate`,

@@ -299,6 +299,14 @@ function refuseSameBoards(boards: readonly (BoardInput | undefined)[], findings:
         `received ${shown(board.name)}, which boards[${sameName}] has already; choose another.`,
       );
     }
+    const former = board.formerName;
+    const stillThere = boards.findIndex((other) => other !== undefined && other.name === former);
+    if (former !== undefined && stillThere !== -1) {
+      findings.refuse(
+        [index, "formerName"],
+        `received ${shown(former)}, which boards[${stillThere}] still has; take that one or formerName away.`,
+      );
+    }
     const sameHost = firstWith(index, place);
     if (sameHost !== undefined) {
       findings.refuse(

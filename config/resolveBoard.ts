@@ -80,6 +80,7 @@ export function resolveBoard(
     drainSeconds: board.drainSeconds,
     removeCacheOnDelete: board.removeCacheOnDelete,
     abandon: board.abandon,
+    formerName: board.formerName,
     buildkitd: board.buildkitd,
     registryCertificates,
   };

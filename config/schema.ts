@@ -29,6 +29,11 @@ const name = text(
   /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
 );
 
+const formerName = text(
+  'the name that the board had, or "<project>/<stack>/<name>" where it was another stack\'s',
+  /^(?:[\w.-]+\/[\w.-]+\/)?[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
+);
+
 const version = (what: string, example: string) =>
   text(`a release of ${what} such as "${example}", in quotes`, versionPattern)
     .transform((value) => (value.startsWith("v") ? value : `v${value}`))
@@ -303,6 +308,11 @@ const boardShape = {
     .default(false)
     .describe(
       "Deleting the board from the stack runs nothing on it: the way out for a board that is gone. Set it, run up, then delete.",
+    ),
+  formerName: formerName
+    .optional()
+    .describe(
+      "The name that this board had: it goes on under its new name, and nothing that runs on it is touched. <project>/<stack>/<name> takes a board over from another stack, with this stack's certificates. Leave it until the update has run. Default: none.",
     ),
   buildkitd: buildkitdSettings
     .default({})

@@ -127,6 +127,8 @@ export interface BoardConfig {
   removeCacheOnDelete: boolean;
   /** The way out for a dead board: delete runs nothing on the host. */
   abandon: boolean;
+  /** What it was called before; `project/stack/name` where it was another stack's. */
+  formerName?: string | undefined;
   buildkitd: BuildkitdSettings;
   /** By registry's host. */
   registryCertificates: Record<string, RegistryCertificate>;

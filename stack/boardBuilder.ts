@@ -12,7 +12,7 @@ export function boardBuilder(
   { certificates, releases }: StackConfig,
   { ca, healthCheck }: StackCertificates,
 ): Builder {
-  const certificate = builderCertificate(board, certificates, ca);
+  const certificate = builderCertificate(board, certificates, ca, board.formerName);
   const { settings, files } = withRegistryFiles(
     board.buildkitd,
     board.registryCertificates,
@@ -46,6 +46,7 @@ export function boardBuilder(
     drainSeconds: board.drainSeconds,
     removeCacheOnDelete: board.removeCacheOnDelete,
     abandon: board.abandon,
+    formerName: board.formerName,
   });
   return { name: board.name, endpoint, platforms, serverName: board.serverName };
 }

@@ -1,4 +1,5 @@
 import type { CertificateAuthority } from "../components/certificateAuthority.ts";
+import { renamed } from "../components/renamed.ts";
 import { ServerCertificate } from "../components/serverCertificate.ts";
 import type { CertificateConfig, CertificateNames } from "../config/stackConfig.ts";
 
@@ -7,8 +8,9 @@ export function builderCertificate(
   { name, certificateNames }: { name: string; certificateNames: CertificateNames },
   certificates: CertificateConfig,
   ca: CertificateAuthority,
+  formerName?: string,
 ): ServerCertificate {
-  return new ServerCertificate(`${name}-server`, {
+  const args = {
     caCertPem: ca.certPem,
     caPrivateKeyPem: ca.privateKeyPem,
     commonName: name,
@@ -18,5 +20,7 @@ export function builderCertificate(
     algorithm: certificates.algorithm,
     validityHours: certificates.validityHours,
     earlyRenewalHours: certificates.earlyRenewalHours,
-  });
+  };
+  const former = formerName === undefined ? undefined : `${formerName}-server`;
+  return new ServerCertificate(`${name}-server`, args, renamed({}, former));
 }

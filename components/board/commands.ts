@@ -13,6 +13,10 @@ export interface Bridge {
 /** What `boardctl preflight` checks. */
 export interface Preflight {
   board: string;
+  /** `project/stack`: whose boards are not taken over, and whose are. */
+  stack: string;
+  /** What the board was called before; `project/stack/name` where it was another stack's. */
+  formerName: string | undefined;
   /** `user@host:port`, for the reader of a diff: the connection itself is secret. */
   address: string;
   /** `uname -m` of the platform. */
@@ -29,6 +33,8 @@ export interface Preflight {
   /** The cap of the cache in bytes; 0 where it is relative to the disk. */
   cacheBytes: number;
   cacheRoot: string;
+  /** Whether the settings give RUN steps name servers. */
+  ownNameservers: boolean;
   port: number;
   metricsPort: number | undefined;
   /** The network of RUN steps, where they have one. */
@@ -42,11 +48,15 @@ export interface Preflight {
  * becomes root by itself, and puts itself in its place only when it found no problem.
  */
 export function preflightCommand(p: Preflight): string {
-  const check = commandLines('sh "$f" preflight', [
+  const script = `f=$(mktemp) && base64 -d | gzip -d >"$f" && sh "$f" preflight "$@"; s=$?; rm -f "$f"; exit $s`;
+  return commandLines(posix(script), [
     ["--board", p.board, "--at", p.address],
+    ["--owner", p.stack],
+    ...(p.formerName ? [["--former", p.formerName]] : []),
     ["--machine", p.machine, "--platform", p.platform],
     ["--network", p.network, "--rootless", String(p.rootless)],
     ...(p.bridge ? [["--bridge", p.bridge.name, "--bridge-subnet", p.bridge.subnet]] : []),
+    ...(p.bridge && p.ownNameservers ? [["--nameservers", "own"]] : []),
     ...(p.snapshotter ? [["--snapshotter", p.snapshotter]] : []),
     ["--clock-after", String(p.clockAfter)],
     ...(p.clockBefore ? [["--clock-before", String(p.clockBefore)]] : []),
@@ -55,7 +65,14 @@ export function preflightCommand(p: Preflight): string {
     ...(p.metricsPort ? [["--metrics-port", String(p.metricsPort)]] : []),
     ["--script", p.scriptId],
   ]);
-  return `f=$(mktemp) && base64 -d | gzip -d >"$f" && ${check}; s=$?; rm -f "$f"; exit $s`;
+}
+
+/**
+ * A script for sh as words of a login shell that may be another one: fish and csh read single quotes and what stands
+ * behind them alike, as long as neither `'` nor `!` nor a line's end is within.
+ */
+function posix(script: string): string {
+  return commandLine("sh", "-c", script, "sh");
 }
 
 /** A release and where its file and its checksum come from. */
@@ -116,13 +133,19 @@ export function activateCommand(a: Activation): string {
   ]);
 }
 
-/** Takes the services and files out of use; a board without boardctl has none. */
-export function deactivateCommand(): string {
-  return `[ ! -e ${BOARDCTL} ] || ${commandLine(BOARDCTL, "deactivate")}`;
+/**
+ * Takes away all that was installed, if it is still this board's of this stack; the cache only when asked to. A
+ * board without boardctl has nothing.
+ */
+export function uninstallCommand(owner: string, removeCache: boolean): string {
+  return removal("uninstall", "--owner", owner, ...(removeCache ? ["--remove-cache"] : []));
 }
 
-/** Takes away all that was installed; the cache only when asked to. */
-export function uninstallCommand(removeCache: boolean): string {
-  const words = removeCache ? [BOARDCTL, "uninstall", "--remove-cache"] : [BOARDCTL, "uninstall"];
-  return `[ ! -e ${BOARDCTL} ] || ${commandLine(...words)}`;
+/** The same, where nothing was ever put to use. */
+export function withdrawCommand(owner: string): string {
+  return removal("withdraw", "--owner", owner);
+}
+
+function removal(...words: string[]): string {
+  return `${posix('if [ -e "$1" ]; then "$@"; fi')} ${commandLine(BOARDCTL, ...words)}`;
 }

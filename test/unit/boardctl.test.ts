@@ -1,11 +1,17 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { bundle, bundleId, type Files } from "../../components/board/bundle.ts";
+import type { Files } from "../../components/board/bundle.ts";
 import { eventually } from "../integration/onBoard.ts";
+import {
+  activation,
+  certificates,
+  home,
+  putRelease,
+  putReleases,
+  stageConfig,
+} from "./boardSteps.ts";
 import { type FakeBoard, fakeBoard } from "./fakeBoard.ts";
-
-const home = "/usr/local/lib/buildhosts";
 
 let board: FakeBoard;
 beforeEach(() => {
@@ -18,59 +24,14 @@ const calls = () =>
 const stored = (component: string) =>
   readdirSync(board.at(`${home}/store`)).filter((name) => name.startsWith(`${component}-`));
 
-/** A release as `install` leaves it; BuildKit's answers as a healthy daemon's client does. */
-function release(component: string, version: string): void {
-  const folder = `${home}/store/${component}-${version}-${component}`;
-  board.write(`${folder}/sha256`, component.repeat(8));
-  board.write(`${folder}/bin/${component === "buildkit" ? "buildctl" : component}`, "");
-  if (component === "buildkit") {
-    const answer = `${folder}/bin/buildctl`;
-    board.program("buildctl-answer", "printf 'ID\\nworker\\n'");
-    rmSync(board.at(answer));
-    board.write(answer, readFileSync(board.at("/usr/local/sbin/buildctl-answer"), "utf8"));
-    execa("chmod", ["755", board.at(answer)]);
-  }
-}
-
-async function config(files: Files): Promise<string> {
-  const text = bundle({ "containerd.service": "", "buildkitd.service": "", ...files });
-  const { exitCode, all } = await board.boardctl(["stage-config", bundleId(text)], text);
-  expect(exitCode, all).toBe(0);
-  return bundleId(text);
-}
-
-const certificates = bundle({
-  "ca.pem": "CA",
-  "cert.pem": "CERT",
-  "key.pem": "KEY",
-  "client-cert.pem": "CLIENT CERT",
-  "client-key.pem": "CLIENT KEY",
-  validity: "0 99999999999",
-});
-
-/** The words of an `activate`. */
-function activation(buildkit: string, configId: string, more: string[] = []): string[] {
-  return [
-    ...["activate", "--containerd", "v2", "--runc", "v1", "--buildkit", buildkit],
-    ...["--config", configId, "--check", "tcp://127.0.0.1:1234", "--server-name", "board"],
-    ...["--drain-seconds", "0", ...more],
-  ];
-}
+const release = (component: string, version: string) => putRelease(board, component, version);
+const releases = () => putReleases(board);
+const config = (files: Files) => stageConfig(board, files);
 
 async function activate(...parameters: Parameters<typeof activation>): Promise<string> {
   const { exitCode, all } = await board.boardctl(activation(...parameters), certificates);
   expect(exitCode, all).toBe(0);
   return all;
-}
-
-function releases(): void {
-  for (const [component, version] of [
-    ["containerd", "v2"],
-    ["runc", "v1"],
-    ["buildkit", "v1"],
-    ["buildkit", "v2"],
-  ] as const)
-    release(component, version);
 }
 
 describe("the health check's key", () => {
@@ -151,16 +112,16 @@ test("the last other version of a release stays through any number of other chan
   await activate("v2", await toml("a"));
   await activate("v2", await toml("b"));
   await activate("v2", await toml("c"));
-  expect(stored("buildkit")).toEqual(["buildkit-v1-buildkit", "buildkit-v2-buildkit"]);
+  expect(stored("buildkit")).toEqual(["buildkit-v1-buildkitbuil", "buildkit-v2-buildkitbuil"]);
   expect(stored("config")).toHaveLength(2);
   await activate("v1", await toml("c"));
   await activate("v1", await toml("d"));
   await activate("v1", await toml("e"));
-  expect(stored("buildkit")).toEqual(["buildkit-v1-buildkit", "buildkit-v2-buildkit"]);
+  expect(stored("buildkit")).toEqual(["buildkit-v1-buildkitbuil", "buildkit-v2-buildkitbuil"]);
   release("buildkit", "v3");
   await activate("v3", await toml("e"));
   await activate("v3", await toml("f"));
-  expect(stored("buildkit")).toEqual(["buildkit-v1-buildkit", "buildkit-v3-buildkit"]);
+  expect(stored("buildkit")).toEqual(["buildkit-v1-buildkitbuil", "buildkit-v3-buildkitbuil"]);
 });
 
 describe("uninstall", () => {
@@ -316,7 +277,7 @@ test("a damaged item of the store is never half there: it is moved away whole", 
 });
 
 test("what was pushed over SSH goes once it is in the store", async () => {
-  board.write(`${home}/pushed/runc.riscv64`, "runc");
+  board.write(`${home}/pushed/runc.riscv64`, "#!/bin/sh\necho runc 1.5.2\n");
   const url = `file://${board.at(`${home}/pushed/runc.riscv64`)}`;
   const { stdout } = await execa("sha256sum", [board.at(`${home}/pushed/runc.riscv64`)]);
   const words = ["install", "runc", "v1.5.2", url, `sha256:${stdout.split(" ")[0]}`];
@@ -381,7 +342,7 @@ describe("preflight", () => {
 
   test.each([
     ["with what one command at a time is made of", () => {}],
-    ["without it", () => rmSync(board.at("/run/lock"), { recursive: true })],
+    ["without it", () => board.write("/run/buildhosts", "")],
   ])("lists every problem once, and changes nothing: %s", async (_, setup) => {
     newBoard();
     board.program("uname", "echo x86_64");
@@ -395,38 +356,110 @@ describe("preflight", () => {
     expect(existsSync(board.at(home))).toBe(false);
   });
 
+  /** What `ip -4 route show table all` prints. */
   const routes = (...lines: string[]) =>
-    board.write(
-      "/proc/net/route",
-      `Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n${lines.map((line) => `${line}\n`).join("")}`,
+    board.program(
+      "ip",
+      `case "$*" in *" table all") printf '%s\\n' ${lines.map((line) => `'${line}'`).join(" ")} ;; esac`,
     );
-  const route = (iface: string, destination: string, mask: string) =>
-    `${iface}\t${destination}\t00000000\t0001\t0\t0\t0\t${mask}`;
+  const uplink = "default via 192.168.1.1 dev eth0 proto dhcp src 192.168.1.7 metric 100";
 
   test.each([
-    ["a part of the bridge's", route("eth0", "00030A0A", "00FFFFFF"), "10.10.3.0/24 (eth0)"],
-    ["the same", route("eth0", "00000A0A", "0000FFFF"), "10.10.0.0/16 (eth0)"],
-    ["one that holds the bridge's", route("wg0", "0000000A", "000000FF"), "10.0.0.0/8 (wg0)"],
-    ["a host", route("wg0", "04030A0A", "FFFFFFFF"), "10.10.3.4/32 (wg0)"],
+    ["a part of the bridge's", "10.10.3.0/24 dev eth0 scope link", "10.10.3.0/24 (eth0)"],
+    ["the same", "10.10.0.0/16 dev eth0 scope link", "10.10.0.0/16 (eth0)"],
+    ["one that holds the bridge's", "10.0.0.0/8 dev wg0 scope link", "10.0.0.0/8 (wg0)"],
+    ["a host", "10.10.3.4 via 192.168.1.1 dev wg0", "10.10.3.4/32 (wg0)"],
+    ["a gateway", "172.30.0.0/16 via 10.10.0.9 dev eth0", "10.10.0.9 (the gateway of eth0)"],
+    ["one of another table", "10.10.0.0/16 dev tailscale0 table 52", "10.10.0.0/16 (tailscale0)"],
   ])("names a network that the bridge would hide: %s", async (_, line, network) => {
-    routes(route("eth0", "00000000", "00000000"), line);
+    routes(uplink, line);
     expect(await problems("check_bridge 10.10.0.0/16 buildkit0")).toEqual([
       `the network of RUN steps, 10.10.0.0/16, overlaps ${network}: the board would no longer reach what is in both`,
     ]);
   });
 
+  test("names whom the board would no longer reach behind its default route", async () => {
+    routes(uplink);
+    const one = (what: string) => [
+      `the network of RUN steps, 10.10.0.0/16, overlaps ${what}: the board would no longer reach what is in both`,
+    ];
+    expect(await problems("check_bridge 10.10.0.0/16 buildkit0 10.10.4.4")).toEqual(
+      one("10.10.4.4 (the other end of this SSH connection)"),
+    );
+    expect(await problems("check_bridge 10.10.0.0/16 buildkit0 fd00::1")).toEqual([]);
+    board.write("/etc/resolv.conf", "search lan\nnameserver 10.10.0.53\n");
+    expect(await problems("check_bridge 10.10.0.0/16 buildkit0 192.168.1.9")).toEqual(
+      one(`10.10.0.53 (a name server in ${board.at("/etc/resolv.conf")})`),
+    );
+  });
+
+  test("hears who is at the other end of the connection, through sudo too", async () => {
+    newBoard();
+    routes(uplink);
+    const { all } = await board.sent(words, { SSH_CONNECTION: "10.10.4.4 51000 192.168.1.7 22" });
+    expect(all).toContain("overlaps 10.10.4.4 (the other end of this SSH connection)");
+    const { all: bySudo } = await board.sent([...words, "--peer", "10.10.4.5"]);
+    expect(bySudo).toContain("overlaps 10.10.4.5 (the other end of this SSH connection)");
+  });
+
+  test.each([
+    ["half of the Internet, as a VPN takes it", ["0.0.0.0/1 dev tun0", "128.0.0.0/1 dev tun0"]],
+    ["a network that leads nowhere", ["unreachable 10.0.0.0/8", "blackhole 10.10.0.0/16"]],
+    [
+      "the machine's own addresses",
+      ["local 10.10.0.1 dev lo table local", "broadcast 10.10.255.255 dev eth0 table local"],
+    ],
+  ])("takes no offence at %s", async (_, lines) => {
+    routes(uplink, ...lines);
+    expect(await problems("check_bridge 10.10.0.0/16 new0")).toEqual([]);
+    expect(await problems("check_bridge 172.30.0.0/16 new0")).toEqual([]);
+  });
+
   test("lets the bridge be where no other network is, and where it was before", async () => {
     board.write(`${home}/used`, "root /x\nbridge old0\n");
     routes(
-      route("eth0", "00000000", "00000000"),
-      route("eth0", "00000B0A", "0000FFFF"),
-      route("eth1", "0001A8C0", "00FFFFFF"),
-      route("old0", "00000A0A", "0000FFFF"),
-      route("new0", "00000A0A", "0000FFFF"),
-      route("buildkit0", "00000A0A", "0000FFFF"),
+      uplink,
+      "10.11.0.0/16 dev eth0",
+      "192.168.1.0/24 dev eth1",
+      ...["old0", "new0", "buildkit0"].map((bridge) => `10.10.0.0/16 dev ${bridge} scope link`),
     );
     expect(await problems("check_bridge 10.10.0.0/16 new0")).toEqual([]);
     expect(await problems("check_bridge 192.168.0.0/23 new0")).toHaveLength(1);
+  });
+
+  test("keeps the bridge off an interface that is somebody else's", async () => {
+    routes(uplink);
+    for (const name of ["br0", "buildkit0", "old0"]) mkdirSync(board.at(`/sys/class/net/${name}`));
+    board.write(`${home}/used`, "bridge old0\n");
+    expect(await problems("check_bridge 10.10.0.0/16 br0")).toEqual([
+      "the network interface br0 is here already, and it is not buildhosts': RUN steps' bridge would take it over",
+    ]);
+    expect(await problems("check_bridge 10.10.0.0/16 buildkit0")).toEqual([]);
+    expect(await problems("check_bridge 10.10.0.0/16 old0")).toEqual([]);
+  });
+
+  test("warns where RUN steps would get public name servers, or packets too large for the uplink", async () => {
+    newBoard();
+    board.write("/etc/resolv.conf", "nameserver 127.0.0.1\nnameserver ::1\n");
+    board.write("/sys/class/net/wwan0/mtu", "1280\n");
+    board.program(
+      "ip",
+      `case "$*" in *" default") echo default via 10.9.0.1 dev wwan0 proto dhcp ;; esac`,
+    );
+    const { exitCode, all } = await board.sent(words);
+    expect(exitCode, all).toBe(0);
+    expect(all).toBe(
+      `lab: checking
+  warning: ${board.at("/etc/resolv.conf")} names only this machine's own loopback, which RUN steps do not reach: they get public name servers, which know no names of your network. Name servers for them: buildkitd.dns.nameservers
+  warning: wwan0 takes packets of 1280 bytes, and RUN steps send up to 1500: where the network drops the notice of it, their downloads hang. Then: network: host, or iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu`,
+    );
+    board.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+    board.write("/run/systemd/resolve/resolv.conf", "nameserver 192.168.1.1\n");
+    expect((await board.sent(words)).all).not.toContain("name servers");
+    board.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+    expect((await board.sent([...words, "--nameservers", "own"])).all).not.toContain(
+      "name servers",
+    );
   });
 
   const sockets = (port: string, state: string) => {
@@ -452,22 +485,50 @@ describe("preflight", () => {
     expect(await problems("check_port 1234 listen")).toEqual([]);
   });
 
-  test("wants overlayfs only for a snapshotter that is made of it", async () => {
-    board.program("modprobe", "exit 1");
+  test("tries an overlay on the cache's own file system, where the snapshotter is made of one", async () => {
+    mkdirSync(board.at("/data"));
     board.write("/sys/fs/cgroup/memory/x", "");
+    board.program("unshare", 'echo "mount: wrong fs type, bad option" >&2; exit 32');
     const kernel = (snapshotter: string) =>
-      problems(`snapshotter=${snapshotter} network=host rootless=false; check_kernel`);
+      problems(
+        `snapshotter=${snapshotter} network=host rootless=false cache_root=${board.at("/data/deep/cache")}; check_kernel`,
+      );
     expect(await kernel("auto")).toEqual([
-      expect.stringMatching(/has no 'overlay', which the overlayfs snapshotter needs$/),
+      `no overlay can be mounted in ${board.at("/data/deep/cache")}, which the snapshotter 'auto' needs: mount: wrong fs type, bad option`,
     ]);
     expect(await kernel("native")).toEqual([]);
+    board.program(
+      "unshare",
+      `echo "$*" >>${board.at("/calls")}; ls -d ${board.at("/data")}/.buildhosts-trial.*/upper`,
+    );
+    expect(await kernel("overlayfs")).toEqual([]);
+    expect(calls()).toMatch(
+      /^-m mount -t overlay overlay -o lowerdir=\S+\/data\/\.buildhosts-trial\.\w+\/lower,/,
+    );
+    expect(readdirSync(board.at("/data"))).toEqual([]);
+  });
+
+  test("tries the bridge's parts in a network namespace: what a kernel is called, or has files about, says nothing", async () => {
+    board.program("uname", "echo 6.12");
+    board.program(
+      "iptables",
+      'case "$*" in *MASQUERADE) echo "iptables: No chain/target/match by that name." >&2; exit 1 ;; esac',
+    );
+    board.program("unshare", 'shift; exec "$@"');
+    expect(await problems("check_network")).toEqual([
+      "the kernel 6.12 makes no NAT rule (CONFIG_NF_NAT, CONFIG_NETFILTER_XT_TARGET_MASQUERADE, CONFIG_NETFILTER_XT_MATCH_COMMENT), which network: bridge needs: iptables: No chain/target/match by that name.",
+    ]);
+    board.program("ip", "exit 2");
+    expect(await problems("check_network")).toHaveLength(3);
+    board.program("unshare", ":");
+    expect(await problems("check_network")).toEqual([]);
   });
 
   test("says where nothing would keep RUN steps from the daemon", async () => {
     board.program("modprobe", ":");
     board.write("/sys/fs/cgroup/memory/x", "");
     const kernel = (network: string) =>
-      problems(`snapshotter=auto network=${network} rootless=false; check_kernel`);
+      problems(`snapshotter=auto network=${network} rootless=false cache_root=/x; check_kernel`);
     expect(await kernel("bridge")).toEqual([
       "cgroups are version 1 here, so nothing would keep RUN steps from the daemon's port (IPAddressDeny needs version 2)",
     ]);

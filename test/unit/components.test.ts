@@ -189,15 +189,47 @@ describe("the example of each component", () => {
 });
 
 describe("BuilderBoard", () => {
-  test("is four steps, each one SSH session", async () => {
+  test("is four steps, each one SSH session, and a removal that runs nothing before", async () => {
     const { mocks } = await underMocks(() => new BuilderBoard("board-1", board));
+    expect(mocks.inputs("board-1.removal").create).toBeUndefined();
     expect(mocks.names()).toEqual([
       "buildhosts:index:BuilderBoard board-1",
       "command:remote:Command board-1-config",
       "command:remote:Command board-1-install",
       "command:remote:Command board-1-preflight",
       "command:remote:Command board-1-service",
+      "command:remote:Command board-1.removal",
     ]);
+  });
+
+  test("a replaced step takes nothing away that is in use, and the cache never", async () => {
+    const { mocks } = await underMocks(
+      () => new BuilderBoard("board-1", { ...board, removeCacheOnDelete: true }),
+    );
+    const deletes = ["preflight", "install", "config", "service"].map(
+      (role) => mocks.inputs(`board-1-${role}`).delete,
+    );
+    expect(deletes).toEqual([
+      expect.stringMatching(/ withdraw --owner buildhosts\/test\/board-1$/),
+      ...[undefined, undefined, undefined],
+    ]);
+    expect(mocks.inputs("board-1.removal").delete).toMatch(
+      / uninstall --owner buildhosts\/test\/board-1 --remove-cache$/,
+    );
+  });
+
+  test("a renamed board is the one that it was; one of another stack has no state here", async () => {
+    const aliases = async (formerName: string) => {
+      const { result } = await underMocks(
+        () => new BuilderBoard("board-1", { ...board, formerName }),
+      );
+      const urns = (result as unknown as { __aliases: pulumi.Output<string>[] }).__aliases;
+      return Promise.all(urns.map(async (urn) => (await settled(urn)).value));
+    };
+    expect(await aliases("old")).toEqual([
+      "urn:pulumi:test::buildhosts::buildhosts:index:BuilderBoard::old",
+    ]);
+    expect(await aliases("other/stack/old")).toEqual([]);
   });
 
   test("no step has triggers, and each keeps its last output out of the environment", async () => {

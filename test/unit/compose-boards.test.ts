@@ -48,15 +48,16 @@ async function composed(...parameters: Parameters<typeof read>): Promise<Recordi
 
 /** Every command of a board's steps, without what another script changes. */
 function commands(mocks: RecordingMocks): string {
-  const steps = ["preflight", "install", "config", "service"].map((role) => {
-    const { create, delete: onDelete } = mocks.inputs(`lab-${role}`);
-    return `lab-${role}\n${create}\n${onDelete ? `on delete: ${onDelete}\n` : ""}`;
+  const names = ["lab-preflight", "lab-install", "lab-config", "lab-service", "lab.removal"];
+  const steps = names.map((name) => {
+    const { create, delete: onDelete } = mocks.inputs(name);
+    return `${name}\n${create ? `${create}\n` : ""}${onDelete ? `on delete: ${onDelete}\n` : ""}`;
   });
   return steps.join("\n").replaceAll(boardctlId, "SCRIPT").replaceAll(project, "/project");
 }
 
 describe("a board of a stack", () => {
-  test("is four steps, a certificate of its own, and nothing else beside the authority and the clients", async () => {
+  test("is four steps and a removal, a certificate of its own, and nothing else beside the authority and the clients", async () => {
     const mocks = await composed({});
     expect(mocks.names().filter((name) => / lab/.test(name))).toEqual([
       "buildhosts:index:BuilderBoard lab",
@@ -65,6 +66,7 @@ describe("a board of a stack", () => {
       "command:remote:Command lab-install",
       "command:remote:Command lab-preflight",
       "command:remote:Command lab-service",
+      "command:remote:Command lab.removal",
       "tls:index/certRequest:CertRequest lab-server-request",
       "tls:index/locallySignedCert:LocallySignedCert lab-server-certificate",
       "tls:index/privateKey:PrivateKey lab-server-key",

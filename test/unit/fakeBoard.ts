@@ -19,7 +19,7 @@ export interface FakeBoard {
   /** Runs boardctl as root would, to its end. */
   boardctl(args: string[], stdin?: string): ResultPromise<typeof running>;
   /** The same with the script as it is sent, from outside of its place. */
-  sent(args: string[]): ResultPromise<typeof running>;
+  sent(args: string[], environment?: Record<string, string>): ResultPromise<typeof running>;
   /** Runs functions of boardctl without its main. */
   functions(script: string): ResultPromise<typeof running>;
   remove(): void;
@@ -42,7 +42,8 @@ export function fakeBoard(): FakeBoard {
     chmodSync(at(path), 0o755);
   };
   const source = boardctl.replace(
-    new RegExp(`(^|[\\s"'=:(])/(${roots})(?![\\w-])`, "gm"),
+    // What the running script sees of itself is this machine's.
+    new RegExp(`(^|[\\s"'=:(])/(?!proc/self/)(${roots})(?![\\w-])`, "gm"),
     (_, before, root) => `${before}${folder}/${root}`,
   );
   for (const path of ["/run/lock", "/run/systemd/system", "/proc/net", "/sys/class/net"]) {
@@ -50,8 +51,12 @@ export function fakeBoard(): FakeBoard {
   }
   program("id", "echo 0");
   program("sync", ":");
+  program("unshare", ":");
   program("systemctl", `echo "systemctl $*" >>${folder}/calls; [ "$1" != is-active ]`);
-  program("ip", `echo "ip $*" >>${folder}/calls; rm -rf ${folder}/sys/class/net/"$3"`);
+  program(
+    "ip",
+    `case $* in "link delete "*) echo "ip $*" >>${folder}/calls; rm -rf ${folder}/sys/class/net/"$3" ;; esac`,
+  );
   program("userdel", `echo "userdel $*" >>${folder}/calls`);
   program("chown", `echo "chown $*" >>${folder}/calls`);
   const home = "/usr/local/lib/buildhosts";
@@ -70,7 +75,8 @@ export function fakeBoard(): FakeBoard {
     program,
     boardctl: (args, stdin = "") =>
       execa("sh", [at(`${home}/boardctl`), ...args], { ...running, input: stdin }),
-    sent: (args) => execa("sh", [at("/sent.sh"), ...args], { ...running, input: "" }),
+    sent: (args, env = {}) =>
+      execa("sh", [at("/sent.sh"), ...args], { ...running, input: "", env }),
     functions: (script) =>
       execa("sh", ["-c", `. ${at("/functions.sh")}\n${script}`], { ...running, input: "" }),
     remove: () => rmSync(folder, { recursive: true, force: true }),

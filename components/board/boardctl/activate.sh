@@ -10,6 +10,36 @@ LINKED_FOLDERS="/usr/local/bin containerd/bin
 $ETC_DIR config
 $ETC_DIR certificates"
 
+# Whether the board shows this file of a generation, PART/NAME.
+is_shown() {
+  case $1 in
+    config/buildkitd.toml | config/buildkitd.env) return 0 ;;
+    config/* | certificates/validity) return 1 ;;
+    *) return 0 ;;
+  esac
+}
+
+# make_room GENERATION: what is in the place of its files and units, and not ours, is put aside, all of it before anything
+# is changed.
+make_room() {
+  there=" $(our_links | tr '\n' ' ')"
+  while read -r folder part; do
+    for file in "$1/$part"/*; do
+      name=${file##*/}
+      if ! is_shown "$part/$name" || [ ! -e "$file" ]; then continue; fi
+      case $there in *" $folder/$name "*) continue ;; *) ;; esac
+      displace "$folder/$name"
+    done
+  done <<END
+$LINKED_FOLDERS
+END
+  [ -e "$HOME_DIR/units" ] || : >"$HOME_DIR/units"
+  placed=" $(tr '\n' ' ' <"$HOME_DIR/units") "
+  for name in $(unit_files "$1/config"); do
+    case $placed in *" $name "*) ;; *) displace "$(unit_path "$name")" ;; esac
+  done
+}
+
 # place_links GENERATION: each file of it is seen where the board expects it, through `current`. Every
 # process counts on a slow board, so what is there is tested in the shell, and one `ln` makes what is not.
 place_links() {
@@ -20,14 +50,8 @@ place_links() {
     set --
     for file in "$generation_to_link/$part"/*; do
       name=${file##*/}
-      case $part/$name in
-        config/buildkitd.toml | config/buildkitd.env) ;;
-        config/* | certificates/validity) continue ;;
-        *) ;;
-      esac
-      [ -e "$file" ] || continue
+      if ! is_shown "$part/$name" || [ ! -e "$file" ]; then continue; fi
       case $there in *" $folder/$name "*) continue ;; *) ;; esac
-      displace "$folder/$name"
       set -- "$@" "$HOME_DIR/current/$part/$name"
     done
     [ $# -eq 0 ] || ln -sfn -t "$folder" "$@"
@@ -39,13 +63,20 @@ our_links() {
   find /usr/local/bin /usr/local/sbin "$ETC_DIR" -maxdepth 1 -type l -lname "$HOME_DIR/current/*" 2>/dev/null
 }
 
-# displace PATH: a file that is not ours makes room, and comes back on removal.
+# displace PATH: a file that is not ours makes room, and comes back on removal. It stays in its place until its copy is
+# whole, and two of them are never one.
 displace() {
   [ -e "$1" ] || [ -L "$1" ] || return 0
   case $(readlink "$1" 2>/dev/null) in "$HOME_DIR"/*) return 0 ;; *) ;; esac
-  [ ! -e "$HOME_DIR/displaced$1" ] || return 0
-  mkdir -p "$HOME_DIR/displaced$(dirname "$1")"
-  mv "$1" "$HOME_DIR/displaced$1"
+  aside=$HOME_DIR/displaced$1
+  if [ -e "$aside" ] || [ -L "$aside" ]; then
+    # A command that was killed here has left both.
+    cmp -s "$1" "$aside" && return 0
+    fail "$1 is not buildhosts', and another one was put aside from there already, as $aside: move one of the two away, then run the update again; nothing was changed"
+  fi
+  if ! { mkdir -p "${aside%/*}" && cp -pP "$1" "$HOME_DIR/spool/displaced" && mv -T "$HOME_DIR/spool/displaced" "$aside"; }; then
+    fail "$1 of an earlier installation cannot be put aside: $(disk_full); nothing was changed"
+  fi
   say "$BOARD: $1 of an earlier installation was put aside; removal puts it back"
 }
 
@@ -58,20 +89,19 @@ unit_path() {
 }
 unit_files() { # unit_files CONFIG: names of the unit files in that configuration
   for file in "$1"/*.service "$1"/*.socket "$1"/*__*.conf; do
-    [ -e "$file" ] && printf '%s\n' "${file##*/}"
+    [ ! -e "$file" ] || printf '%s\n' "${file##*/}"
   done
 }
 
 # Units are copied, not linked: systemd treats a linked unit as the administrator's and drops it on `disable`.
 place_units() { # place_units CONFIG
-  [ -e "$HOME_DIR/units" ] || : >"$HOME_DIR/units"
   placed=" $(tr '\n' ' ' <"$HOME_DIR/units") "
   for name in $(unit_files "$1"); do
     path=$(unit_path "$name")
     [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
     case $placed in
       *" $name "*) ;;
-      *) displace "$path"; printf '%s\n' "$name" >>"$HOME_DIR/units" ;;
+      *) printf '%s\n' "$name" >>"$HOME_DIR/units" ;;
     esac
     place_file "$1/$name" "$path" 644
   done
@@ -118,6 +148,7 @@ switch_to() {
 
 differs() { # differs OLD NEW PATH: does this file or folder of the generations differ?
   [ -n "$1" ] || return 0
+  [ -e "$1/$3" ] || [ -e "$2/$3" ] || return 1
   [ "$(readlink -f "$1/$3" 2>/dev/null)" = "$(readlink -f "$2/$3" 2>/dev/null)" ] && return 1
   ! cmp -s "$1/$3" "$2/$3"
 }
@@ -191,23 +222,90 @@ start_services() { # start_services GENERATION
   return 1
 }
 
-# A client's own way in: TCP, the server's name verified, the client's certificate shown.
+# ask GENERATION WORD …: its buildctl asks the daemon, by a client's own way in: TCP, the server's name verified, the
+# client's certificate shown. By the local socket where the daemon trusts another CA than that of our client.
+ask() {
+  asking=$1
+  shift
+  if [ "$by_socket" = true ]; then
+    timeout "$patience" "$asking/buildkit/bin/buildctl" --addr unix:///run/buildkit/buildkitd.sock "$@" 2>"$health/error"
+  else
+    timeout "$patience" "$asking/buildkit/bin/buildctl" --addr "$check_address" --tlsservername "$check_name" \
+      --tlscacert "$health/ca.pem" --tlscert "$health/client-cert.pem" --tlskey "$health/client-key.pem" "$@" 2>"$health/error"
+  fi
+}
+by_socket=false patience=30
+
 healthy() { # healthy GENERATION
-  failed_unit=buildkitd.service
+  failed_unit=buildkitd.service complaint=''
   tries=0
-  while ! workers=$(timeout 30 "$1/buildkit/bin/buildctl" --addr "$check_address" --tlsservername "$check_name" \
-    --tlscacert "$health/ca.pem" --tlscert "$health/client-cert.pem" --tlskey "$health/client-key.pem" debug workers 2>"$health/error"); do
+  while ! workers=$(ask "$1" debug workers); do
     tries=$((tries + 1))
     [ "$tries" -lt 5 ] || return 1
     # Asking again makes sense only while the daemon lives.
     unit_active buildkitd.service || [ "$tries" -lt 2 ] || return 1
     sleep 1
   done
-  printf '%s\n' "$workers" | awk 'NR > 1 && NF { found = 1 } END { exit !found }'
+  printf '%s\n' "$workers" | awk 'NR > 1 && NF { found = 1 } END { exit !found }' || { complaint='it has no worker'; return 1; }
+  [ "$by_socket" = false ] || [ -n "$(listening "${check_address##*:}")" ] || { complaint="nothing listens on $check_address"; return 1; }
+}
+
+# The build of one step, as a client sends it (LLB): the program /buildhosts-health on an image that is the folder which
+# the client calls buildhosts-health, in a sandbox and a network like every step's. test/unit/boardctl.test.ts says it in words.
+STEP=Ch0aGwoZbG9jYWw6Ly9idWlsZGhvc3RzLWhlYWx0aAprCkkKR3NoYTI1Njo4N2Q5NWNmMWY5MzhkMTZkNTE3MTgxYWU1ZGVkNmI0YWMxNjVkYWNhODVmNjE4ZTMwZGNlMDk4OGQyYTA0ZGU5Eh4KFwoSL2J1aWxkaG9zdHMtaGVhbHRoGgEvEgMaAS8KSwpJCkdzaGEyNTY6ZmEyZTgzMWMyNjJmN2EwOTAzY2UxOWMyZDg5MGNhODNmMjEwYzAwNWU0YWVjY2Q5NDA2YmZmODVhYjg1MTVlMA==
+
+# step_program FILE: the smallest program that this machine runs: an ELF header, one segment, and exit(0).
+step_program() {
+  case $(uname -m) in
+    x86_64) machine='\076' code='\270\074\0\0\0\061\377\017\005\0\0\0' ;;
+    aarch64) machine='\267' code='\0\0\200\322\250\013\200\322\001\0\0\324' ;;
+    riscv64) machine='\363' code='\023\005\0\0\223\010\320\005\163\0\0\0' ;;
+    *) return 1 ;;
+  esac
+  # shellcheck disable=SC2059 # the numbers stand in the format
+  {
+    printf '\177ELF\002\001\001\0\0\0\0\0\0\0\0\0\002\0'"$machine"'\0\001\0\0\0\170\0\100\0\0\0\0\0\100\0\0\0\0\0\0\0'
+    printf '\0\0\0\0\0\0\0\0\0\0\0\0\100\0\070\0\001\0\0\0\0\0\0\0'
+    printf '\001\0\0\0\005\0\0\0\0\0\0\0\0\0\0\0\0\0\100\0\0\0\0\0\0\0\100\0\0\0\0\0'
+    printf '\204\0\0\0\0\0\0\0\204\0\0\0\0\0\0\0\0\0\001\0\0\0\0\0'"$code"
+  } >"$1" && chmod 755 "$1"
+}
+
+# builds GENERATION: a step is executed, with runc, the sandbox and the network that every build has. What it leaves in the
+# cache is taken away.
+builds() {
+  mkdir -p "$health/step"
+  step_program "$health/step/buildhosts-health" || return 0
+  patience=120
+  printf '%s' "$STEP" | base64 -d | ask "$1" build --no-cache --progress plain --local "buildhosts-health=$health/step" >/dev/null
+  ended=$?
+  [ "$ended" = 0 ] || complaint="a step of a build does not run: $(step_error)"
+  patience=30
+  # No step had its turn, where others' builds have them all.
+  if [ "$ended" = 124 ] && [ "$restart_buildkitd" = false ] && [ "$(running_builds)" -gt 0 ]; then
+    say "$BOARD: warning: the daemon is busy with other builds, so no step was tried"
+    ended=0
+  fi
+  ask "$1" prune --filter 'description~=buildhosts-health' >/dev/null || :
+  return "$ended"
+}
+
+# What the step or runc said, or else how the build ended.
+step_error() {
+  sed -n 's/^#[0-9]* [0-9.]* \(.*\)/\1/p; /^#/!$p' "$health/error" | head -n 1 | cut -c 1-300
+}
+
+# The reason, for the last line of what is said; `complaint` where it is known.
+why_unhealthy() {
+  [ -z "$complaint" ] || { printf '%s' "$complaint"; return; }
+  said=$(tail -n 1 "$health/error" 2>/dev/null | cut -c 1-300)
+  [ -n "$said" ] || said=$(systemctl show --property=Result,ExecMainStatus "$failed_unit" 2>/dev/null |
+    awk -F = '{ of[$1] = $2 } END { if (of["Result"] != "") print "it ended with status " of["ExecMainStatus"] " (" of["Result"] ")" }')
+  printf '%s' "${said:-no reason was given}"
 }
 
 show_failure() {
-  say "$BOARD: $failed_unit is not healthy: $(tail -n 1 "$health/error" 2>/dev/null | cut -c 1-300)"
+  say "$BOARD: $failed_unit is not healthy: $reason"
   say "$BOARD: the last lines of its log:"
   # Without Go's stack traces, in which a function's name stands before each line with a tab: they would
   # push the reason out of sight.
@@ -222,11 +320,15 @@ return_to_good() {
     # What runs now is of this generation, in whatever condition: only what differs is started again.
     plan_restarts "$generation" "$good"
     restart_buildkitd=true
+    make_room "$good"
     switch_to "$good"
+    cmp -s "$good/certificates/ca.pem" "$health/ca.pem" || by_socket=true
+    : >"$health/error"
     if start_services "$good" && healthy "$good"; then
       rm -f "$HOME_DIR/pending"
       say "$BOARD: what ran before runs again and is healthy"
     else
+      reason=$(why_unhealthy)
       show_failure
       say "$BOARD: what ran before is not healthy either"
     fi
@@ -321,6 +423,7 @@ activate() {
     version=${selected%@*} sha256=''
     case $selected in *@*) sha256=${selected#*@} ;; *) ;; esac
     dir=$(find_release "$component" "$version" "$sha256") || missing "$component $version"
+    if ! sound "$dir"; then mend_release "$component" "$version" "$dir" || exit 1; fi
     parts="$parts $component=$dir"
   done
   [ -d "$HOME_DIR/store/config-$config" ] || missing "configuration $config"
@@ -341,12 +444,18 @@ activate() {
   [ ! -e "$HOME_DIR/pending" ] || interrupted=true
   plan_restarts "$before" "$generation"
   [ "$restart_buildkitd" = false ] || drain
+  make_room "$generation"
   : >"$HOME_DIR/pending"
+  [ -e /var/lib/cni ] || remember "folder /var/lib/cni"
   [ -z "$root" ] || remember "root $root"
   # One that is there already is somebody's.
   [ -z "$bridge" ] || [ -e "/sys/class/net/$bridge" ] || remember "bridge $bridge"
   switch_to "$generation"
-  if start_services "$generation" && healthy "$generation"; then
+  : >"$health/error"
+  complaint='' failed_unit=buildkitd.service tried=''
+  # A step that ran is not run again where nothing has changed since.
+  if [ "$interrupted$restart_containerd$restart_buildkitd" = falsefalsefalse ] && [ "$generation" = "$good_before" ]; then tried=before; fi
+  if start_services "$generation" && healthy "$generation" && { [ -n "$tried" ] || builds "$generation"; }; then
     # What worked last and is not this stays, for the way back; written down before it is `good` no longer.
     previous=$good_before
     [ "$previous" != "$generation" ] || previous=$(readlink "$HOME_DIR/previous" 2>/dev/null)
@@ -355,10 +464,14 @@ activate() {
     link "$generation" "$HOME_DIR/good"
     rm -f "$HOME_DIR/pending"
     prune "$generation" "$previous"
-    say "$BOARD: healthy: buildkitd answers on $check_address over mutual TLS"
+    did=''
+    [ -n "$tried" ] || did=', and ran a step of a build'
+    say "$BOARD: healthy: buildkitd answers on $check_address over mutual TLS$did"
   else
+    reason=$(why_unhealthy)
+    first_reason="$failed_unit is not healthy: $reason"
     show_failure
     return_to_good
-    fail "the update failed"
+    fail "the update failed: $first_reason"
   fi
 }

@@ -12,6 +12,7 @@
 #   kept/         link to the last release of each component that worked and is not the one in use
 #   used          roots and bridges of every configuration that ran
 #   displaced/    files of an earlier installation that ours took the place of; put back on removal
+#   name          whose this is, PROJECT/STACK/BOARD: only that stack changes or removes it
 set -u
 umask 022
 export LC_ALL=C
@@ -20,17 +21,30 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HOME_DIR=/usr/local/lib/buildhosts
 UNIT_DIR=/usr/local/lib/systemd/system
 ETC_DIR=/etc/buildkit
-LOCK_FILE=/run/lock/buildhosts.lock
+# Root's alone, and gone at each boot: the lock, and which releases were found whole since then.
+RUN_DIR=/run/buildhosts
+LOCK_FILE=$RUN_DIR/lock
 CLOCK_TOLERANCE=60
 
 # The other end of standard error may be gone (a dropped connection); work goes on without a reader.
 say() { printf '%s\n' "$*" >&2 || :; }
-fail() { say "$BOARD: $*"; exit 1; }
+# Where many things are done at once, `reasons` is a file that tells the one who waits for them.
+reasons=''
+fail() {
+  say "$BOARD: $*"
+  [ -z "$reasons" ] || printf '%s\n' "$*" >>"$reasons"
+  exit 1
+}
 
-BOARD=$(cat "$HOME_DIR/name" 2>/dev/null || uname -n)
+# PROJECT/STACK/BOARD, or the board's name alone, as earlier versions wrote it, or nothing.
+owner() { cat "$HOME_DIR/name" 2>/dev/null; }
+
+BOARD=$(owner)
+BOARD=${BOARD##*/}
+[ -n "$BOARD" ] || BOARD=$(uname -n)
 
 # For an error that a write ended with.
-disk_full() { printf 'is the disk full? (%s MB free)' "$(($(free_kb "$HOME_DIR/spool") / 1024))"; }
+disk_full() { printf 'is the disk full? (%s MB free)' "$(($(free_kb "$HOME_DIR/spool") * 1024 / 1000000))"; }
 
 # A name for a temporary file or folder on the same file system as its target, so that a rename is atomic.
 fresh() { mktemp -d "$HOME_DIR/spool/$1.XXXXXX" || fail "$HOME_DIR/spool: cannot make a temporary folder: $(disk_full)"; }
@@ -46,6 +60,43 @@ link() {
 place_in_store() {
   if [ -e "$2" ]; then mv -T "$2" "$(fresh replaced)" || return 1; fi
   mv -T "$1" "$2"
+}
+
+# sums FOLDER: what a release of the store consists of. A CRC is enough, and read at the disk's speed: the archive was
+# verified by its sha256, and these files are looked through for damage.
+sums() { (cd "$1" && cksum bin/*) 2>/dev/null; }
+
+# When each file of a release was last changed, by whomever: one process, however large they are.
+changes() { (cd "$1" && stat -c '%n %s %i %z' bin/* sums) 2>/dev/null; }
+
+# sound FOLDER: is the release there whole, and does it run? `damage` says what is wrong. What was found sound is looked at
+# again only after a change, and after each boot: a disk that lost its power keeps less than was written.
+sound() {
+  seen=$RUN_DIR/${1##*/}
+  [ ! -e "$1/sums" ] || [ ! -e "$seen" ] || [ "$(changes "$1")" != "$(cat "$seen")" ] || return 0
+  damage=''
+  if [ -e "$1/sums" ]; then
+    [ "$(sums "$1")" = "$(cat "$1/sums")" ] || damage='its files are not what was unpacked'
+  else
+    # Of a version that kept no sums. What is there and runs counts as whole.
+    for file in "$1"/bin/*; do [ -s "$file" ] || damage="${file##*/} is empty"; done
+  fi
+  [ -n "$damage" ] || starts "$1" || :
+  [ -z "$damage" ] || return 1
+  [ -e "$1/sums" ] || { sums "$1" >"$1/sums.new" && mv -f "$1/sums.new" "$1/sums"; }
+  changes "$1" >"$seen" || :
+}
+
+# starts FOLDER: does each program of the release that boardctl or systemd starts run here?
+starts() {
+  for program in containerd runc buildkitd buildctl rootlesskit; do
+    [ -e "$1/bin/$program" ] || continue
+    # A file that is empty ends well, too, and says nothing.
+    if ! answer=$(timeout 60 "$1/bin/$program" --version 2>&1) || [ -z "$answer" ]; then
+      damage="$program does not run on this machine: $(printf '%s' "${answer:-it says nothing}" | head -n 1 | cut -c 1-200)"
+      return 1
+    fi
+  done
 }
 
 # remember KIND NAME: something outside of $HOME_DIR that a daemon of ours has made, for `uninstall` to know: `root`,

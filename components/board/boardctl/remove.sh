@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# deactivate: no unit, no binary and no file of ours is in use. uninstall: nothing of ours is left.
+# deactivate: no unit, no binary and no file of ours is in use. uninstall: nothing of ours is left. withdraw: the same,
+# where nothing was ever put to use.
 
 deactivate() {
   [ ! -e "$HOME_DIR/units" ] || while read -r name; do
@@ -14,12 +15,16 @@ deactivate() {
   our_links | while read -r path; do rm -f "$path"; done
   rm -f "$HOME_DIR/units" "$HOME_DIR/current" "$HOME_DIR/good" "$HOME_DIR/previous" "$HOME_DIR/pending"
   if [ -d "$HOME_DIR/displaced" ]; then
-    (cd "$HOME_DIR/displaced" && find . ! -type d) | while read -r path; do
+    while read -r path; do
       path=${path#.}
-      mkdir -p "$(dirname "$path")"
-      mv "$HOME_DIR/displaced$path" "$path"
+      [ -n "$path" ] || continue
+      if ! { mkdir -p "${path%/*}" && mv -fT "$HOME_DIR/displaced$path" "$path"; }; then
+        fail "$path of the earlier installation cannot be put back from $HOME_DIR/displaced: $(disk_full); run the update again"
+      fi
       say "$BOARD: $path of the earlier installation is back"
-    done
+    done <<END
+$(cd "$HOME_DIR/displaced" && find . ! -type d)
+END
     rm -rf "$HOME_DIR/displaced"
   fi
   rmdir "$ETC_DIR" "$UNIT_DIR" "${UNIT_DIR%/*}" 2>/dev/null
@@ -31,6 +36,10 @@ deactivate() {
   # Units that failed once are remembered by systemd until told otherwise.
   systemctl reset-failed containerd.service buildkitd.service buildkitd.socket 2>/dev/null
   return 0
+}
+
+withdraw() {
+  [ -L "$HOME_DIR/current" ] || [ -e "$HOME_DIR/units" ] || uninstall ''
 }
 
 uninstall() {
@@ -45,6 +54,8 @@ uninstall() {
     [ "$path" = "$HOME_DIR/boardctl" ] || rm -rf "$path" || fail "$path cannot be removed; run the update again"
   done
   rm -rf "$HOME_DIR"
+  # Who waits for the lock sees that its file is gone, and asks for the next one.
+  rm -rf "$RUN_DIR" /run/lock/buildhosts.lock
   say "$BOARD: buildhosts is removed"
 }
 
@@ -58,27 +69,64 @@ remove_state() {
   rm -rf "/run/$1"
   if [ "$1" = buildkit ]; then remove_bridges; fi
   [ "${3-}" = --remove-cache ] || return 0
-  rm -rf "/var/lib/$1"
+  remove_folder "/var/lib/$1"
   [ "$1" = buildkit ] || return 0
-  rm -rf /var/lib/buildkit-rootless
-  used root | while read -r root; do remove_cache_in "$root"; done
+  remove_folder /var/lib/buildkit-rootless
+  while read -r root; do [ -z "$root" ] || remove_folder "$root"; done <<END
+$(used root)
+END
   say "$BOARD: the build cache is removed"
 }
 
-# remove_cache_in ROOT: what buildkitd keeps there is gone, and the folder, where nothing else is in it.
-remove_cache_in() {
-  case $1 in /var/lib/buildkit | /var/lib/buildkit-rootless) return 0 ;; *) ;; esac
-  [ -e "$1/buildkitd.lock" ] || return 0
-  rm -rf "$1"/buildkitd.lock "$1"/*.db "$1"/*.db.bak "$1"/runc-* "$1"/containerd-* "$1"/net "$1"/cni
-  rmdir "$1" 2>/dev/null || say "$BOARD: in $1,$(find "$1" -mindepth 1 -maxdepth 1 -printf ' %f') stayed: it is not buildkitd's"
+# remove_folder FOLDER: what our daemons keep there is gone. A link is followed and stays, as does the folder that it leads
+# to, and a disk that is mounted there.
+remove_folder() {
+  [ -e "$1" ] || [ -L "$1" ] || return 0
+  if [ -L "$1" ]; then
+    remove_data_in "$(readlink -f "$1")"
+    say "$BOARD: $1 is a link, which stays; the data in $(readlink -f "$1") is removed"
+    return 0
+  fi
+  case $1 in
+    /var/lib/buildkit | /var/lib/buildkit-rootless | /var/lib/containerd)
+      if [ "$(stat -c %d "$1")" = "$(stat -c %d "${1%/*}")" ]; then
+        rm -rf "$1"
+        return 0
+      fi ;;
+    *) ;;
+  esac
+  remove_data_in "$1"
+  rmdir "$1" 2>/dev/null || [ -z "$(ls -A "$1")" ] || say "$BOARD: in $1,$(find "$1" -mindepth 1 -maxdepth 1 -printf ' %f') stayed: it is not buildkitd's"
 }
 
-# The network bridges that buildkitd made for RUN steps outlive it.
+# remove_data_in FOLDER: what buildkitd or containerd makes in its root, and nothing else.
+remove_data_in() {
+  if [ -e "$1/buildkitd.lock" ]; then
+    rm -rf "$1"/buildkitd.lock "$1"/*.db "$1"/*.db.bak "$1"/runc-* "$1"/containerd-* "$1"/net "$1"/cni
+  elif [ -e "$1/io.containerd.metadata.v1.bolt" ]; then
+    rm -rf "$1"/io.containerd.* "$1"/tmpmounts
+  fi
+}
+
+# The network bridges that buildkitd made for RUN steps outlive it, and so does what CNI's plugins wrote down for them.
 remove_bridges() {
   for bridge in buildkit0 $(used bridge); do
-    [ ! -e "/sys/class/net/$bridge" ] || ip link delete "$bridge" ||
-      say "$BOARD: the network bridge $bridge stays: ip link delete $bridge"
+    [ -e "/sys/class/net/$bridge" ] || continue
+    remove_rules "$bridge"
+    ip link delete "$bridge" || say "$BOARD: the network bridge $bridge stays: ip link delete $bridge"
   done
+  rm -rf /var/lib/cni/networks/buildkit
+  rm -f /var/lib/cni/results/buildkit-*
+  if used folder | grep -qx /var/lib/cni; then rmdir /var/lib/cni/networks /var/lib/cni/results /var/lib/cni 2>/dev/null; fi
+}
+
+# remove_rules BRIDGE: the rules of iptables that name the interface, in whichever table.
+remove_rules() {
+  command -v iptables-save >/dev/null 2>&1 || return 0
+  iptables-save 2>/dev/null | awk -v bridge="$1" '
+    /^\*/ { table = substr($1, 2) }
+    /^-A / { for (i = 3; i < NF; i++) if (($i == "-i" || $i == "-o") && $(i + 1) == bridge) { sub(/^-A/, "-D"); print "-t " table " " $0; next } }' |
+    while read -r rule; do printf '%s\n' "$rule" | xargs iptables 2>/dev/null || say "$BOARD: a rule of iptables stays: $rule"; done
 }
 
 # Only a user that was made here; userdel takes its lines in /etc/subuid and /etc/subgid along.

@@ -14,6 +14,8 @@ stage_config() {
   fi
   # Keys for registries; a rootless daemon has them from systemd.
   chmod 600 "$work/files"/buildkitd.*-key.pem 2>/dev/null || :
+  # What runc is called by.
+  [ ! -e "$work/files/runc" ] || chmod 755 "$work/files/runc"
   store config "$id" "$work/files"
 }
 
@@ -42,8 +44,10 @@ store() {
   say "$BOARD: $1 $2 is staged"
 }
 
-# The key's owner and mode, whoever changed them by hand.
+# Modes that matter, whoever changed them by hand: the key's, and that of what runc is called by.
 mend_modes() {
-  [ "$1" = certificates ] || return 0
-  [ "$(stat -c '%a' "$2/key.pem")" = 600 ] || chmod 600 "$2/key.pem"
+  case $1 in
+    certificates) [ "$(stat -c '%a' "$2/key.pem")" = 600 ] || chmod 600 "$2/key.pem" ;;
+    *) [ ! -e "$2/runc" ] || [ -x "$2/runc" ] || chmod 755 "$2/runc" ;;
+  esac
 }
