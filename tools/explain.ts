@@ -64,7 +64,7 @@ const CONNECTING: Rule[] = [
 
 const CONNECTION_LOST: Rule = {
   pattern: /exited without exit status or exit signal/,
-  line: "the connection broke off while the host was at work; it finishes that step by itself. Run the update again: it goes on from there",
+  line: "the connection broke off while the host was at work; if it still runs, it finishes that step by itself, and if its power was cut, what worked before works again. Run the update again: it goes on from there",
 };
 
 const GITHUB_TOKEN: Rule = {
