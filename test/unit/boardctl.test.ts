@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Files } from "../../components/board/bundle.ts";
@@ -170,6 +178,56 @@ describe("uninstall", () => {
     board.write("/data/cache/photos/1", "");
     expect(await uninstall("--remove-cache")).toContain(`in ${again}, photos stayed`);
     expect(readdirSync(again)).toEqual(["photos"]);
+  });
+
+  test("follows a cache's root that is a link, and leaves the link and the folder behind it", async () => {
+    await used();
+    for (const file of ["buildkitd.lock", "cache.db", "runc-overlayfs/x"])
+      board.write(`/data/ssd/buildkit/${file}`, "");
+    board.write("/data/ssd/buildkit/notes", "");
+    mkdirSync(board.at("/var/lib"), { recursive: true });
+    symlinkSync(board.at("/data/ssd/buildkit"), board.at("/var/lib/buildkit"));
+    expect(await uninstall("--remove-cache")).toContain(
+      `board: ${board.at("/var/lib/buildkit")} is a link, which stays; the data in ${board.at("/data/ssd/buildkit")} is removed`,
+    );
+    expect(readdirSync(board.at("/data/ssd/buildkit"))).toEqual(["notes"]);
+    expect(readdirSync(board.at("/var/lib"))).toEqual(["buildkit"]);
+  });
+
+  test("takes the rules that name its bridges, and CNI's notes about them, and no others", async () => {
+    board.program(
+      "iptables-save",
+      `cat <<'END'
+*nat
+-A POSTROUTING -s 10.10.0.0/16 -o eth0 -j MASQUERADE
+COMMIT
+*filter
+-A CNI-ISOLATION-STAGE-1 -i buildkit0 ! -o buildkit0 -m comment --comment "CNI firewall plugin rules" -j CNI-ISOLATION-STAGE-2
+-A CNI-ISOLATION-STAGE-2 -o builds0 -j DROP
+-A FORWARD -i podman1 -j ACCEPT
+COMMIT
+END`,
+    );
+    board.program(
+      "iptables",
+      `printf '<%s>' "$@" >>${board.at("/rules")}; echo >>${board.at("/rules")}`,
+    );
+    await used();
+    board.write("/var/lib/cni/networks/buildkit/10.10.0.2", "");
+    board.write("/var/lib/cni/results/buildkit-1-eth0", "");
+    await uninstall();
+    expect(readFileSync(board.at("/rules"), "utf8")).toBe(
+      "<-t><filter><-D><CNI-ISOLATION-STAGE-1><-i><buildkit0><!><-o><buildkit0><-m><comment><--comment><CNI firewall plugin rules><-j><CNI-ISOLATION-STAGE-2>\n" +
+        "<-t><filter><-D><CNI-ISOLATION-STAGE-2><-o><builds0><-j><DROP>\n",
+    );
+    expect(existsSync(board.at("/var/lib/cni"))).toBe(false);
+    board.remove();
+    board = fakeBoard();
+    board.write("/var/lib/cni/networks/podman/x", "");
+    await used();
+    board.write("/var/lib/cni/networks/buildkit/10.10.0.2", "");
+    await uninstall();
+    expect(readdirSync(board.at("/var/lib/cni/networks"))).toEqual(["podman"]);
   });
 
   test("leaves a bridge that was there before", async () => {
@@ -533,6 +591,100 @@ describe("preflight", () => {
       "cgroups are version 1 here, so nothing would keep RUN steps from the daemon's port (IPAddressDeny needs version 2)",
     ]);
     expect(await kernel("host")).toEqual([]);
+  });
+
+  test("says of a user who cannot become root only what is true", async () => {
+    newBoard();
+    sockets("04D2", "0A");
+    board.program("id", "case $1 in -un) echo builder ;; *) echo 1000 ;; esac");
+    board.program("sudo", "exit 1");
+    const { all } = await board.sent(words);
+    expect([...all.matchAll(/^ {2}\d+\. (.*)$/gm)].map(([, line]) => line)).toEqual([
+      "user 'builder' cannot use sudo without a password",
+      "port 1234 is taken by another program",
+    ]);
+    // Ours runs, so the port is its.
+    board.program("systemctl", '[ "$1" = is-active ]');
+    const { all: installed } = await board.sent(words);
+    expect([...installed.matchAll(/^ {2}\d+\. (.*)$/gm)].map(([, line]) => line)).toEqual([
+      "user 'builder' cannot use sudo without a password",
+    ]);
+  });
+
+  test("says in one line that an image is read-only, before anything fails to be written there", async () => {
+    newBoard();
+    for (const folder of ["/usr/local", "/etc"]) mkdirSync(board.at(folder), { recursive: true });
+    const readOnly = "can_write() { case $1 in */usr/local | */etc) return 1 ;; esac; }";
+    expect(
+      await problems(`${readOnly}
+        check_writable "$HOME_DIR" ${["/usr/local/bin", "/etc/buildkit", "/run/x"].map((one) => board.at(one)).join(" ")}`),
+    ).toEqual([
+      `read-only, but something must be installed there: ${board.at("/usr/local")} ${board.at("/etc")}`,
+    ]);
+  });
+
+  test("finds another BuildKit by what it holds, whatever its unit is called", async () => {
+    const other = () => problems(`cache_root=${board.at("/var/lib/buildkit")}; check_other_daemon`);
+    board.write(
+      "/proc/net/unix",
+      `Num RefCount Protocol Flags Type St Inode Path\n0: 2 0 10000 1 1 4712 ${board.at("/run/buildkit/buildkitd.sock")}\n`,
+    );
+    mkdirSync(board.at("/proc/77/fd"), { recursive: true });
+    symlinkSync("socket:[4712]", board.at("/proc/77/fd/9"));
+    board.write("/proc/77/comm", "buildkitd\n");
+    board.write("/proc/77/cgroup", "0::/system.slice/buildkit.service\n");
+    expect(await other()).toEqual([
+      `another BuildKit has the socket ${board.at("/run/buildkit/buildkitd.sock")}: buildkitd (pid 77) of buildkit.service`,
+    ]);
+    rmSync(board.at("/proc/net/unix"));
+    board.write("/var/lib/buildkit/buildkitd.lock", "");
+    const { ino } = statSync(board.at("/var/lib/buildkit/buildkitd.lock"));
+    board.write("/proc/locks", `1: FLOCK  ADVISORY  WRITE 77 08:01:${ino} 0 EOF\n`);
+    expect(await other()).toEqual([
+      `another BuildKit has the root ${board.at("/var/lib/buildkit")}: buildkitd (pid 77) of buildkit.service`,
+    ]);
+    board.program("systemctl", '[ "$1" = is-active ]');
+    expect(await other()).toEqual([]);
+  });
+
+  test("does not ask for Docker's containerd to be removed", async () => {
+    board.program(
+      "systemctl",
+      `case $1 in show) printf 'Id=containerd.service\\nActiveState=active\\nFragmentPath=/usr/lib/systemd/system/containerd.service\\n' ;; is-active) [ "$3" = docker.service ] ;; esac`,
+    );
+    const { all } = await board.functions("problems=0 cache_root=/x; check_other_installations");
+    expect(all).toBe(
+      "  1. containerd.service of another installation is running (/usr/lib/systemd/system/containerd.service)\n" +
+        "     fix: this machine's Docker uses it: name the machine under dockerHosts, where BuildKit runs as a container; or remove that package, or use another board",
+    );
+  });
+
+  test("wants the namespaces that rootless is made of, as this kernel and AppArmor give them", async () => {
+    board.write("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
+    board.write("/proc/sys/user/max_user_namespaces", "1000\n");
+    const kernel = () =>
+      problems("snapshotter=native network=host rootless=true cache_root=/x; check_kernel");
+    expect(await kernel()).toEqual([]);
+    board.write("/proc/sys/kernel/unprivileged_userns_clone", "0\n");
+    board.write("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n");
+    expect(await kernel()).toEqual([
+      "unprivileged user namespaces are off, which rootless needs",
+      "AppArmor restricts unprivileged user namespaces, which rootless needs",
+    ]);
+    rmSync(board.at("/proc/sys/kernel/unprivileged_userns_clone"));
+    board.write(
+      "/etc/apparmor.d/buildhosts-rootlesskit",
+      `profile buildhosts-rootlesskit ${board.at(home)}/store/rootlesskit-*/bin/rootlesskit flags=(unconfined) { userns, }\n`,
+    );
+    expect(await kernel()).toEqual([]);
+  });
+
+  test("counts in the MB that it names", async () => {
+    board.program("df", "printf 'header\\nx 1 1 500000 1 /\\n'");
+    expect(await problems(`check_disk 900000000 ${board.at("/data")}`)).toEqual([
+      `only 512 MB are free for ${board.at(home)}; 700 MB are needed`,
+      `the cache may grow to 900 MB (gc maxUsedSpace), but ${board.at("/data")} has room for 512 MB`,
+    ]);
   });
 
   test("compares the clock with the authority's end as well", async () => {

@@ -292,7 +292,7 @@ builds() {
 
 # What the step or runc said, or else how the build ended.
 step_error() {
-  sed -n 's/^#[0-9]* [0-9.]* \(.*\)/\1/p; /^#/!$p' "$health/error" | head -n 1 | cut -c 1-300
+  awk '/^#[0-9]+ [0-9.]+ / { sub(/^#[0-9]+ [0-9.]+ /, ""); said = $0; exit } { last = $0 } END { print said == "" ? last : said }' "$health/error" | cut -c 1-300
 }
 
 # The reason, for the last line of what is said; `complaint` where it is known.

@@ -187,6 +187,9 @@ check_clock() {
     "set the clock: timedatectl set-ntp true, or date -s '@SECONDS'"
 }
 
+# As the file system is mounted, too.
+can_write() { [ -w "$1" ]; }
+
 # check_writable FOLDER …: an image with a read-only /usr is common, whatever the modes in it say.
 check_writable() {
   is_root || return 0
@@ -194,7 +197,7 @@ check_writable() {
   for folder in "$@"; do
     folder=$(existing "$folder")
     case "$read_only " in *" $folder "*) continue ;; *) ;; esac
-    [ -w "$folder" ] || read_only="$read_only $folder"
+    can_write "$folder" || read_only="$read_only $folder"
   done
   [ -z "$read_only" ] || problem "read-only, but something must be installed there:$read_only" \
     "mount something that can be written there (a disk, or an overlay over the image), or use another operating system on this board"
