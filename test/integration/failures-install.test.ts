@@ -8,7 +8,7 @@ import { boardArchitecture, boardPlatform } from "./boardPlatform.ts";
 import { type Client, defaultClient, handshake } from "./clients.ts";
 import { type FakeRelease, makeFakeReleases } from "./fakeReleases.ts";
 import { provisioned, type Scene } from "./ground.ts";
-import { killAt } from "./heldStep.ts";
+import { doNotIntercept, intercept, killAt } from "./heldStep.ts";
 import { on, pidsOf } from "./onBoard.ts";
 import { stateOf } from "./state.ts";
 
@@ -79,7 +79,12 @@ function stored(): Promise<string> {
   return on(scene.board, "ls /usr/local/lib/buildhosts/store | grep -F v9.9. || :");
 }
 
-const untouched = "board: the installation stopped; the running service was not touched";
+/** The last line, with the first reason of all. */
+const stoppedBecause = (reason: RegExp) =>
+  new RegExp(
+    `^board: the installation stopped: ${reason.source}; the running service was not touched$`,
+    "m",
+  );
 
 describe("an installation is refused before anything live is touched, and can be run again:", () => {
   test("a stall, a 404, a corrupted and a truncated file, all in one installation", async () => {
@@ -103,7 +108,9 @@ describe("an installation is refused before anything live is touched, and can be
       /board: buildkit v9\.9\.9: http:\S+ has the sha256 [0-9a-f]{64}, but http:\S+provenance\.json says [0-9a-f]{64}: .*nothing was installed/,
     );
     expect(stderr).toMatch(/board: rootlesskit v9\.9\.9: http:\S+ was cut short/);
-    expect(stderr.trimEnd().split("\n").at(-1)).toBe(untouched);
+    expect(stderr.trimEnd().split("\n").at(-1)).toMatch(
+      stoppedBecause(/(containerd|runc|buildkit|rootlesskit) v9\.9\.9: http.*/),
+    );
     // Once more after the first 15 s without progress, and not for ever.
     expect((performance.now() - started) / 1000).toBeLessThan(60);
     expect(await stored()).toBe("");
@@ -156,6 +163,18 @@ describe("an installation is refused before anything live is touched, and can be
     expect(await stored()).toBe("");
   });
 
+  test("a disk with no room for what it would become: nothing is downloaded", async () => {
+    const script = `unshare -m sh -c 'mount -t tmpfs -o size=10m none /usr/local/lib/buildhosts/spool
+      ${install(["buildkit"], { version: BULKY })}; code=$?
+      ls -A /usr/local/lib/buildhosts/spool; exit $code'`;
+    const { code, stdout, stderr } = await scene.board.ssh(script);
+    expect([code, stdout, stderr.trimEnd()]).toEqual([
+      1,
+      "",
+      "board: the installation stopped: only 10 MB are free for /usr/local/lib/buildhosts; 400 MB are needed for buildkit v9.9.8: free disk space there; the running service was not touched",
+    ]);
+  });
+
   test.each([
     [
       "unpacking",
@@ -164,12 +183,21 @@ describe("an installation is refused before anything live is touched, and can be
     ],
     ["downloading", "runc", /runc v9\.9\.8: cannot write the download of \S+: is the disk full\?/],
   ] as const)("a disk that fills while %s", async (_, component, says) => {
+    // The look beforehand finds room, which somebody else takes meanwhile.
+    await intercept(
+      scene.board,
+      "df",
+      "*",
+      "[ -e /run/looked ] || { : >/run/looked; printf 'h\\nx 1 1 999999999 1 /\\n'; exit 0; }",
+    );
     const script = `unshare -m sh -c 'mount -t tmpfs -o size=10m none /usr/local/lib/buildhosts/spool
       ${install([component], { version: BULKY })}; code=$?
       ls -A /usr/local/lib/buildhosts/spool; exit $code'`;
     const { code, stdout, stderr } = await scene.board.ssh(script);
+    await doNotIntercept(scene.board, "df");
+    await on(scene.board, "rm /run/looked");
     expect(stderr).toMatch(says);
-    expect(stderr).toContain(untouched);
+    expect(stderr).toMatch(stoppedBecause(new RegExp(`${component} v9\\.9\\.8: .*`)));
     expect(stdout).toBe("");
     expect(code).toBe(1);
     expect(await stored()).toBe("");

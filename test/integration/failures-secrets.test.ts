@@ -57,7 +57,7 @@ test("no private key is seen in output, logs, state or processes, whatever fails
   await intercept(board, "systemctl", "restart*", "exit 1");
   const service = await look("failing to start", await stack.up());
   expect(service.code).not.toBe(0);
-  expect(service.output).toContain("board: the update failed");
+  expect(service.output).toContain("board: the update failed: ");
   await doNotIntercept(board, "systemctl");
 
   const up = await look("up", await stack.up());

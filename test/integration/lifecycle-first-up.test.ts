@@ -16,7 +16,7 @@ describe("a board that was brought up from nothing", () => {
     ({ board, stack } = await provisioned());
   });
 
-  test("took four steps on the board, and a certificate for itself and for each client", () => {
+  test("took four steps on the board, and has a certificate for itself and for each client", () => {
     const { up } = stack.ground.baseline;
     expect(up.changes.create?.filter((name) => name.startsWith("board"))).toEqual([
       "board",
@@ -28,9 +28,10 @@ describe("a board that was brought up from nothing", () => {
       "board-server-key",
       "board-server-request",
       "board-service",
+      "board.removal",
     ]);
     expect(up.output).toContain(
-      "board: healthy: buildkitd answers on tcp://127.0.0.1:1234 over mutual TLS",
+      "board: healthy: buildkitd answers on tcp://127.0.0.1:1234 over mutual TLS, and ran a step of a build",
     );
   });
 

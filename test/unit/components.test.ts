@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import * as exported from "../../components/index.ts";
 import {
