@@ -176,6 +176,27 @@ describe("a board that was brought up from nothing", () => {
     }
   });
 
+  test("treats RUN steps as guests: the first to go for want of memory, few files open, no way to the daemon by IPv6", async () => {
+    const client = await clientOf(stack);
+    const build = await client.build({
+      dockerfile: dockerfile("guest"),
+      buildArgs: { PORT: "1234" },
+    });
+    expect(build.code, build.output).toBe(0);
+    expect(await build.file("oom")).toBe("0\n");
+    expect(await build.file("files")).toBe("1024\n1048576\n");
+    expect(await build.file("by-link-local")).toBe("");
+    const daemon = "/proc/$(systemctl show --property MainPID --value buildkitd)";
+    expect(await on(board, `cat ${daemon}/oom_score_adj`)).toBe("-500");
+    expect(await on(board, `awk '/open files/ { print $4 }' ${daemon}/limits`)).toBe("1048576");
+  });
+
+  test("keeps nothing of the health check's step in its cache", async () => {
+    const client = await clientOf(stack);
+    const { output } = await client.buildctl("du", "--verbose");
+    expect(output).not.toContain("buildhosts-health");
+  });
+
   test("is left alone by a second update and by a refresh: no resource, file or process changes", async () => {
     await on(board, "touch /run/before-the-update");
     const pids = await pidsOf(board);
@@ -230,6 +251,13 @@ describe("a board that was brought up from nothing", () => {
       await on(board, "systemctl list-units --all --plain --no-legend '*containerd*' '*buildkit*'"),
     ).toBe("");
     expect(await on(board, "ip -br link show buildkit0 2>/dev/null || echo none")).toBe("none");
+    expect(await on(board, "iptables-save | grep -c buildkit0 || :")).toBe("0");
+    expect(
+      await on(
+        board,
+        "ls -d /var/lib/cni /run/buildhosts /run/lock/buildhosts.lock 2>/dev/null || :",
+      ),
+    ).toBe("");
     expect(await on(board, "du -s /var/lib/buildkit | cut -f 1").then(Number)).toBeGreaterThan(
       1000,
     );
