@@ -9,8 +9,17 @@ import { type Engine, ensureEngine } from "../proving-ground/engine/engine.ts";
 import { areUsersOwn, ensurePlugins, pulumiHomeOf } from "../proving-ground/plugins/plugins.ts";
 import type { Progress } from "../proving-ground/progress.ts";
 import { type Explanation, explain } from "./explain.ts";
+import { foretell } from "./foretell.ts";
 import { runEngine } from "./runEngine.ts";
 import { isProvingGround, localDir, projectDir, requireStackFile, stackFile } from "./stackFile.ts";
+
+/** How a run of the engine ended. */
+export interface EngineRun {
+  code: number;
+  explanations: Explanation[];
+  /** What its changes mean for the machines behind boards. */
+  foretold: string[];
+}
 
 /** A Pulumi engine with plugins, a backend and an environment, bound to one stack. */
 export interface EngineSession {
@@ -18,7 +27,7 @@ export interface EngineSession {
   engine: Engine;
   env: Record<string, string>;
   /** Runs pulumi on the stack, its output shown; its exit code, and what is to be said of its errors. */
-  run(args: string[]): Promise<{ code: number; explanations: Explanation[] }>;
+  run(args: string[]): Promise<EngineRun>;
   /** Whether the stack has no resource. */
   isEmpty(): Promise<boolean>;
   /** The stack's outputs, secrets in the clear. */
@@ -88,7 +97,7 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
         takes.eventLog ? ["--event-log"] : [],
         { cwd: projectDir, env: { ...env, ...refreshByProgram(args[0]) } },
       );
-      return { code, explanations: explain(events) };
+      return { code, explanations: explain(events), foretold: foretell(events) };
     },
     async isEmpty() {
       const { stdout, exitCode, stderr } = await execa(

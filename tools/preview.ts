@@ -15,7 +15,8 @@ await runTool(async () => {
   const { ground, session } = await startSession(stack, log);
   await ground?.close();
   const diff = values.diff ? ["--diff"] : [];
-  const { code, explanations } = await session.run(["preview", ...diff, ...pulumiArgs]);
+  const { code, explanations, foretold } = await session.run(["preview", ...diff, ...pulumiArgs]);
+  for (const line of foretold) process.stderr.write(`! ${line}\n`);
   if (code !== 0) return ended.failed(`preview failed on stack '${stack}'`, explanations);
   return ended.well(`previewed stack '${stack}'; nothing was changed`);
 }, log);

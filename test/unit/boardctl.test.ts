@@ -217,8 +217,8 @@ END`,
     board.write("/var/lib/cni/results/buildkit-1-eth0", "");
     await uninstall();
     expect(readFileSync(board.at("/rules"), "utf8")).toBe(
-      "<-t><filter><-D><CNI-ISOLATION-STAGE-1><-i><buildkit0><!><-o><buildkit0><-m><comment><--comment><CNI firewall plugin rules><-j><CNI-ISOLATION-STAGE-2>\n" +
-        "<-t><filter><-D><CNI-ISOLATION-STAGE-2><-o><builds0><-j><DROP>\n",
+      "<-w><-t><filter><-D><CNI-ISOLATION-STAGE-1><-i><buildkit0><!><-o><buildkit0><-m><comment><--comment><CNI firewall plugin rules><-j><CNI-ISOLATION-STAGE-2>\n" +
+        "<-w><-t><filter><-D><CNI-ISOLATION-STAGE-2><-o><builds0><-j><DROP>\n",
     );
     expect(existsSync(board.at("/var/lib/cni"))).toBe(false);
     board.remove();
@@ -383,6 +383,7 @@ describe("preflight", () => {
     rmSync(board.at(home), { recursive: true });
     board.program("uname", '[ "$1" = -m ] && echo riscv64 || echo 6.12');
     board.program("df", "printf 'header\\nx 1 1 999999999 1 /\\n'");
+    board.program("nft", ":");
     for (const name of ["modprobe", "iptables", "git", "xz", "curl"]) board.program(name, ":");
     for (const file of ["tcp", "tcp6", "route"]) board.write(`/proc/net/${file}`, "header\n");
     board.write("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
@@ -494,6 +495,35 @@ describe("preflight", () => {
     ]);
     expect(await problems("check_bridge 10.10.0.0/16 buildkit0")).toEqual([]);
     expect(await problems("check_bridge 10.10.0.0/16 old0")).toEqual([]);
+  });
+
+  test("warns of a firewall that drops what RUN steps send, unless it lets their bridge through", async () => {
+    const ruleset = (rule: string, table = "inet f") =>
+      board.program(
+        "nft",
+        `cat <<'END'
+table ip filter {
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+	}
+}
+table ${table} {
+	chain forward {
+		type filter hook forward priority filter; policy drop;
+		${rule}
+	}
+}
+END`,
+      );
+    const said = async () => (await board.functions("check_forwarding buildkit0")).all;
+    ruleset("ct state established accept");
+    expect(await said()).toBe(
+      "  warning: nftables drops what is forwarded (table inet f, chain forward): RUN steps reach no network until it lets buildkit0 through, such as by: nft insert rule inet f forward iifname buildkit0 accept, and the same with oifname",
+    );
+    ruleset('iifname "buildkit0" accept');
+    expect(await said()).toBe("");
+    board.program("nft", "exit 1");
+    expect(await said()).toBe("");
   });
 
   test("warns where RUN steps would get public name servers, or packets too large for the uplink", async () => {

@@ -129,9 +129,9 @@ check_network() {
     try "veth pair (CONFIG_VETH)" ip link add bh0 type veth peer name bh1
     try "bridge (CONFIG_BRIDGE)" ip link add bh2 type bridge
     try "NAT rule (CONFIG_NF_NAT, CONFIG_NETFILTER_XT_TARGET_MASQUERADE, CONFIG_NETFILTER_XT_MATCH_COMMENT)" \
-      iptables -t nat -A POSTROUTING -s 10.10.0.0/16 -m comment --comment buildhosts -j MASQUERADE
+      iptables -w -t nat -A POSTROUTING -s 10.10.0.0/16 -m comment --comment buildhosts -j MASQUERADE
     try "rule for connections (CONFIG_NETFILTER_XT_MATCH_CONNTRACK)" \
-      iptables -A FORWARD -d 10.10.0.0/16 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+      iptables -w -A FORWARD -d 10.10.0.0/16 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
   ' 2>&1)
   [ -n "$refused" ] || return 0
   # Not at the end of a pipe, where problems would be counted in another process.
@@ -216,7 +216,7 @@ check_disk() {
     # How much is there already, only root can see.
     is_root || return 0
     # What the cache has already is room for it, too; to count it takes minutes where it is large.
-    room=$((room + $(du -skD "$root" 2>/dev/null | awk '{ print $1 }')))
+    room=$((room + $(du -skH "$root" 2>/dev/null | awk '{ print $1 }')))
   fi
   [ "$room" -ge $(($1 / 1024)) ] || problem \
     "the cache may grow to $(($1 / 1000000)) MB (gc maxUsedSpace), but $root has room for $(megabytes "$room") MB" \
@@ -299,6 +299,17 @@ check_nameservers() {
   if grep -q '^nameserver *127\.0\.0\.53' "$file" && [ -r /run/systemd/resolve/resolv.conf ]; then file=/run/systemd/resolve/resolv.conf; fi
   awk '$1 == "nameserver" { if ($2 ~ /^127\./ || $2 == "::1") own = 1; else other = 1 } END { exit !(own && !other) }' "$file" || return 0
   warning "$file names only this machine's own loopback, which RUN steps do not reach: they get public name servers, which know no names of your network. Name servers for them: buildkitd.dns.nameservers"
+}
+
+# check_forwarding BRIDGE: CNI opens the chain of iptables for RUN steps; what another table of nftables drops, stays dropped.
+check_forwarding() {
+  dropping=$(nft list ruleset 2>/dev/null | awk -v bridge="$1" '
+    $1 == "table" { table = $2 " " $3; found = "" }
+    $1 == "chain" { chain = $2 }
+    /hook forward/ && /policy drop/ && table != "ip filter" { found = table ", chain " chain }
+    index($0, "\"" bridge "\"") { found = "" }
+    /^}/ && found != "" { print found; exit }')
+  [ -z "$dropping" ] || warning "nftables drops what is forwarded (table $dropping): RUN steps reach no network until it lets $1 through, such as by: nft insert rule ${dropping%%,*} ${dropping##* } iifname $1 accept, and the same with oifname"
 }
 
 # check_uplink: packets of RUN steps are as large as the bridge allows, 1500 bytes.
@@ -412,6 +423,7 @@ preflight() {
   if [ -n "$bridge_subnet" ]; then
     check_bridge "$bridge_subnet" "$bridge" "$peer"
     check_nameservers
+    check_forwarding "$bridge"
     check_uplink
   fi
   check_other_installations

@@ -126,7 +126,7 @@ remove_rules() {
   iptables-save 2>/dev/null | awk -v bridge="$1" '
     /^\*/ { table = substr($1, 2) }
     /^-A / { for (i = 3; i < NF; i++) if (($i == "-i" || $i == "-o") && $(i + 1) == bridge) { sub(/^-A/, "-D"); print "-t " table " " $0; next } }' |
-    while read -r rule; do printf '%s\n' "$rule" | xargs iptables 2>/dev/null || say "$BOARD: a rule of iptables stays: $rule"; done
+    while read -r rule; do printf '%s\n' "$rule" | xargs iptables -w 2>/dev/null || say "$BOARD: a rule of iptables stays: $rule"; done
 }
 
 # Only a user that was made here; userdel takes its lines in /etc/subuid and /etc/subgid along.
