@@ -11,6 +11,7 @@ import {
   withdrawCommand,
 } from "./board/commands.ts";
 import { boardFiles, stagedName } from "./board/files.ts";
+import { refusalAt } from "./board/reach.ts";
 import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
 import type { BuildkitdSettings } from "./buildkitd/settings.ts";
@@ -222,6 +223,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       dependsOn: pulumi.Resource[],
       secretOutputs: string[] = [],
       waitsSeconds = 0,
+      hooks?: pulumi.ResourceHookBinding,
     ) => {
       const timeout = `${TIMEOUT_SECONDS + waitsSeconds}s`;
       return new command.remote.Command(
@@ -234,6 +236,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
           additionalSecretOutputs: secretOutputs,
           retainOnDelete: args.abandon ?? false,
           customTimeouts: { create: timeout, update: timeout, delete: timeout },
+          ...(hooks && { hooks }),
         },
       );
     };
@@ -380,6 +383,20 @@ export class BuilderBoard extends pulumi.ComponentResource {
       [preflight],
     );
 
+    // On the board, a client was let in; a firewall would show only here.
+    const reached = new pulumi.ResourceHook(`${name}-reached`, async () => {
+      const client = await resolved({
+        ca: args.caCertPem,
+        cert: args.healthCheck.certPem,
+        key: args.healthCheck.privateKeyPem,
+      });
+      const refusal = await refusalAt(endpoint, args.serverName, client);
+      if (refusal === undefined) return;
+      void pulumi.log.warn(
+        `${name}: buildkitd is healthy, but from this machine no client is let in at ${endpoint}: ${refusal}. Clients elsewhere may meet the same: look for a firewall on the board or in between, and at endpoint`,
+      );
+    });
+
     const service = remote(
       "service",
       {
@@ -424,6 +441,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       [install, config],
       ["stdout", "stderr"],
       drainSeconds,
+      { afterCreate: [reached], afterUpdate: [reached] },
     );
 
     // Known while previewing, but true only once the daemon has answered.
@@ -474,6 +492,13 @@ function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
   return pulumi
     .all([c.user ?? "root", c.host, c.port ?? 22])
     .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
+}
+
+/** What is known by the time that a hook runs. */
+function resolved<T>(values: { [key in keyof T]: pulumi.Input<T[key]> }): Promise<T> {
+  return new Promise((resolve) => {
+    pulumi.output(values).apply((known) => resolve(known as T));
+  });
 }
 
 const portOf = (address: string) => Number(address.slice(address.lastIndexOf(":") + 1));
