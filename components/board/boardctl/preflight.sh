@@ -13,7 +13,7 @@ warning() { say "  warning: $1"; }
 # A CONFIG_ option of the running kernel: 0 set, 1 not set, 2 the configuration cannot be read.
 kernel_config() {
   if [ -r /proc/config.gz ]; then
-    zcat /proc/config.gz | grep -q "^$1=[ym]"
+    zcat /proc/config.gz 2>/dev/null | grep -q "^$1=[ym]"
   elif [ -r "/boot/config-$(uname -r)" ]; then
     grep -q "^$1=[ym]" "/boot/config-$(uname -r)"
   elif [ -r "/lib/modules/$(uname -r)/config" ]; then
