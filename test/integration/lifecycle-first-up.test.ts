@@ -188,7 +188,9 @@ describe("a board that was brought up from nothing", () => {
     expect(await build.file("by-link-local")).toBe("");
     const daemon = "/proc/$(systemctl show --property MainPID --value buildkitd)";
     expect(await on(board, `cat ${daemon}/oom_score_adj`)).toBe("-500");
-    expect(await on(board, `awk '/open files/ { print $4 }' ${daemon}/limits`)).toBe("1048576");
+    // Go lifts its own to what the kernel allows it, or to one below.
+    const files = await on(board, `awk '/open files/ { print $4 }' ${daemon}/limits`);
+    expect(["1048575", "1048576"]).toContain(files);
   });
 
   test("keeps nothing of the health check's step in its cache", async () => {
@@ -251,7 +253,7 @@ describe("a board that was brought up from nothing", () => {
       await on(board, "systemctl list-units --all --plain --no-legend '*containerd*' '*buildkit*'"),
     ).toBe("");
     expect(await on(board, "ip -br link show buildkit0 2>/dev/null || echo none")).toBe("none");
-    expect(await on(board, "iptables-save | grep -c buildkit0 || :")).toBe("0");
+    expect(await on(board, "iptables-save | grep -Ec 'buildkit0|CNI-' || :")).toBe("0");
     expect(
       await on(
         board,

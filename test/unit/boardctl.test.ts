@@ -180,6 +180,13 @@ describe("uninstall", () => {
     expect(readdirSync(again)).toEqual(["photos"]);
   });
 
+  test("knows a cache by its files, as a daemon that ended well leaves no lock", async () => {
+    const root = await used();
+    rmSync(board.at("/data/cache/buildkitd.lock"));
+    await uninstall("--remove-cache");
+    expect(existsSync(root)).toBe(false);
+  });
+
   test("follows a cache's root that is a link, and leaves the link and the folder behind it", async () => {
     await used();
     for (const file of ["buildkitd.lock", "cache.db", "runc-overlayfs/x"])
@@ -202,6 +209,9 @@ describe("uninstall", () => {
 -A POSTROUTING -s 10.10.0.0/16 -o eth0 -j MASQUERADE
 COMMIT
 *filter
+:CNI-FORWARD - [0:0]
+:CNI-ISOLATION-STAGE-1 - [0:0]
+-A FORWARD -m comment --comment "CNI firewall plugin rules" -j CNI-FORWARD
 -A CNI-ISOLATION-STAGE-1 -i buildkit0 ! -o buildkit0 -m comment --comment "CNI firewall plugin rules" -j CNI-ISOLATION-STAGE-2
 -A CNI-ISOLATION-STAGE-2 -o builds0 -j DROP
 -A FORWARD -i podman1 -j ACCEPT
@@ -218,7 +228,9 @@ END`,
     await uninstall();
     expect(readFileSync(board.at("/rules"), "utf8")).toBe(
       "<-w><-t><filter><-D><CNI-ISOLATION-STAGE-1><-i><buildkit0><!><-o><buildkit0><-m><comment><--comment><CNI firewall plugin rules><-j><CNI-ISOLATION-STAGE-2>\n" +
-        "<-w><-t><filter><-D><CNI-ISOLATION-STAGE-2><-o><builds0><-j><DROP>\n",
+        "<-w><-t><filter><-D><CNI-ISOLATION-STAGE-2><-o><builds0><-j><DROP>\n" +
+        "<-w><-t><filter><-D><FORWARD><-m><comment><--comment><CNI firewall plugin rules><-j><CNI-FORWARD>\n" +
+        "<-w><-F><CNI-ISOLATION-STAGE-1>\n<-w><-F><CNI-FORWARD>\n<-w><-X><CNI-ISOLATION-STAGE-1>\n<-w><-X><CNI-FORWARD>\n",
     );
     expect(existsSync(board.at("/var/lib/cni"))).toBe(false);
     board.remove();

@@ -101,7 +101,8 @@ remove_folder() {
 
 # remove_data_in FOLDER: what buildkitd or containerd makes in its root, and nothing else.
 remove_data_in() {
-  if [ -e "$1/buildkitd.lock" ]; then
+  # The lock goes with a daemon that ends well.
+  if [ -e "$1/buildkitd.lock" ] || [ -e "$1/cache.db" ]; then
     rm -rf "$1"/buildkitd.lock "$1"/*.db "$1"/*.db.bak "$1"/runc-* "$1"/containerd-* "$1"/net "$1"/cni
   elif [ -e "$1/io.containerd.metadata.v1.bolt" ]; then
     rm -rf "$1"/io.containerd.* "$1"/tmpmounts
@@ -117,7 +118,25 @@ remove_bridges() {
   done
   rm -rf /var/lib/cni/networks/buildkit
   rm -f /var/lib/cni/results/buildkit-*
-  if used folder | grep -qx /var/lib/cni; then rmdir /var/lib/cni/networks /var/lib/cni/results /var/lib/cni 2>/dev/null; fi
+  if used folder | grep -qx /var/lib/cni; then
+    rmdir /var/lib/cni/networks /var/lib/cni/results /var/lib/cni 2>/dev/null
+    # Nobody else used CNI's plugins here, so nobody else has rules in their chains.
+    [ -e /var/lib/cni ] || remove_chains
+  fi
+}
+
+# remove_chains: those of CNI's firewall plugin, and what leads to them.
+remove_chains() {
+  command -v iptables-save >/dev/null 2>&1 || return 0
+  saved=$(iptables-save 2>/dev/null)
+  case $saved in *:CNI-FORWARD*) ;; *) return 0 ;; esac
+  printf '%s\n' "$saved" | sed -n 's/^-A \(FORWARD .*-j CNI-[A-Z0-9-]*\)$/-t filter -D \1/p' |
+    while read -r rule; do printf '%s\n' "$rule" | xargs iptables -w 2>/dev/null; done
+  for step in -F -X; do
+    for chain in CNI-ISOLATION-STAGE-1 CNI-ISOLATION-STAGE-2 CNI-FORWARD CNI-ADMIN; do
+      case $saved in *":$chain "*) iptables -w "$step" "$chain" 2>/dev/null ;; *) ;; esac
+    done
+  done
 }
 
 # remove_rules BRIDGE: the rules of iptables that name the interface, in whichever table.
