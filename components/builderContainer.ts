@@ -179,6 +179,9 @@ export class BuilderContainer extends pulumi.ComponentResource {
       {
         ...options,
         protect: args.protectCache ?? false,
+        // The provider would delete first, because of the name: the old cache and its container, before the hook below
+        // could refuse the new one.
+        deleteBeforeReplace: false,
         retainOnDelete: !place.cache.isRemoved,
         // Only a new volume can be given labels, and no cache shall go for that.
         ignoreChanges: ["labels"],

@@ -133,8 +133,13 @@ export class BuilderRepository extends pulumi.ComponentResource {
           deleteBranchOnMerge: true,
           archiveOnDestroy: !args.deleteOnDestroy,
         },
-        // GitHub makes the first commit once: a repository that has one would be replaced for it.
-        { ...child, ignoreChanges: ["autoInit"] },
+        {
+          ...child,
+          // GitHub makes the first commit once: a repository that has one would be replaced for it.
+          ignoreChanges: ["autoInit"],
+          // The provider would delete first, because of the name; made first, GitHub refuses a second one of it.
+          deleteBeforeReplace: false,
+        },
       );
       repository = made.name;
       new github.RepositoryVulnerabilityAlerts(

@@ -234,6 +234,14 @@ describe("BuilderContainer", () => {
     ]);
   });
 
+  test("makes what takes a place before it deletes what had it, the cache above all", async () => {
+    const { mocks } = await make();
+    // The official plugin would delete first, because each has its name from here.
+    for (const role of ["cache", "container"]) {
+      expect(mocks.options.get(`docker-1-${role}`)).toMatchObject({ deleteBeforeReplace: false });
+    }
+  });
+
   test.each<[string, BuilderContainerArgs["connection"], string]>([
     [
       "ssh:// without a host key",

@@ -22,6 +22,11 @@ const client: BuilderSecretsArgs = {
 };
 
 describe("BuilderRepository", () => {
+  test("is never deleted to make room for another of its name", async () => {
+    const { mocks } = await underMocks(() => new BuilderRepository("r"));
+    expect(mocks.options.get("r-repository")).toMatchObject({ deleteBeforeReplace: false });
+  });
+
   test("is private, is archived instead of deleted, and demands pinned actions", async () => {
     const { mocks, result } = await underMocks(() => new BuilderRepository("images"));
     expect(mocks.names()).toEqual([

@@ -319,6 +319,37 @@ describe("a change of a container", () => {
   });
 });
 
+describe("a volume or a network that becomes another", () => {
+  test.each<[string, Resource, PropertyMap]>([
+    ["a volume", volume, { driver: "other" }],
+    ["a network", network, { internal: true }],
+  ])("goes before the new one comes where %s has a name from the program", (_, of, change) => {
+    const replacement = (old: PropertyMap, now: PropertyMap) => {
+      const inputs = checked(of, old);
+      const news = checked(of, now, inputs);
+      return of.diff({ id: "old", inputs, state: inputs }, news);
+    };
+    for (const now of [{ name: "a", ...change }, { name: "b" }, { name: "b", ...change }]) {
+      expect(replacement({ name: "a" }, now)).toMatchObject({ deleteBeforeReplace: true });
+    }
+    expect(replacement({}, { name: "b" })).toMatchObject({ deleteBeforeReplace: true });
+    // A name that was made differs from the next one.
+    expect(replacement({}, change)).toMatchObject({
+      replaces: new Set(Object.keys(change)),
+      deleteBeforeReplace: false,
+    });
+  });
+
+  test("comes first where an image has no name of its own making", () => {
+    const inputs = checked(remoteImage, { name: "moby/buildkit:v1" });
+    const news = checked(remoteImage, { name: "moby/buildkit:v2" }, inputs);
+    expect(remoteImage.diff({ id: "old", inputs, state: inputs }, news)).toMatchObject({
+      replaces: new Set(["name"]),
+      deleteBeforeReplace: false,
+    });
+  });
+});
+
 describe("a container, when it is looked at,", () => {
   test("is as it was made", () => {
     const { inputs, state } = made();

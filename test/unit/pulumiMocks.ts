@@ -8,6 +8,15 @@ export interface Registered {
   inputs: Record<string, unknown>;
 }
 
+/** What the engine would have been told beside the inputs. */
+export interface Options {
+  /** Undefined where the provider decides. */
+  deleteBeforeReplace: boolean | undefined;
+  ignoreChanges: string[];
+  replaceOnChanges: string[];
+  retainOnDelete: boolean;
+}
+
 /**
  * Answers every registration, and keeps it. Unlike the engine, the SDK's mocks accept the same URN
  * twice; these do not. They know nothing of Diff and Check: what changes cause is for the integration
@@ -15,6 +24,7 @@ export interface Registered {
  */
 export class RecordingMocks implements Mocks {
   readonly registered: Registered[] = [];
+  readonly options = new Map<string, Options>();
 
   newResource({ type, name, inputs }: MockResourceArgs) {
     if (this.registered.some((one) => one.type === type && one.name === name)) {
@@ -70,6 +80,7 @@ export async function underMocks<T>(
   const mocks = new RecordingMocks();
   await pulumi.runtime.setMocks(mocks, "buildhosts", "test", preview);
   acceptHooks();
+  keepOptions(mocks);
   const result = program();
   await result;
   await pulumi.runtime.disconnect();
@@ -83,6 +94,38 @@ function acceptHooks(): void {
     registerResourceHook: accept,
     registerErrorHook: accept,
   });
+}
+
+/** The SDK's mocks are shown inputs only: options are read from the requests. */
+function keepOptions({ options }: RecordingMocks): void {
+  const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
+  const register = monitor.registerResource.bind(monitor);
+  monitor.registerResource = (request, done) => {
+    options.set(request.getName(), {
+      deleteBeforeReplace: request.getDeletebeforereplacedefined()
+        ? request.getDeletebeforereplace()
+        : undefined,
+      ignoreChanges: request.getIgnorechangesList(),
+      replaceOnChanges: request.getReplaceonchangesList(),
+      retainOnDelete: request.getRetainondelete() ?? false,
+    });
+    register(request, done);
+  };
+}
+
+/** What of the SDK's monitor is read here. */
+interface Monitor {
+  registerResource(
+    request: {
+      getName(): string;
+      getDeletebeforereplacedefined(): boolean;
+      getDeletebeforereplace(): boolean;
+      getIgnorechangesList(): string[];
+      getReplaceonchangesList(): string[];
+      getRetainondelete(): boolean | undefined;
+    },
+    done: unknown,
+  ): void;
 }
 
 /** The value of an output, and whether it is secret. */

@@ -135,9 +135,17 @@ export function diffPlanned(old: Existing, news: PropertyMap, planned: Planned):
     changes.set(name, "add");
     if (planned.attributes[name]?.replaces) replaces.add(name);
   }
-  const { deleteBeforeReplace = false } = planned;
+  const deleteBeforeReplace = planned.deleteBeforeReplace || hasGivenName(news, planned);
   // The official plugin compares with the state: the inputs of before are not what is shown.
   return { changes, replaces, deleteBeforeReplace };
+}
+
+/**
+ * Whether the program gave the name where one could have been made. Two of one name cannot be, says the official
+ * plugin (`nameRequiresDeleteBeforeReplace` of its bridge) whatever else a replacement changes.
+ */
+function hasGivenName(news: PropertyMap, { autoName }: Planned): boolean {
+  return autoName === true && DEFAULTS in news && !defaultNames(news).has("name");
 }
 
 function replacing(state: Value | undefined, plan: Value | undefined, attribute: Attribute) {
