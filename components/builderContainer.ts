@@ -234,9 +234,10 @@ export class BuilderContainer extends pulumi.ComponentResource {
         destroyGraceSeconds: STOP_SECONDS,
         healthcheck: {
           tests: emulated.apply((all) => healthCheck(layout.socket, all)),
-          interval: "10s",
+          // Each check is a program more in the container. While it starts, Docker from 25 on asks every 5 s.
+          interval: `${Math.min(Math.max(Math.floor(startSeconds / 4), 10), 30)}s`,
           timeout: "10s",
-          startPeriod: "30s",
+          startPeriod: goDuration(startSeconds),
           retries: 3,
         },
         wait: true,
@@ -248,8 +249,14 @@ export class BuilderContainer extends pulumi.ComponentResource {
         deleteBeforeReplace: false,
         // The provider ignores what is changed in it (kreuzwerker/terraform-provider-docker#988).
         replaceOnChanges: ["healthcheck"],
-        // The provider reads security options back without `systempaths`, and would replace the container each time.
-        ignoreChanges: [...FILLED_BY_PODMAN, ...(rootless ? ["securityOpts"] : [])],
+        ignoreChanges: [
+          ...FILLED_BY_PODMAN,
+          // How often it is asked is no reason to end builds: a container keeps that until it is replaced for another.
+          "healthcheck.interval",
+          "healthcheck.startPeriod",
+          // The provider reads these back without `systempaths`, and would replace the container each time.
+          ...(rootless ? ["securityOpts"] : []),
+        ],
         hooks: containerHooks(name, {
           connection,
           place,
@@ -300,6 +307,14 @@ function labelList(labels: Record<string, string>): { label: string; value: stri
 function cpuLimit(cpus: number): string {
   if (!Number.isInteger(cpus)) return cpus.toString();
   return cpus < 10 ? `${cpus}.0` : `${cpus}.`;
+}
+
+/** Seconds as Go writes them, and so as the provider reads them back: in other words it would see a change. */
+function goDuration(seconds: number): string {
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return [hours && `${hours}h`, seconds >= 60 && `${minutes}m`, `${seconds % 60}s`]
+    .filter(Boolean)
+    .join("");
 }
 
 /** https://github.com/moby/buildkit/blob/master/docs/rootless.md#docker */

@@ -25,6 +25,8 @@ import {
   type BuilderContainerArgs,
   HostEmulation,
 } from "../../components/index.ts";
+import { docker } from "../../proving-ground/plugins/docker/plugin.ts";
+import type { PropertyMap } from "../../proving-ground/plugins/provider/values.ts";
 import { type Registered, settled, underMocks } from "./pulumiMocks.ts";
 
 /** The SDK's mark of a secret among serialised inputs. */
@@ -104,9 +106,9 @@ describe("BuilderContainer", () => {
           "debug",
           "workers",
         ],
-        interval: "10s",
+        interval: "30s",
         timeout: "10s",
-        startPeriod: "30s",
+        startPeriod: "2m0s",
         retries: 3,
       },
       wait: true,
@@ -196,6 +198,47 @@ describe("BuilderContainer", () => {
     const env = { PATH: `${bin}:${process.env.PATH}` };
     const check = spawnSync("sh", ["-c", command], { env, encoding: "utf8" });
     expect(check).toMatchObject({ status, stdout });
+  });
+
+  test.each([
+    [10, "10s", "10s"],
+    [60, "15s", "1m0s"],
+    [119, "29s", "1m59s"],
+    [3600, "30s", "1h0m0s"],
+  ])(
+    "that has %d s to start is asked in time for that: every %s",
+    async (startSeconds, interval, startPeriod) => {
+      const { healthcheck } = await containerOf({ startSeconds });
+      expect(healthcheck).toMatchObject({ interval, startPeriod });
+    },
+  );
+
+  test("that runs is not replaced for being asked less often, but for being asked something else", async () => {
+    const { mocks } = await make();
+    const { uploads: _, ...inputs } = mocks.inputs("docker-1-container") as PropertyMap;
+    const options = mocks.options.get("docker-1-container");
+    const standIn = docker().resources["docker:index/container:Container"];
+    const checked = (news: PropertyMap) =>
+      standIn?.check(news, { name: "c", olds: {} }).inputs ?? {};
+    /** What an update would do to a container that was made with that health check. */
+    const diff = (former: object) => {
+      const healthcheck = { ...(inputs.healthcheck as PropertyMap), ...former };
+      const old = checked({ ...inputs, healthcheck });
+      const news = ignoring(old, checked(inputs), options?.ignoreChanges ?? []);
+      return standIn?.diff({ id: "c0ffee", inputs: old, state: old }, news).changes;
+    };
+    // What the releases before this one gave.
+    const frequent = { interval: "10s", startPeriod: "30s" };
+    expect(diff(frequent)).toEqual(new Map([...NEVER_MADE]));
+    const another = diff({ ...frequent, tests: ["CMD", "true", "", "", "", ""] });
+    expect([...(another?.keys() ?? [])].filter((path) => !NEVER_MADE.has(path))).toEqual([
+      "healthcheck.tests[1]",
+      "healthcheck.tests[2]",
+      "healthcheck.tests[3]",
+      "healthcheck.tests[4]",
+      "healthcheck.tests[5]",
+    ]);
+    expect(options?.replaceOnChanges).toEqual(["healthcheck"]);
   });
 
   test("keys and certificates are secret uploads, and in nothing else", async () => {
@@ -599,6 +642,24 @@ test("a log without a terminal is its frames put together", () => {
     Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, 0, text.length]), Buffer.from(text)]);
   expect(plainText(Buffer.concat([frame("one\n"), frame("two\n")]))).toBe("one\ntwo\n");
 });
+
+/** What the state of a container that was never made has not. */
+const NEVER_MADE = new Map([
+  ["entrypoints", "add"],
+  ["networkDatas", "add"],
+]);
+
+/** `news` as the engine hands them on: what is ignored is as it was. */
+function ignoring(old: PropertyMap, news: PropertyMap, paths: string[]): PropertyMap {
+  const result = structuredClone(news) as Record<string, Record<string, unknown>>;
+  for (const [top = "", below] of paths.map((path) => path.split("."))) {
+    const before = old[top] as Record<string, unknown> | undefined;
+    if (below) Object.assign(result[top] ?? {}, { [below]: before?.[below] });
+    else if (before) result[top] = before;
+    else delete result[top];
+  }
+  return result as PropertyMap;
+}
 
 function changed(before: Registered[], after: Registered[]): string[] {
   const old = new Map(before.map(({ name, inputs }) => [name, JSON.stringify(inputs)]));

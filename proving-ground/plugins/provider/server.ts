@@ -346,7 +346,8 @@ function checkResponse(inputs: PropertyMap, failures: readonly Failure[]): messa
 
 /** `diff` but for the inputs `ignored`: what became of them outside of the program, the engine cannot ignore itself. */
 function without(diff: Diff, ignored: readonly string[]): Diff {
-  const counts = (path: string) => !ignored.includes(topLevel(path));
+  const counts = (path: string) =>
+    !ignored.some((one) => path === one || [".", "["].some((end) => path.startsWith(one + end)));
   return {
     ...diff,
     changes: new Map([...diff.changes].filter(([path]) => counts(path))),
