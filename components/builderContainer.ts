@@ -75,6 +75,17 @@ export interface BuilderContainerArgs {
    * without root cannot take over each other's: another `rootless` needs another volume.
    */
   cacheVolume?: string;
+  /**
+   * A volume of that name which the host has already, and which the stack did not make, is used as it is, and
+   * never deleted. Default: false, it is refused.
+   */
+  adoptCache?: boolean;
+  /**
+   * Absolute path of a folder on the host that keeps the build cache in the volume's place; it is never deleted.
+   * The daemon makes one that is missing; one of a `rootless` builder must belong to the user 1000.
+   * Default: none.
+   */
+  cachePath?: string;
   /** Pulumi refuses to delete the volume. Default: false. */
   protectCache?: boolean;
   /** Whether deletion takes the build cache along; as long as it does, `cacheVolume` cannot change. Default: false. */
@@ -162,32 +173,39 @@ export class BuilderContainer extends pulumi.ComponentResource {
       { name: args.image, keepLocally: true },
       options,
     );
+    refuseContradictions(name, args);
+    const isAdopted = args.cachePath !== undefined || (args.adoptCache ?? false);
     const place: Place = {
       container: containerName,
       builder: name,
       stack: `${pulumi.getProject()}/${pulumi.getStack()}`,
       publish,
+      restart,
       cache: {
-        volume: args.cacheVolume ?? `${name}-cache`,
+        volume: args.cachePath ?? args.cacheVolume ?? `${name}-cache`,
+        isAdopted,
         path: layout.root,
         isRemoved: !abandon && (args.removeCacheOnDelete ?? false),
       },
     };
-    const cache = new docker.Volume(
-      `${name}-cache`,
-      { name: place.cache.volume, labels: labelList(labelsOf(place)) },
-      {
-        ...options,
-        protect: args.protectCache ?? false,
-        // The provider would delete first, because of the name: the old cache and its container, before the hook below
-        // could refuse the new one.
-        deleteBeforeReplace: false,
-        retainOnDelete: !place.cache.isRemoved,
-        // Only a new volume can be given labels, and no cache shall go for that.
-        ignoreChanges: ["labels"],
-        hooks: cacheHooks(name, { connection, place }),
-      },
-    );
+    // What is adopted is no resource of the stack: nothing that Pulumi does can delete it.
+    const cache = isAdopted
+      ? undefined
+      : new docker.Volume(
+          `${name}-cache`,
+          { name: place.cache.volume, labels: labelList(labelsOf(place)) },
+          {
+            ...options,
+            protect: args.protectCache ?? false,
+            // The provider would delete first, because of the name: the old cache and its container, before the hook below
+            // could refuse the new one.
+            deleteBeforeReplace: false,
+            retainOnDelete: !place.cache.isRemoved,
+            // Only a new volume can be given labels, and no cache shall go for that.
+            ignoreChanges: ["labels"],
+            hooks: cacheHooks(name, { connection, place }),
+          },
+        );
 
     const secretFile = (file: string, content: pulumi.Input<string>) => ({
       file,
@@ -219,7 +237,14 @@ export class BuilderContainer extends pulumi.ComponentResource {
             permissions: isPublic ? "0644" : layout.secretMode,
           })),
         ],
-        volumes: [{ volumeName: cache.name, containerPath: layout.root }],
+        volumes: [
+          {
+            ...(args.cachePath === undefined
+              ? { volumeName: cache?.name ?? place.cache.volume }
+              : { hostPath: args.cachePath }),
+            containerPath: layout.root,
+          },
+        ],
         ports: [{ internal: INNER_PORT, external: publish.port, ip: publish.address }],
         envs: Object.entries(environment)
           .map(([key, value]) => `${key}=${value}`)
@@ -292,6 +317,26 @@ function ownFiles(name: string, files: ContainerFileArgs[]): ContainerFileArgs[]
     taken.add(path);
   }
   return files;
+}
+
+/** Two arguments of which one says what the other denies. */
+function refuseContradictions(name: string, args: BuilderContainerArgs): void {
+  const { adoptCache, cachePath, cacheVolume, protectCache, removeCacheOnDelete } = args;
+  if (cachePath !== undefined && !cachePath.startsWith("/")) {
+    throw new Error(
+      `${name}: cachePath is '${cachePath}'; expected an absolute path of the host, or cacheVolume for the name of a volume`,
+    );
+  }
+  const ofVolume = { adoptCache, cacheVolume, protectCache, removeCacheOnDelete };
+  const deletes = { protectCache, removeCacheOnDelete };
+  const refused = Object.entries(cachePath !== undefined ? ofVolume : adoptCache ? deletes : {});
+  const one = refused.find(([, value]) => value);
+  if (one) {
+    const present = cachePath !== undefined ? `cachePath '${cachePath}'` : "adoptCache: true";
+    throw new Error(
+      `${name}: ${one[0]} is ${one[1]} beside ${present}, which is never deleted and ${cachePath !== undefined ? "no volume" : "not the stack's"}; take one of the two away`,
+    );
+  }
 }
 
 function labelList(labels: Record<string, string>): { label: string; value: string }[] {

@@ -18,14 +18,17 @@ import {
  * that it can come back. Nothing happens where there is none. An update that was cut short is taken up where
  * it stood. Other builders of the stack get some time to leave the name or the port that it needs.
  *
+ * Should the host boot, what was put aside serves, until `yieldAtBoot`, unless its restart policy is `no`.
+ *
  * @param seconds how long they get.
+ * @returns the restart policy of what was put aside, for `putBack`.
  * @throws InTheWay, with what was before at work, if something else has the place or the cache.
  */
 export async function makeRoom(
   docker: Docker,
   place: Place,
   seconds = STOP_SECONDS + 15,
-): Promise<void> {
+): Promise<string | undefined> {
   const present = await look(docker, place);
   await refuse(docker, place, present);
   const { current, previous } = present;
@@ -35,22 +38,58 @@ export async function makeRoom(
   for (const { Id } of [...current, ...(previous ? [previous] : [])]) {
     if (Id !== kept?.Id) await remove(docker, Id);
   }
+  let restart: string | undefined;
   if (kept) {
+    const found = await inspect(docker, kept.Id);
+    // One that an update before this one put aside has had another.
+    restart = isPrevious(kept) ? place.restart : found?.HostConfig.RestartPolicy?.Name;
+    restart ??= "unless-stopped";
+    if (restart !== "no") await setRestart(docker, kept.Id, "always");
     if (!isPrevious(kept)) {
       await docker.getContainer(kept.Id).rename({ name: previousName(nameOf(kept)) });
     }
-    // Its restart policy stays: should the host boot now, the old one serves until the update is repeated.
     if (kept.State !== "created") await stop(docker, kept.Id, STOP_SECONDS);
   }
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const mate = stackMate(await look(docker, place), place);
-    if (!mate) return;
+    if (!mate) return restart;
     if (Date.now() >= end) {
-      if (kept) await bringBack(docker, kept);
+      if (kept) await bringBack(docker, kept, restart);
       throw new InTheWay(mate);
     }
     await setTimeout(500);
+  }
+}
+
+/**
+ * Waits until the new container has started, and from then on the old one stays where it is when the host boots:
+ * two would have one port and one cache.
+ */
+export async function yieldAtBoot(
+  docker: Docker,
+  place: Place,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const { current, previous } = await look(docker, place);
+    if (!previous) return;
+    if (current.some((one) => nameOf(one) === place.container && one.State === "running")) {
+      await setRestart(docker, previous.Id, "no");
+      return;
+    }
+    await setTimeout(YIELD_POLL_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+const YIELD_POLL_MS = 250;
+
+/** What `unless-stopped` makes of one that was stopped is to stay down. Podman cannot change it before 5.1. */
+async function setRestart(docker: Docker, name: string, restart: string): Promise<void> {
+  try {
+    await docker.getContainer(name).update({ RestartPolicy: { Name: restart } });
+  } catch (error) {
+    if (!isAnswer(error, 400, 404, 405, 409, 500, 501)) throw error;
   }
 }
 
@@ -84,8 +123,15 @@ export interface PutBack {
 /**
  * Puts the previous container back into its place, and takes the new one away. Where the new one is not in
  * the place of a previous one, it stays, stopped, for `takeAway`.
+ *
+ * @param restart the restart policy that the previous one had, from `makeRoom`.
  */
-export async function putBack(docker: Docker, place: Place, seconds: number): Promise<PutBack> {
+export async function putBack(
+  docker: Docker,
+  place: Place,
+  seconds: number,
+  restart: string | undefined = place.restart,
+): Promise<PutBack> {
   const { current, previous } = await look(docker, place);
   const made = current.find((one) => nameOf(one) === place.container);
   const failed = made && (await inspect(docker, made.Id));
@@ -99,18 +145,26 @@ export async function putBack(docker: Docker, place: Place, seconds: number): Pr
     container: before,
     isKept,
   };
-  if (failed && isKept) await stop(docker, failed.Id, 1);
+  if (failed && isKept) {
+    await setRestart(docker, failed.Id, "no");
+    await stop(docker, failed.Id, 1);
+  }
   if (failed && !isKept) await remove(docker, failed.Id);
   if (!previous) return { ...outcome, previous: "none" };
-  await bringBack(docker, previous);
+  await bringBack(docker, previous, restart);
   const healthy = await becomesHealthy(docker, previous.Id, seconds);
   return { ...outcome, previous: healthy ? "healthy" : "unhealthy" };
 }
 
 /** Gives a container that was put aside its name again, and starts it; its health says whether that worked. */
-async function bringBack(docker: Docker, aside: Docker.ContainerInfo): Promise<void> {
+async function bringBack(
+  docker: Docker,
+  aside: Docker.ContainerInfo,
+  restart = "unless-stopped",
+): Promise<void> {
   const back = docker.getContainer(aside.Id);
   const name = nameOf(aside).replace(new RegExp(`${PREVIOUS}$`), "");
+  await setRestart(docker, aside.Id, restart);
   try {
     await back.rename({ name });
     await back.start();

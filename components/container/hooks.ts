@@ -10,6 +10,7 @@ import {
   putBack,
   takeAway,
   takePreviousAway,
+  yieldAtBoot,
 } from "./handOver.ts";
 import { checkPlace, InTheWay, type Place, refuseCache } from "./place.ts";
 import { isForgottenAtBoot, podmanVersion } from "./podman.ts";
@@ -59,6 +60,15 @@ export function containerHooks(
   { connection, place, rootless, startSeconds, restart, unmasked }: ContainerHooksInputs,
 ): pulumi.ResourceHookBinding {
   let failure: { line: string; isKept: boolean } | undefined;
+  /** Of what was put aside. */
+  let restartBefore: string | undefined;
+  const isOver = new AbortController();
+  let yielding = Promise.resolve();
+  /** Lets go of the one that was put aside, before anything else is done with it. */
+  const letGo = () => {
+    isOver.abort();
+    return yielding;
+  };
 
   const judge = (podman: string | undefined) => {
     if (podman === undefined) return;
@@ -79,8 +89,13 @@ export function containerHooks(
       if (!pulumi.runtime.isDryRun()) {
         await withDocker(connection, async (docker) => {
           judge(await podmanVersion(docker));
-          await makeRoom(docker, place);
+          restartBefore = await makeRoom(docker, place);
         });
+        if (restartBefore === undefined) return;
+        // The provider creates and starts in one go: the moment between the two is found by looking.
+        yielding = withDocker(connection, (docker) =>
+          yieldAtBoot(docker, place, isOver.signal),
+        ).catch(() => {});
         return;
       }
       const found = await whilePreviewing(connection, async (docker) => ({
@@ -95,9 +110,10 @@ export function containerHooks(
     },
     { onDryRun: true },
   );
-  const afterCreate = new pulumi.ResourceHook(`${name}-clear-up`, () =>
-    withDocker(connection, (docker) => takePreviousAway(docker, place)),
-  );
+  const afterCreate = new pulumi.ResourceHook(`${name}-clear-up`, async () => {
+    await letGo();
+    await withDocker(connection, (docker) => takePreviousAway(docker, place));
+  });
   const afterUpdate = new pulumi.ResourceHook(`${name}-check`, () =>
     withDocker(connection, async (docker) => {
       if (await isHealthyWithin(docker, place, startSeconds)) return;
@@ -109,13 +125,15 @@ export function containerHooks(
   const onError = new pulumi.ErrorHook(`${name}-put-back`, ({ failedOperation, errors }) =>
     withDocker(connection, async (docker) => {
       if (failedOperation !== "create") return false;
+      await letGo();
       if (failure) {
         // The repeated create has failed, as it should.
         if (failure.isKept) await takeAway(docker, place);
         throw new Error(failure.line);
       }
       const wasMade = await exists(docker, place);
-      const outcome = await putBack(docker, place, Math.max(startSeconds, PUT_BACK_SECONDS));
+      const seconds = Math.max(startSeconds, PUT_BACK_SECONDS);
+      const outcome = await putBack(docker, place, seconds, restartBefore);
       failure = {
         line: failureLine(place.builder, errors[0] ?? "", outcome, { rootless, startSeconds }),
         isKept: outcome.isKept,

@@ -21,11 +21,16 @@ export interface Place {
   /** `<project>/<stack>`, for the label. */
   stack: string;
   publish: { address: string; port: number };
+  /** The restart policy, which one that was put aside gets back where nobody knows what it had. Default: `unless-stopped`. */
+  restart?: string;
   cache: PlaceOfCache;
 }
 
 export interface PlaceOfCache {
+  /** The volume's name; of a folder of the host its absolute path. */
   volume: string;
+  /** Whether it is there before the builder, and stays: a folder, or a volume that is none of the stack's. */
+  isAdopted?: boolean;
   /** Where it is in the container, which differs between daemons with and without root. */
   path: string;
   /** Whether the provider deletes the volume when it goes, or when another takes its place. */
@@ -111,14 +116,15 @@ function inTheWay(
   return undefined;
 }
 
-/** @throws InTheWay if a new volume of that name would be another stack's, or cost the builder its present cache. */
+/** @throws InTheWay if a new volume of that name would be another's, or cost the builder its present cache. */
 export async function refuseCache(docker: Docker, place: Place): Promise<void> {
-  const { builder, stack, cache } = place;
+  const { builder, cache } = place;
   const { volume } = cache;
-  const owner = (await unlessMissing(docker.getVolume(volume).inspect()))?.Labels?.[STACK_LABEL];
-  if (owner && owner !== stack) {
+  const labels = await refuseForeignCache(docker, place);
+  // Those that were made before the stack's label have the builder's.
+  if (labels && !labels[STACK_LABEL] && labels[BUILDER_LABEL] !== builder) {
     throw new InTheWay(
-      `${builder}: the host's volume '${volume}' has the cache of the stack ${owner}; choose another cacheVolume, or, where that stack is no more, remove it there (docker volume rm ${volume})`,
+      `${builder}: the host has a volume '${volume}' that this stack did not make, and would delete with removeCacheOnDelete; choose another cacheVolume, or have it used as it is, and never deleted, with adoptCache: true`,
     );
   }
   const before = await mountedCache(docker, await look(docker, place));
@@ -127,6 +133,36 @@ export async function refuseCache(docker: Docker, place: Place): Promise<void> {
       `${builder}: cacheVolume changes from '${before.volume}' to '${volume}', and removeCacheOnDelete would delete the old one with what is in it; set removeCacheOnDelete: false, run the update, and change cacheVolume then`,
     );
   }
+}
+
+/**
+ * @returns the labels of the host's volume of that name, if there is one.
+ * @throws InTheWay if it is another stack's.
+ */
+async function refuseForeignCache(
+  docker: Docker,
+  { builder, stack, cache: { volume } }: Place,
+): Promise<Record<string, string> | undefined> {
+  const found = await unlessMissing(docker.getVolume(volume).inspect());
+  if (!found) return undefined;
+  const owner = found.Labels?.[STACK_LABEL];
+  if (owner && owner !== stack) {
+    throw new InTheWay(
+      `${builder}: the host's volume '${volume}' has the cache of the stack ${owner}; choose another cacheVolume, or, where that stack is no more, remove it there (docker volume rm ${volume})`,
+    );
+  }
+  return found.Labels ?? {};
+}
+
+/** @throws InTheWay if what the builder shall adopt is not there, or another stack's. */
+async function refuseAdoption(docker: Docker, place: Place): Promise<void> {
+  const { builder, cache } = place;
+  // Of a folder the daemon tells nothing; it makes one that is missing.
+  if (!cache.isAdopted || cache.volume.startsWith("/")) return;
+  if (await refuseForeignCache(docker, place)) return;
+  throw new InTheWay(
+    `${builder}: adoptCache is true, and the host has no volume '${cache.volume}'; correct cacheVolume, or leave adoptCache away to have it made`,
+  );
 }
 
 /** What of the stack's other builders has the place, and may leave it in the same update. */
@@ -138,8 +174,8 @@ export function stackMate({ others }: Present, place: Place): string | undefined
 async function mountedCache(docker: Docker, { current, previous }: Present) {
   const container = current[0] ?? previous;
   const mounts = container && (await inspect(docker, container.Id))?.Mounts;
-  const mount = mounts?.find(({ Destination, Name }) => Name && CACHE_PATHS.includes(Destination));
-  return mount && { volume: mount.Name, path: mount.Destination };
+  const mount = mounts?.find(({ Destination }) => CACHE_PATHS.includes(Destination));
+  return mount && { volume: mount.Name || mount.Source, path: mount.Destination };
 }
 
 const CACHE_PATHS = [containerLayout(false).root, containerLayout(true).root];
@@ -161,6 +197,7 @@ export async function checkPlace(docker: Docker, place: Place): Promise<string |
 export async function refuse(docker: Docker, place: Place, present: Present): Promise<void> {
   const foreign = inTheWay(present.others, place, false);
   if (foreign) throw new InTheWay(foreign);
+  await refuseAdoption(docker, place);
   const { builder, cache } = place;
   const before = await mountedCache(docker, present);
   if (before?.volume === cache.volume && before.path !== cache.path) {
@@ -169,7 +206,7 @@ export async function refuse(docker: Docker, place: Place, present: Present): Pr
         ? "with root, whose files one without root"
         : "without root, whose files one with root";
     throw new InTheWay(
-      `${builder}: the volume '${cache.volume}' has the cache of the daemon ${of} cannot use; name another cacheVolume beside the changed rootless`,
+      `${builder}: the ${cache.volume.startsWith("/") ? "folder" : "volume"} '${cache.volume}' has the cache of the daemon ${of} cannot use; name another ${cache.volume.startsWith("/") ? "cachePath" : "cacheVolume"} beside the changed rootless`,
     );
   }
 }

@@ -277,6 +277,40 @@ describe("BuilderContainer", () => {
     ]);
   });
 
+  test.each<[string, Partial<BuilderContainerArgs>, object]>([
+    [
+      "a volume that was there before",
+      { cacheVolume: "theirs", adoptCache: true },
+      { volumeName: "theirs", containerPath: "/var/lib/buildkit" },
+    ],
+    [
+      "a folder of the host",
+      { cachePath: "/mnt/nvme/buildkit" },
+      { hostPath: "/mnt/nvme/buildkit", containerPath: "/var/lib/buildkit" },
+    ],
+  ])("has its cache in %s, which is no resource that could be deleted", async (_, more, volume) => {
+    const { mocks } = await make(more);
+    expect(mocks.names().filter((name) => name.includes("Volume"))).toEqual([]);
+    expect(mocks.inputs("docker-1-container").volumes).toEqual([volume]);
+  });
+
+  test.each<[Partial<BuilderContainerArgs>, string]>([
+    [
+      { adoptCache: true, removeCacheOnDelete: true },
+      "docker-1: removeCacheOnDelete is true beside adoptCache: true, which is never deleted and not the stack's; take one of the two away",
+    ],
+    [
+      { cachePath: "/mnt/cache", cacheVolume: "v" },
+      "docker-1: cacheVolume is v beside cachePath '/mnt/cache', which is never deleted and no volume; take one of the two away",
+    ],
+    [
+      { cachePath: "cache" },
+      "docker-1: cachePath is 'cache'; expected an absolute path of the host, or cacheVolume for the name of a volume",
+    ],
+  ])("does not keep its cache by %j", async (more, message) => {
+    await expect(make(more)).rejects.toThrow(message);
+  });
+
   test("makes what takes a place before it deletes what had it, the cache above all", async () => {
     const { mocks } = await make();
     // The official plugin would delete first, because each has its name from here.
