@@ -90,6 +90,8 @@ export interface BuilderContainerArgs {
   protectCache?: boolean;
   /** Whether deletion takes the build cache along; as long as it does, `cacheVolume` cannot change. Default: false. */
   removeCacheOnDelete?: boolean;
+  /** The daemon has the host's docker-init (tini) before it, which ends what build steps leave behind. Default: false. */
+  init?: boolean;
   /**
    * Files of the container beside its configuration: certificates of registries, profiles, whatever `buildkitd`
    * names. Default: none.
@@ -252,6 +254,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
         labels: labelList({ ...args.labels, ...labelsOf(place) }),
         networksAdvanced: args.networks?.map((network) => ({ name: network })),
         restart,
+        ...(args.init && { init: true }),
         memory: args.memoryMb,
         // No limit is the one that a daemon whose kernel does not count swap reads back as it was set.
         memorySwap: args.memoryMb && -1,
@@ -273,7 +276,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
         // The provider would delete first; the hooks make room instead, so that the old one can come back.
         deleteBeforeReplace: false,
         // The provider ignores what is changed in it (kreuzwerker/terraform-provider-docker#988).
-        replaceOnChanges: ["healthcheck"],
+        replaceOnChanges: ["healthcheck", "init"],
         ignoreChanges: [
           ...FILLED_BY_PODMAN,
           // How often it is asked is no reason to end builds: a container keeps that until it is replaced for another.
@@ -288,6 +291,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
           rootless,
           startSeconds,
           restart,
+          init: args.init ?? false,
           unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
         }),
       },

@@ -90,7 +90,22 @@ function refuseImpossibleContainer(
     refuse(["network"], "a rootless buildkitd has its container's network only; use host.");
   }
   if (buildkitd.root !== undefined) {
-    refuse(["buildkitd", "root"], "the cache is in the volume; name that by cacheVolume.");
+    refuse(
+      ["buildkitd", "root"],
+      "the cache is in the volume; name that by cacheVolume, or a folder of the host by cachePath.",
+    );
+  }
+  const { adoptCache, cachePath, cacheVolume, protectCache, removeCacheOnDelete } = builder;
+  const ofVolume = cachePath === undefined ? {} : { adoptCache, cacheVolume };
+  const ofStack =
+    cachePath !== undefined || adoptCache ? { protectCache, removeCacheOnDelete } : {};
+  for (const [key, value] of Object.entries({ ...ofVolume, ...ofStack })) {
+    if (!value) continue;
+    const beside = cachePath === undefined ? "adoptCache: true" : `cachePath ${shown(cachePath)}`;
+    refuse(
+      [key],
+      `received ${shown(value)} beside ${beside}, which is never deleted and ${cachePath === undefined ? "not the stack's" : "no volume"}; take one of the two away.`,
+    );
   }
   const { address } = publishOf(builder, host);
   if (
@@ -368,6 +383,7 @@ export function refuseSameBuilders(
     const onHost = {
       containerName: new Map<string, string>(),
       cacheVolume: new Map<string, string>(),
+      cachePath: new Map<string, string>(),
       port: new Map<string, string>(),
     };
     for (const [position, builder] of host.builders.entries()) {
@@ -392,6 +408,7 @@ export function refuseSameBuilders(
       if (isNewName || builder.cacheVolume) {
         once(onHost.cacheVolume, ["cacheVolume"], cacheVolumeOf(builder));
       }
+      if (builder.cachePath) once(onHost.cachePath, ["cachePath"], builder.cachePath);
       const isFree = once(onHost.port, ["publish", "port"], builder.publish.port);
       if (isFree) {
         const endpoint = containerEndpointOf(builder, host);

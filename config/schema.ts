@@ -460,6 +460,19 @@ const builderContainer = closed(
       .describe(
         "Name of the volume with the build cache. Default: <name>-cache. Needs another value when rootless changes, and cannot change while removeCacheOnDelete is in force.",
       ),
+    adoptCache: flag
+      .default(false)
+      .describe(
+        "Whether a volume of that name which the host has already, and which this stack did not make, is used as it is. It is never deleted. Default: false, it is refused.",
+      ),
+    cachePath: checkedText(
+      "an absolute path of the host, such as /mnt/nvme/buildkit",
+      (value) => /^\/[^\0\n\r:]*[^\0\n\r:/.]$/.test(value) && !value.split("/").includes(".."),
+    )
+      .optional()
+      .describe(
+        "Folder of the host that keeps the build cache in the volume's place, on a disk of its own for instance. It is never deleted. That of a rootless builder belongs to user 1000. Default: none, the volume.",
+      ),
     protectCache: flag.default(false).describe("Whether Pulumi refuses to delete that volume."),
     removeCacheOnDelete: flag
       .default(false)
@@ -486,6 +499,11 @@ const builderContainer = closed(
     )
       .default({})
       .describe("Labels of the container, beside buildhosts.builder and buildhosts.stack."),
+    init: flag
+      .default(false)
+      .describe(
+        "Whether the host's docker-init (tini) runs before buildkitd, and ends what build steps leave behind.",
+      ),
     networks: listOf(dockerName, "a list of names of the host's networks")
       .default([])
       .describe(

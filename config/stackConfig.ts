@@ -177,12 +177,17 @@ export interface ContainerConfig {
   /** What the builder offers: the host's and what it emulates, or `buildkitd.worker.platforms`. */
   platforms: string[];
   cacheVolume: string;
+  /** The volume is there before, and none of the stack's. */
+  adoptCache: boolean;
+  /** A folder of the host, in the volume's place. */
+  cachePath?: string | undefined;
   protectCache: boolean;
   removeCacheOnDelete: boolean;
   restart: "no" | "on-failure" | "unless-stopped" | "always";
   memoryMb?: number;
   cpus?: number;
   labels: Record<string, string>;
+  init: boolean;
   networks: string[];
   /** Environment of buildkitd: HTTP_PROXY and the like, which RUN steps get, too, and OTEL_*. */
   environment: Record<string, string>;

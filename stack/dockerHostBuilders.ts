@@ -55,13 +55,17 @@ export function dockerHostBuilders(
         publish: builder.publish,
         rootless: builder.rootless,
         network: builder.network,
-        cacheVolume: builder.cacheVolume,
+        ...(builder.cachePath === undefined
+          ? { cacheVolume: builder.cacheVolume }
+          : { cachePath: builder.cachePath }),
+        adoptCache: builder.adoptCache,
         protectCache: builder.protectCache,
         removeCacheOnDelete: builder.removeCacheOnDelete,
         restart: builder.restart,
         memoryMb: builder.memoryMb,
         cpus: builder.cpus,
         labels: builder.labels,
+        init: builder.init,
         networks: builder.networks.length > 0 ? builder.networks : undefined,
         environment: builder.environment,
         buildkitd: settings,

@@ -12,7 +12,7 @@ import {
   takePreviousAway,
   yieldAtBoot,
 } from "./handOver.ts";
-import { checkPlace, InTheWay, type Place, refuseCache } from "./place.ts";
+import { checkPlace, InTheWay, type Place, refuseCache, refuseMissingInit } from "./place.ts";
 import { isForgottenAtBoot, podmanVersion } from "./podman.ts";
 
 export interface ContainerHooksInputs {
@@ -25,6 +25,8 @@ export interface ContainerHooksInputs {
   restart: string;
   /** Whether it needs `systempaths=unconfined`. */
   unmasked: boolean;
+  /** Whether it needs the host's docker-init. */
+  init: boolean;
 }
 
 /** Looks, while previewing too, whether the volume of the cache is the builder's to take. */
@@ -57,7 +59,7 @@ export function cacheHooks(
  */
 export function containerHooks(
   name: string,
-  { connection, place, rootless, startSeconds, restart, unmasked }: ContainerHooksInputs,
+  { connection, place, rootless, startSeconds, restart, unmasked, init }: ContainerHooksInputs,
 ): pulumi.ResourceHookBinding {
   let failure: { line: string; isKept: boolean } | undefined;
   /** Of what was put aside. */
@@ -89,6 +91,7 @@ export function containerHooks(
       if (!pulumi.runtime.isDryRun()) {
         await withDocker(connection, async (docker) => {
           judge(await podmanVersion(docker));
+          if (init) await refuseMissingInit(docker, place.builder);
           restartBefore = await makeRoom(docker, place);
         });
         if (restartBefore === undefined) return;
@@ -98,10 +101,13 @@ export function containerHooks(
         ).catch(() => {});
         return;
       }
-      const found = await whilePreviewing(connection, async (docker) => ({
-        podman: await podmanVersion(docker),
-        running: await checkPlace(docker, place),
-      }));
+      const found = await whilePreviewing(connection, async (docker) => {
+        if (init) await refuseMissingInit(docker, place.builder);
+        return {
+          podman: await podmanVersion(docker),
+          running: await checkPlace(docker, place),
+        };
+      });
       judge(found?.podman);
       if (found?.running === undefined) return;
       void pulumi.log.warn(
@@ -198,6 +204,10 @@ const REASONS: { pattern: RegExp; what: string; isOfPrivileged?: boolean }[] = [
   {
     pattern: /cannot assign requested address/i,
     what: "the host does not have the address; correct publish.address",
+  },
+  {
+    pattern: /docker-init/,
+    what: "the host's Docker has no docker-init, which init: true asks for, of the builder or of the daemon (daemon.json); install it there (tini, as docker-init in the daemon's PATH), or ask for none",
   },
   {
     pattern: /operation not permitted|permission denied|privileged/i,

@@ -210,3 +210,12 @@ export async function refuse(docker: Docker, place: Place, present: Present): Pr
     );
   }
 }
+
+/** @throws InTheWay if the daemon has not found docker-init, which it looks for when it is asked about itself. */
+export async function refuseMissingInit(docker: Docker, builder: string): Promise<void> {
+  const { InitCommit } = (await docker.info()) as { InitCommit?: { ID?: string } };
+  if (InitCommit?.ID !== "N/A") return;
+  throw new InTheWay(
+    `${builder}: init is true, and the host's Docker has no docker-init; install it there (tini, as docker-init in the daemon's PATH; Docker's own packages bring it), or set init: false`,
+  );
+}

@@ -238,7 +238,7 @@ describe("BuilderContainer", () => {
       "healthcheck.tests[4]",
       "healthcheck.tests[5]",
     ]);
-    expect(options?.replaceOnChanges).toEqual(["healthcheck"]);
+    expect(options?.replaceOnChanges).toEqual(["healthcheck", "init"]);
   });
 
   test("keys and certificates are secret uploads, and in nothing else", async () => {
@@ -255,6 +255,42 @@ describe("BuilderContainer", () => {
     ]);
     expect(files.slice(1).map(({ content }) => content)).toEqual(["CA", "CERT", "SERVER KEY"]);
     expect(JSON.stringify(rest)).not.toMatch(/KEY|CERT/);
+  });
+
+  test("has the caller's files beside its own, and their contents are secret", async () => {
+    const { uploads, ...rest } = await containerOf({
+      files: [
+        { path: "/etc/buildkit/registry-ca.pem", content: "REGISTRY CA" },
+        { path: "/etc/ssl/certs/ca-certificates.crt", content: "BUNDLE", isPublic: true },
+      ],
+    });
+    const secret = uploads as Record<string, unknown>;
+    const files = secret.value as { file: string; content: string; permissions: string }[];
+    expect(Object.values(secret)).toContain(SECRET);
+    expect(files.slice(4)).toEqual([
+      { file: "/etc/buildkit/registry-ca.pem", content: "REGISTRY CA", permissions: "0600" },
+      { file: "/etc/ssl/certs/ca-certificates.crt", content: "BUNDLE", permissions: "0644" },
+    ]);
+    expect(JSON.stringify(rest)).not.toMatch(/REGISTRY CA|BUNDLE/);
+  });
+
+  test.each([
+    ["ca.pem", "expected the absolute path of a file in the container"],
+    ["/etc/../ca.pem", "expected the absolute path of a file in the container"],
+    ["/etc/certs/", "expected the absolute path of a file in the container"],
+    ["/etc/buildkit/key.pem", "which the container has already; choose another"],
+    ["/etc/first.pem", "which the container has already; choose another"],
+  ])("has no file of the caller's at %s", async (path, fault) => {
+    const files = [
+      { path: "/etc/first.pem", content: "1" },
+      { path, content: "2" },
+    ];
+    await expect(make({ files })).rejects.toThrow(`docker-1: files[1].path is '${path}'; ${fault}`);
+  });
+
+  test("has an init where that is asked for", async () => {
+    expect(await containerOf({ init: true })).toMatchObject({ init: true });
+    expect(await containerOf()).not.toHaveProperty("init");
   });
 
   test("a new version changes the image and the container, and nothing else", async () => {
@@ -625,6 +661,12 @@ describe("a failed update says in its last line", () => {
       "Unable to start container: Bind for 0.0.0.0:1234 failed: port is already allocated",
       { ...never, previous: "none" },
       "docker-1: the new container could not be started: the port is taken on the host; stop what has it, or choose another publish.port; nothing ran before, so it was taken away again",
+    ],
+    [
+      "that docker-init is missing, which the daemon may ask for by itself",
+      'OCI runtime create failed: exec: "docker-init": executable file not found in $PATH: permission denied',
+      { ...never, previous: "healthy" },
+      "docker-1: the new container could not be started: the host's Docker has no docker-init, which init: true asks for, of the builder or of the daemon (daemon.json); install it there (tini, as docker-init in the daemon's PATH), or ask for none; what ran before runs again and is healthy",
     ],
     [
       "that privileges are missing",

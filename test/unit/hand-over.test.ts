@@ -5,7 +5,13 @@ import {
   takePreviousAway,
   yieldAtBoot,
 } from "../../components/container/handOver.ts";
-import { checkPlace, labelsOf, type Place, refuseCache } from "../../components/container/place.ts";
+import {
+  checkPlace,
+  labelsOf,
+  type Place,
+  refuseCache,
+  refuseMissingInit,
+} from "../../components/container/place.ts";
 import { FakeDocker } from "./fakeDocker.ts";
 
 const place: Place = {
@@ -179,4 +185,17 @@ describe("the volume of a cache", () => {
       "lab: the folder '/mnt/cache' has the cache of the daemon with root, whose files one without root cannot use; name another cachePath beside the changed rootless",
     );
   });
+});
+
+test("a host without docker-init is told before anything is touched", async () => {
+  const docker = new FakeDocker();
+  docker.initCommit = { ID: "N/A" };
+  await expect(refuseMissingInit(docker.client, "lab")).rejects.toThrow(
+    "lab: init is true, and the host's Docker has no docker-init; install it there (tini, as docker-init in the daemon's PATH; Docker's own packages bring it), or set init: false",
+  );
+  // Debian's tini says no commit; Podman has an init of its own.
+  for (const commit of [{ ID: "de40ad0" }, { ID: "" }, undefined]) {
+    docker.initCommit = commit;
+    await refuseMissingInit(docker.client, "lab");
+  }
 });
