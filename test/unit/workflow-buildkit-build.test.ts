@@ -73,27 +73,6 @@ describe("plan-build.sh", () => {
     },
   );
 
-  test.each([
-    ["the first version", [], "v0.34.2", { latest: "true", prerelease: "false" }],
-    ["a newer one", ["v0.34.2", "v0.9.9"], "v0.34.10", { latest: "true", prerelease: "false" }],
-    ["an older one", ["v0.34.10"], "v0.34.9", { latest: "false", prerelease: "false" }],
-    ["a candidate", ["v0.34.2"], "v0.35.0-rc1", { latest: "false", prerelease: "true" }],
-    ["a candidate before all", [], "v0.35.0-rc1", { latest: "false", prerelease: "true" }],
-    ["master before all", [], "master", { latest: "true", prerelease: "true" }],
-    ["master after a version", ["v0.1.0"], "master", { latest: "false", prerelease: "true" }],
-    ["a version after a candidate", ["v0.36.0-rc1"], "v0.35.0", { latest: "true" }],
-  ])("%s is latest, or is not, where %j are published: %s", async (_, published, ref, expected) => {
-    await upstream(ref === "master" ? "refs/heads/master" : `refs/tags/${ref}`);
-    for (const version of published)
-      await github.ask("POST", `${REPOSITORY}/releases`, {
-        tag_name: `buildkit-${version}-riscv64`,
-        prerelease: version.includes("-"),
-      });
-    const { code, log, outputs } = await plan(ref);
-    expect(code, log).toBe(0);
-    expect(outputs).toMatchObject(expected);
-  });
-
   test("an official release that is there is not built again; a development build is", async () => {
     await upstream("refs/tags/v0.34.2");
     await upstream("refs/heads/master");
@@ -133,7 +112,6 @@ describe("publish-release.sh", () => {
         TITLE: "BuildKit",
         OFFICIAL: String(official),
         PRERELEASE: String(!official),
-        LATEST: "true",
         FILES: "release",
         NOTES: "notes.md",
         COMMITISH: "main",
@@ -175,19 +153,14 @@ describe("publish-release.sh", () => {
     expect(second).toMatchObject({ draft: false, prerelease: true });
   });
 
-  test("calls neither a candidate nor an older version the latest", async () => {
-    await publish(true);
-    const versions = [
-      { RELEASE: "buildkit-v0.35.0-rc1-riscv64", PRERELEASE: "true", LATEST: "true" },
-      { RELEASE: "buildkit-v0.33.0-riscv64", PRERELEASE: "false", LATEST: "false" },
-    ];
-    for (const env of versions) {
-      const { code, log } = await publish(true, env);
-      expect(code, log).toBe(0);
-    }
-    const candidate = `${REPOSITORY}/releases/tags/buildkit-v0.35.0-rc1-riscv64`;
-    expect(await github.ask("GET", candidate)).toMatchObject({ prerelease: true });
-    expect((await latest()).tag_name).toBe("buildkit-v0.34.2-riscv64");
+  test("calls nothing the latest: which one is, is not known before it is published", async () => {
+    await github.ask("POST", `${REPOSITORY}/releases`, {
+      tag_name: "buildkit-v0.34.1-riscv64",
+      make_latest: "true",
+    });
+    const { code, log } = await publish(true);
+    expect(code, log).toBe(0);
+    expect((await latest()).tag_name).toBe("buildkit-v0.34.1-riscv64");
   });
 
   test("clears away the half release of a run that was interrupted", async () => {
@@ -200,6 +173,83 @@ describe("publish-release.sh", () => {
     expect((await releases()).map(({ draft }) => draft)).toEqual([true]);
     expect((await publish(true)).code).toBe(0);
     expect((await releases()).map(({ draft }) => draft)).toEqual([false]);
+  });
+});
+
+describe("set-latest.sh", () => {
+  const IMAGE = "ghcr.io/builders/buildkit-riscv64";
+
+  /** The script, with a registry whose images have their tag's name in their digest. */
+  async function setLatest(built: { official: boolean; tag: string }, missing = "none") {
+    await writeFile(
+      join(folder, "docker"),
+      `#!/bin/sh
+echo "$*" >>${folder}/asked
+case $3 in
+create) echo "$*" | sed 's/.*@//' >${folder}/latest ;;
+inspect)
+  case $4 in
+  *:${missing}) exit 1 ;;
+  *:latest) digest=$(cat ${folder}/latest) ;;
+  *) digest=sha256:\${4##*:} ;;
+  esac
+  echo "{\\"digest\\": \\"$digest\\"}" ;;
+esac
+`,
+      { mode: 0o755 },
+    );
+    const run = await runScript("set-latest.sh", {
+      ...runner(),
+      PATH: `${folder}:${process.env.PATH}`,
+      IMAGE,
+      OFFICIAL: String(built.official),
+      IMAGE_TAG: built.tag,
+    });
+    const image = await readFile(join(folder, "latest"), "utf8").catch(() => "");
+    const release = await github.ask("GET", `${REPOSITORY}/releases/latest`).catch(() => undefined);
+    return { ...run, image: image.trim(), release: (release as { tag_name?: string })?.tag_name };
+  }
+  const version = (tag: string) => ({ official: true, tag: `${tag}-riscv64` });
+  const master = { official: false, tag: "master-20261121" };
+
+  test.each([
+    ["the first version", ["v0.34.2"], version("v0.34.2"), "v0.34.2"],
+    ["a newer one", ["v0.34.2", "v0.9.9", "v0.34.10"], version("v0.34.10"), "v0.34.10"],
+    ["not an older one that took longer", ["v0.34.10", "v0.34.9"], version("v0.34.9"), "v0.34.10"],
+    ["not a run that is repeated", ["v0.34.2", "v0.35.0"], version("v0.34.2"), "v0.35.0"],
+    ["not a candidate", ["v0.34.2", "v0.35.0-rc1"], version("v0.35.0-rc1"), "v0.34.2"],
+    ["not master after a version", ["v0.1.0"], master, "v0.1.0"],
+  ])("calls the newest version the latest: %s", async (_, published, built, expected) => {
+    for (const one of published) {
+      await github.ask("POST", `${REPOSITORY}/releases`, {
+        tag_name: `buildkit-${one}-riscv64`,
+        prerelease: one.includes("-"),
+      });
+    }
+    const { code, log, image, release } = await setLatest(built);
+    expect(code, log).toBe(0);
+    expect({ image, release }).toEqual({
+      image: `sha256:${expected}-riscv64`,
+      release: `buildkit-${expected}-riscv64`,
+    });
+  });
+
+  test("calls a development build so, only until there is a version, and no candidate", async () => {
+    expect(await setLatest(version("v0.35.0-rc1"))).toMatchObject({
+      code: 0,
+      image: "",
+      log: "no version is published yet, and a candidate is not the latest",
+    });
+    expect(await setLatest(master)).toMatchObject({ code: 0, image: "sha256:master-20261121" });
+  });
+
+  test("says which image is missing", async () => {
+    await github.ask("POST", `${REPOSITORY}/releases`, { tag_name: "buildkit-v0.34.2-riscv64" });
+    const { code, log } = await setLatest(version("v0.34.2"), "v0.34.2-riscv64");
+    expect(log).toContain(
+      `::error::there is no image ${IMAGE}:v0.34.2-riscv64, which is to be called latest`,
+    );
+    expect(code).toBe(1);
   });
 });
 
@@ -275,7 +325,6 @@ describe("build-binaries.sh", () => {
       IMAGE: "ghcr.io/builders/buildkit-riscv64",
       IMAGE_TAG: "v0.34.2-riscv64",
       RELEASE: "buildkit-v0.34.2-riscv64",
-      LATEST: "true",
       SOURCE: await source(),
     };
     const { code, log } = await runScript("build-binaries.sh", env, folder);
@@ -285,9 +334,7 @@ describe("build-binaries.sh", () => {
       `buildkitd github.com/moby/buildkit v0.34.2 ${SHA}\nbuildctl github.com/moby/buildkit v0.34.2 ${SHA}\n`,
     );
     expect(await read("IMAGE_TAG.txt")).toBe("v0.34.2-riscv64\n");
-    expect(await read("REGISTRY.txt")).toBe(
-      "ghcr.io/builders/buildkit-riscv64:v0.34.2-riscv64\nghcr.io/builders/buildkit-riscv64:latest\n",
-    );
+    expect(await read("REGISTRY.txt")).toBe("ghcr.io/builders/buildkit-riscv64:v0.34.2-riscv64\n");
     expect(JSON.parse(await read("BUILD.json"))).toMatchObject({ version: "v0.34.2", commit: SHA });
 
     const machine = (await execa("uname", ["-m"])).stdout;

@@ -5,7 +5,6 @@
 # BUILDKIT_REF  what it was called
 # OFFICIAL      true: the ref is a release, and its version
 # IMAGE, IMAGE_TAG, RELEASE  the names that they are published under
-# LATEST        whether the image is called latest too
 # SOURCE        a folder with BuildKit's source at that commit; empty: it is cloned
 set -euo pipefail
 
@@ -46,7 +45,6 @@ cd dist
 } >VERSION.txt
 printf '%s\n' "$IMAGE_TAG" >IMAGE_TAG.txt
 printf '%s\n' "$IMAGE:$IMAGE_TAG" >REGISTRY.txt
-[ "$LATEST" != true ] || printf '%s\n' "$IMAGE:latest" >>REGISTRY.txt
 jq -n --arg release "$RELEASE" --arg ref "$BUILDKIT_REF" --arg commit "$SHA" --arg version "$version" \
   --arg image "$IMAGE:$IMAGE_TAG" --arg go "$(go version | cut -d' ' -f3)" --arg built "$(date -u +%FT%TZ)" \
   '{$release, $ref, $commit, $version, platform: "linux/riscv64", $image, $go, $built}' >BUILD.json

@@ -9,10 +9,7 @@
 # built once. So is vX.Y.Z-rcN, which is a pre-release. Everything else is a development build: release
 # buildkit-v<date>-dev, image tag <ref>-<date>; another one of the same day takes its place.
 #
-# What is called latest is the newest official version, whatever is built after it; a development build only
-# until there is one.
-#
-# Outputs: build (false when there is nothing to do), sha, official, prerelease, latest, release, title, image-tag.
+# Outputs: build (false when there is nothing to do), sha, official, prerelease, release, title, image-tag.
 set -euo pipefail
 
 # shellcheck source=github-api.sh
@@ -40,22 +37,6 @@ accept='200 404 422' api GET "$UPSTREAM_API/repos/moby/buildkit/commits/$BUILDKI
 [ "$status" = 200 ] || fail "moby/buildkit has no branch, tag or commit '$BUILDKIT_REF'"
 sha=$(jq -r .sha <<<"$answer")
 
-# Of what is published here, the newest official version.
-published='[]'
-for ((page = 1; ; page++)); do
-  api GET "/repos/$GITHUB_REPOSITORY/releases?per_page=100&page=$page"
-  published=$(jq -c --argjson more "$answer" '. + $more' <<<"$published")
-  [ "$(jq length <<<"$answer")" = 100 ] || break
-done
-newest=$(jq -r '.[] | select(.draft or .prerelease | not) | .tag_name
-  | capture("^buildkit-(?<version>v[0-9]+[.][0-9]+[.][0-9]+)-riscv64$").version' <<<"$published" | sort -V | tail -n 1)
-latest=false
-if [ -z "$newest" ]; then
-  [ "$official,$prerelease" = true,true ] || latest=true
-elif [ "$prerelease" = false ] && [ "$(printf '%s\n' "$newest" "$BUILDKIT_REF" | sort -V | tail -n 1)" = "$BUILDKIT_REF" ]; then
-  latest=true
-fi
-
 build=true
 if [ "$official" = true ]; then
   accept='200 404' api GET "/repos/$GITHUB_REPOSITORY/releases/tags/$release"
@@ -70,7 +51,6 @@ fi
   echo "sha=$sha"
   echo "official=$official"
   echo "prerelease=$prerelease"
-  echo "latest=$latest"
   echo "release=$release"
   echo "title=$title"
   echo "image-tag=$image_tag"

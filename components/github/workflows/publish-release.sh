@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Publishes a release with every file of a folder. It is a draft until it is whole, so that nobody sees
-# half of it, and a run that was interrupted leaves nothing that the next one does not clear away.
+# half of it, and a run that was interrupted leaves nothing that the next one does not clear away. Which one is
+# called latest, set-latest.sh decides.
 #
 # RELEASE, TITLE  its tag and its name
 # OFFICIAL        true: published once; false: takes the place of one of the same name
 # PRERELEASE      whether it is one
-# LATEST          whether it is the newest: of pre-releases GitHub calls none so
 # FILES           the folder
 # NOTES           a file with its text
 # COMMITISH       the commit that the tag is made at
@@ -56,7 +56,5 @@ if [ -n "$before" ]; then
   accept='204 404' api DELETE "$releases/$before"
   accept='204 404 422' api DELETE "/repos/$GITHUB_REPOSITORY/git/refs/tags/$RELEASE"
 fi
-make_latest=$LATEST
-[ "$PRERELEASE" = false ] || make_latest=false
-api PATCH "$releases/$id" "$(jq -n --arg tag_name "$RELEASE" --arg make_latest "$make_latest" '{$tag_name, draft: false, $make_latest}')"
+api PATCH "$releases/$id" "$(jq -n --arg tag_name "$RELEASE" '{$tag_name, draft: false, make_latest: "false"}')"
 echo "published $(jq -r .html_url <<<"$answer")"
