@@ -21,6 +21,8 @@ export interface TrackedStackArgs {
   file: string;
   /** Of `buildkit`, `containerd` and `runc`. Default: all three. */
   components?: string[];
+  /** File name of the repository's workflow that previews a pull request. Default: none. */
+  previewWorkflow?: string;
 }
 
 /**
@@ -57,6 +59,8 @@ export function releaseTrackerWorkflow({
     set("bump", "Propose new versions for the stack", {
       STACK_FILE: stack.file,
       COMPONENTS: (stack.components ?? ["buildkit", "containerd", "runc"]).join(" "),
+      PREVIEW_WORKFLOW: stack.previewWorkflow ?? "",
     });
+    if (!stack.previewWorkflow) workflow.deleteIn(["jobs", "bump", "permissions", "actions"]);
   });
 }

@@ -26,6 +26,8 @@ export interface RepositoryWorkflowSet {
   pulumi?: PulumiWorkflowArgs;
 }
 
+const PULUMI_WORKFLOW = "builders.yml";
+
 /** Those that other repositories call. */
 const REUSABLE = ["buildOnBuilders", "serviceContainer", "ownBuildkitd", "windows"] as const;
 
@@ -46,13 +48,23 @@ export function repositoryFiles(
       workflows.buildOnBuilders && buildOnBuildersWorkflow(workflows.buildOnBuilders),
     "track-buildkit-releases.yml":
       releaseTracker &&
-      releaseTrackerWorkflow({ ...releaseTracker, image, builds: buildkitBuild !== undefined }),
+      releaseTrackerWorkflow({
+        ...releaseTracker,
+        image,
+        builds: buildkitBuild !== undefined,
+        ...(releaseTracker.stack && {
+          stack: {
+            ...releaseTracker.stack,
+            ...(workflows.pulumi && { previewWorkflow: PULUMI_WORKFLOW }),
+          },
+        }),
+      }),
     "build-in-service-container.yml":
       workflows.serviceContainer && serviceContainerWorkflow(workflows.serviceContainer),
     "build-with-own-buildkitd.yml":
       workflows.ownBuildkitd && ownBuildkitdWorkflow(workflows.ownBuildkitd),
     "build-on-windows.yml": workflows.windows && windowsWorkflow(workflows.windows),
-    "builders.yml": workflows.pulumi && pulumiWorkflow(workflows.pulumi),
+    [PULUMI_WORKFLOW]: workflows.pulumi && pulumiWorkflow(workflows.pulumi),
   };
   const files: Record<string, string> = buildkitBuild
     ? buildkitBuildFiles({ ...buildkitBuild, owner })

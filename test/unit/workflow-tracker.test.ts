@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { buildkitBuildWorkflow } from "../../components/github/buildkitBuildWorkflow.ts";
+import { pulumiWorkflow } from "../../components/github/pulumiWorkflow.ts";
 import { type Github, startGithub } from "../../proving-ground/github/github.ts";
 import { runScript } from "./runScript.ts";
 
@@ -259,7 +261,14 @@ config:
       title: string;
       state: string;
       number: number;
+      body: string;
     }[];
+  const overwrite = async (text: string) => {
+    const path = `${REPOSITORY}/contents/Pulumi.home.yaml`;
+    const { sha } = (await github.ask("GET", path)) as { sha: string };
+    const content = Buffer.from(text).toString("base64");
+    await github.ask("PUT", path, { message: "Write", content, sha });
+  };
   const stackOn = async (branch: string) => {
     const file = (await github.ask(
       "GET",
@@ -310,6 +319,119 @@ config:
     },
     60_000,
   );
+
+  describe("where the stack has checksums", () => {
+    const old = "0".repeat(64);
+    const sums = `config:
+  buildhosts:releases:
+    buildkit: v0.33.0
+    containerd: "v2.4.1"
+    runc: v1.5.1
+    checksums:
+      buildkit-v0.33.0.linux-riscv64.tar.gz: ${old}
+      "buildkit-v0.33.0.linux-arm64.tar.gz": "${old}"
+      containerd-2.4.1-linux-riscv64.tar.gz: ${old}
+      runc.riscv64: ${old}
+  buildhosts:other:
+    runc.riscv64: ${old}
+`;
+    const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+    /** Gives upstream's release a file. */
+    async function asset(repository: string, tag: string, name: string) {
+      const { upload_url } = (await github.ask(
+        "GET",
+        `/repos/${repository}/releases/tags/${tag}`,
+      )) as { upload_url: string };
+      const uploaded = await fetch(`${upload_url.split("{")[0]}?name=${name}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${github.token}`, "content-type": "application/gzip" },
+        body: name,
+      });
+      expect(uploaded.status).toBe(201);
+    }
+
+    test("raises those that go with the version, in its pull request, and no others", async () => {
+      await overwrite(sums);
+      await asset("moby/buildkit", "v0.34.2", "buildkit-v0.34.2.linux-riscv64.tar.gz");
+      await asset("moby/buildkit", "v0.34.2", "buildkit-v0.34.2.linux-arm64.tar.gz");
+      await asset("opencontainers/runc", "v1.5.2", "runc.riscv64");
+      const { code, log } = await bump();
+      expect(code, log).toBe(0);
+      expect(await stackOn("buildhosts/buildkit-v0.34.2")).toBe(
+        sums
+          .replace("buildkit: v0.33.0", "buildkit: v0.34.2")
+          .replace(
+            `buildkit-v0.33.0.linux-riscv64.tar.gz: ${old}`,
+            `buildkit-v0.34.2.linux-riscv64.tar.gz: ${sha256("buildkit-v0.34.2.linux-riscv64.tar.gz")}`,
+          )
+          .replace(
+            `"buildkit-v0.33.0.linux-arm64.tar.gz": "${old}"`,
+            `"buildkit-v0.34.2.linux-arm64.tar.gz": "${sha256("buildkit-v0.34.2.linux-arm64.tar.gz")}"`,
+          ),
+      );
+      expect(await stackOn("buildhosts/runc-v1.5.2")).toBe(
+        sums
+          .replace("runc: v1.5.1", "runc: v1.5.2")
+          .replace(`runc.riscv64: ${old}`, `runc.riscv64: ${sha256("runc.riscv64")}`),
+      );
+    });
+
+    test("says which it could not raise, and leaves that to whoever merges", async () => {
+      await overwrite(sums);
+      await bump({ COMPONENTS: "containerd" });
+      expect(await stackOn("buildhosts/containerd-v2.4.2")).toBe(
+        sums.replace('containerd: "v2.4.1"', 'containerd: "v2.4.2"'),
+      );
+      expect((await pulls())[0]?.body).toContain(
+        "- `containerd-2.4.1-linux-riscv64.tar.gz` in `checksums` is left as it is: GitHub gives no checksum of `containerd-2.4.2-linux-riscv64.tar.gz`. **Replace it before you merge**, or that file is refused, or no longer checked.",
+      );
+    });
+  });
+
+  describe("GitHub starts no workflow for what a workflow proposes:", () => {
+    const previews = () => github.runs.filter(({ workflow }) => workflow === "builders.yml");
+    const withPreview = () => bump({ PREVIEW_WORKFLOW: "builders.yml", COMPONENTS: "buildkit" });
+
+    beforeEach(() => write(".github/workflows/builders.yml", pulumiWorkflow({ stack: "home" })));
+
+    test("the preview is started by the tracker, once", async () => {
+      const { code, log } = await withPreview();
+      expect(code, log).toBe(0);
+      const [pull] = await pulls();
+      expect(previews()).toEqual([
+        expect.objectContaining({
+          branch: "buildhosts/buildkit-v0.34.2",
+          inputs: { "pull-request": String(pull?.number) },
+        }),
+      ]);
+      expect(log).toContain(`started the preview of #${pull?.number}`);
+      await withPreview();
+      expect(previews()).toHaveLength(1);
+    });
+
+    test("the preview is started by the next run where this one was cut off", async () => {
+      github.faults.add({
+        operation: "POST /repos/{owner}/{repo}/pulls",
+        fault: { kind: "lost-answer" },
+      });
+      expect((await withPreview()).code).toBe(1);
+      expect(previews()).toEqual([]);
+      expect((await withPreview()).code).toBe(0);
+      expect(previews()).toHaveLength(1);
+    });
+
+    test("no preview is started of what was refused, and where there is none it is said", async () => {
+      await bump({ COMPONENTS: "buildkit" });
+      const [pull] = await pulls();
+      expect(pull?.body).toContain(
+        "- GitHub starts no workflow for a pull request that a workflow made: close it and open it again to have yours run.",
+      );
+      await github.ask("PATCH", `${REPOSITORY}/pulls/${pull?.number}`, { state: "closed" });
+      expect((await withPreview()).code).toBe(0);
+      expect(previews()).toEqual([]);
+    });
+  });
 
   test("says which path is wrong", async () => {
     const { code, log } = await bump({ STACK_FILE: "Pulumi.work.yaml" });

@@ -5,7 +5,11 @@
 # STACK_FILE    path of the stack file in this repository
 # COMPONENTS    of buildkit, containerd, runc, those to look after, with blanks between
 # UPSTREAM_API  GitHub's API, where they are
+# PREVIEW_WORKFLOW  file name of the workflow that previews a pull request here; empty: there is none
 # DRY_RUN       true: says what would be done, and changes nothing
+#
+# A checksum of `checksums` that goes with the old version is raised along, to the one that GitHub gives for
+# upstream's file. A pull request of a workflow's token starts no workflow by itself, so its preview is started here.
 set -euo pipefail
 
 # shellcheck source=github-api.sh
@@ -22,12 +26,33 @@ blob=$(jq -r .sha <<<"$answer")
 before=$(jq -r .content <<<"$answer" | base64 -d; echo .)
 before=${before%.}
 
+# The section buildhosts:releases of a stack file, which ends where a line is indented less.
+releases_of() {
+  awk '/^  buildhosts:releases:/ {on = 1; next} on && /^ {0,3}[^ #]/ {on = 0} on'
+}
+
+# An extended regular expression that stands for a text.
+literally() {
+  # shellcheck disable=SC2016 # the $ is one that is looked for
+  sed 's/[].[*^$()+?{}|\\/]/\\&/g' <<<"$1"
+}
+
+# start_preview NUMBER BRANCH: unless it was started before.
+start_preview() {
+  local runs=$repository/actions/workflows/${PREVIEW_WORKFLOW:-}
+  [ -n "${PREVIEW_WORKFLOW:-}" ] || return 0
+  accept='200 404' api GET "$runs/runs?event=workflow_dispatch&per_page=100"
+  [ "$status" = 200 ] || return 0
+  [ "$(jq --arg branch "$2" '[.workflow_runs[] | select(.head_branch == $branch)] | length' <<<"$answer")" = 0 ] || return 0
+  api POST "$runs/dispatches" "$(jq -n --arg ref "$2" --arg number "$1" '{$ref, inputs: {"pull-request": $number}}')"
+  echo "started the preview of #$1"
+}
+
 for component in $COMPONENTS; do
   from=${upstream[$component]:-}
   [ -n "$from" ] || fail "component '$component' is none of ${!upstream[*]}"
   pattern="^(    $component: *[\"']?)(v?[0-9]+\.[0-9]+\.[0-9]+)([\"']?.*)\$"
-  # The component's line in the section buildhosts:releases, which ends where a line is indented less.
-  current=$(awk '/^  buildhosts:releases:/ {on = 1; next} on && /^ {0,3}[^ #]/ {on = 0} on' <<<"$before" |
+  current=$(releases_of <<<"$before" |
     sed -nE "s/$pattern/\2/p" | head -n 1)
   if [ -z "$current" ]; then
     echo "$component: $STACK_FILE pins no version, so \`up\` follows this project's own"
@@ -42,6 +67,8 @@ for component in $COMPONENTS; do
   api GET "$repository/pulls?state=all&head=${GITHUB_REPOSITORY%%/*}:$branch"
   if [ "$(jq length <<<"$answer")" != 0 ]; then
     echo "$component: $newest is proposed already: $(jq -r '.[0].html_url' <<<"$answer")"
+    number=$(jq -r 'map(select(.state == "open") | .number) | first // empty' <<<"$answer")
+    [ -z "$number" ] || [ "${DRY_RUN:-false}" = true ] || start_preview "$number" "$branch"
     continue
   fi
   if [ "${DRY_RUN:-false}" = true ]; then
@@ -50,6 +77,30 @@ for component in $COMPONENTS; do
   fi
   after=$(printf '%s' "$before" | sed -E "/^  buildhosts:releases:/,/^ {0,3}[^ #]/ s/$pattern/\1$newest\3/"; echo .)
   after=${after%.}
+  notes=
+  api GET "$UPSTREAM_API/repos/$from/releases/tags/$newest"
+  digests=$(jq -c '[.assets[] | select(.digest // "" | startswith("sha256:")) | {(.name): .digest[7:]}] | add // {}' <<<"$answer")
+  while read -r asset sum; do
+    case $component:$asset in
+    buildkit:buildkit-"$current".* | containerd:containerd-"${current#v}"-* | containerd:containerd-static-"${current#v}"-* | runc:runc.*) ;;
+    *) continue ;;
+    esac
+    now=${asset/"${current#v}"/"${newest#v}"}
+    new_sum=$(jq -r --arg name "$now" '.[$name] // empty' <<<"$digests")
+    if [ -z "$new_sum" ]; then
+      notes+=$'\n'"- \`$asset\` in \`checksums\` is left as it is: GitHub gives no checksum of \`$now\`. **Replace it before you merge**, or that file is refused, or no longer checked."
+      continue
+    fi
+    after=$(printf '%s' "$after" |
+      sed -E "/^  buildhosts:releases:/,/^ {0,3}[^ #]/ s/(^|[^A-Za-z0-9._-])$(literally "$asset")([\"']?: *[\"']?)$sum/\1$now\2$new_sum/"; echo .)
+    after=${after%.}
+    notes+=$'\n'"- The checksum of \`$now\` is the one that GitHub gives for upstream's file."
+  done < <(releases_of <<<"$before" | grep -oE "[A-Za-z0-9._-]+[\"']?: *[\"']?[0-9a-f]{64}" | sed -E "s/[\"']?: *[\"']?/ /")
+  if [ -n "${PREVIEW_WORKFLOW:-}" ]; then
+    notes+=$'\n'"- Its preview is started by the workflow that made this."
+  else
+    notes+=$'\n'"- GitHub starts no workflow for a pull request that a workflow made: close it and open it again to have yours run."
+  fi
   accept='200 404' api GET "$repository/git/ref/heads/$branch"
   if [ "$status" = 404 ]; then
     api GET "$repository/git/ref/heads/$base"
@@ -65,8 +116,10 @@ for component in $COMPONENTS; do
   fi
   api POST "$repository/pulls" "$(
     jq -n --arg title "Take $component $newest" --arg head "$branch" --arg base "$base" \
-      --arg body "$component $newest is out, and \`$STACK_FILE\` has $current: https://github.com/$from/releases/tag/$newest" \
+      --arg body "$component $newest is out, and \`$STACK_FILE\` has $current: https://github.com/$from/releases/tag/$newest"$'\n'"$notes" \
       '{$title, $head, $base, $body}'
   )"
+  number=$(jq .number <<<"$answer")
   echo "$component: proposed $newest instead of $current: $(jq -r .html_url <<<"$answer")"
+  start_preview "$number" "$branch"
 done

@@ -10,6 +10,8 @@ set -euo pipefail
 # shellcheck source=github-api.sh
 . "$(dirname "$0")/github-api.sh"
 
+[[ $PULL_REQUEST =~ ^[0-9]+$ ]] || fail "input pull-request is '$PULL_REQUEST'; it is a pull request's number"
+
 mark='<!-- preview of the builders -->'
 verdict='What this pull request would change on the builders:'
 [ "$RESULT" = success ] || verdict='**The preview failed.** Its end:'
