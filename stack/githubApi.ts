@@ -12,7 +12,7 @@ export interface GithubAnswer {
 }
 
 export interface GithubChange {
-  method: "DELETE" | "PATCH";
+  method: "DELETE" | "PATCH" | "PUT";
   /** JSON. */
   body?: string;
 }

@@ -48,13 +48,64 @@ async function checkAll(github: GithubConfig, findings: Findings): Promise<void>
     return;
   }
   checkOwner(github, owner, user.body.login, findings);
+  const isFree = (await plan(github, owner, user.body)) === "free";
+  if (isFree && github.organizationSecrets?.visibility === "private") {
+    findings.refuse(
+      ["github", "organizationSecrets", "visibility"],
+      `received "private"; ${owner.login} is on the plan Free, where an organization's secrets do not reach private repositories. Take all, for its public ones, or give each repository a client instead.`,
+    );
+  }
   await Promise.all(
     github.repositories.map(async (repository, index) => {
       const at = findings.at("github", "repositories", index);
-      await (repository.existing ? checkExisting : checkOwn)(github, repository, at);
+      const visibility = await (repository.existing ? checkExisting : checkOwn)(
+        github,
+        repository,
+        at,
+      );
+      if (isFree) refuseBeyondFree(repository, owner, visibility, at);
       await warnOfPackage(github, repository, owner);
     }),
   );
+}
+
+/** The owner's plan, in lower case, where the token may see it. */
+async function plan(
+  github: GithubConfig,
+  { login, isOrganization }: Account,
+  user: Record<string, unknown>,
+): Promise<string | undefined> {
+  const isOwnAccount = String(user.login).toLowerCase() === login.toLowerCase();
+  const account = isOrganization
+    ? (await askGithub(github, `orgs/${login}`, { accept: [200, 403, 404] })).body
+    : isOwnAccount
+      ? user
+      : {};
+  return (account.plan as { name?: string } | undefined)?.name?.toLowerCase();
+}
+
+/** What GitHub answers with 403 in a repository that is not public, where nobody pays for it. */
+function refuseBeyondFree(
+  { environment, protectDefaultBranch }: RepositoryConfig,
+  { login, isOrganization }: Account,
+  visibility: string,
+  findings: Findings,
+): void {
+  if (visibility === "public") return;
+  const why = `${login} is on the plan Free, where only public repositories have`;
+  const fix = `Make it public, take the plan ${isOrganization ? "Team" : "Pro"}, or leave it away`;
+  if (environment) {
+    findings.refuse(
+      ["environment"],
+      `received ${shown(environment.name)}, and the repository is ${visibility}; ${why} environments. ${fix}.`,
+    );
+  }
+  if (protectDefaultBranch) {
+    findings.refuse(
+      ["protectDefaultBranch"],
+      `received true, and the repository is ${visibility}; ${why} rules for their branches. ${fix}.`,
+    );
+  }
 }
 
 export interface Account {
@@ -116,19 +167,21 @@ function checkOwner(
   }
 }
 
+/** @returns who sees it. */
 async function checkExisting(
   github: GithubConfig,
   { name, client, environment, requireShaPins, allowedActions, workflows }: RepositoryConfig,
   findings: Findings,
-): Promise<void> {
+): Promise<string> {
   const { status, body } = await askGithub(github, `repos/${github.owner}/${name}`);
   if (status !== 200) {
     findings.refuse(
       ["name"],
       `received ${shown(name)}; ${github.owner} has no such repository, or the token may not see it. Without existing: true, it is made.`,
     );
-    return;
+    return "private";
   }
+  const visibility = String(body.visibility);
   if (body.archived === true) {
     findings.refuse(
       ["name"],
@@ -159,7 +212,7 @@ async function checkExisting(
       );
     }
   }
-  if (!requireShaPins || allowedActions) return;
+  if (!requireShaPins || allowedActions) return visibility;
   const { body: actions } = await askGithub(
     github,
     `repos/${github.owner}/${name}/actions/permissions`,
@@ -170,6 +223,7 @@ async function checkExisting(
       `received true, but ${name} allows chosen actions only, which would be undone: name them in allowedActions too.`,
     );
   }
+  return visibility;
 }
 
 /**
@@ -184,13 +238,14 @@ export function stackTopic(): string {
   return `buildhosts-${stack}`.slice(0, 50).replace(/-+$/, "");
 }
 
+/** @returns who shall see it. */
 async function checkOwn(
   github: GithubConfig,
-  { name }: RepositoryConfig,
+  { name, visibility = "private" }: RepositoryConfig,
   findings: Findings,
-): Promise<void> {
+): Promise<string> {
   const { status, body } = await askGithub(github, `repos/${github.owner}/${name}`);
-  if (status !== 200) return;
+  if (status !== 200) return visibility;
   if (!(body.topics as string[]).includes(stackTopic())) {
     findings.refuse(
       ["name"],
@@ -202,6 +257,7 @@ async function checkOwn(
       `received ${shown(name)}, which is archived, as destroy leaves it. Unarchive it and set existing: true, or delete it.`,
     );
   }
+  return visibility;
 }
 
 /** No API sets a package's visibility, so that the step by hand is said until it is done. */

@@ -11,6 +11,7 @@ import { repeatLostCreates } from "./githubLostAnswers.ts";
 import { unmergedFiles } from "./githubProposals.ts";
 import { organizationSecrets, repositorySecrets, secretRewrites } from "./githubSecrets.ts";
 import { refuseTaken } from "./githubTaken.ts";
+import { keepUp, keepUpOnceMade } from "./githubUpkeep.ts";
 import type { StackCertificates } from "./stackCertificates.ts";
 
 /**
@@ -50,7 +51,9 @@ export async function githubRepositories(
 
   for (const one of config.repositories) {
     const { name } = one;
-    const transformations = one.existing ? [refusing, repeating] : [repeating];
+    const transformations = one.existing
+      ? [refusing, repeating]
+      : [repeating, keepUpOnceMade(config, one)];
     const repository = new BuilderRepository(
       name,
       {
@@ -74,6 +77,7 @@ export async function githubRepositories(
     );
     const opts = { provider, transformations, dependsOn: [repository] };
     const wanted = repositoryFiles(config.owner, one.workflows);
+    if (Object.keys(wanted).length > 0) await keepUp(config, one, Object.keys(wanted));
     const files = one.proposeWorkflows ? await unmergedFiles(config, one, wanted) : wanted;
     if (Object.keys(files).length > 0) {
       new RepositoryWorkflows(

@@ -30,7 +30,7 @@ import { releaseRoutes } from "./routes/releases.ts";
 import { AllRepositoryExtras, readOnly, repositoryRoutes } from "./routes/repositories.ts";
 import { type Rulesets, rulesetRoutes } from "./routes/rulesets.ts";
 import { type Setting, Settings, scopeOf, settingsRoutes } from "./routes/secrets.ts";
-import { type WorkflowRun, workflowRoutes } from "./routes/workflows.ts";
+import { type WorkflowRun, type WorkflowStates, workflowRoutes } from "./routes/workflows.ts";
 import { checkScopes } from "./scopes.ts";
 import { createSecretBox } from "./secretBox.ts";
 
@@ -44,6 +44,8 @@ export interface GithubOptions {
   readonly fineGrained?: boolean;
   /** Container packages of GHCR; more can be added later. */
   readonly packages?: readonly ContainerPackage[];
+  /** The plan that the organizations and the user have: `free`, `team`. Not told unless said. */
+  readonly plan?: string;
   /** A free one unless said. */
   readonly port?: number;
 }
@@ -65,6 +67,8 @@ export interface Github {
   readonly packages: ContainerPackage[];
   /** Runs of workflows that were asked for. */
   readonly runs: WorkflowRun[];
+  /** Workflows that are switched off, by `owner/repository/file`. */
+  readonly workflowStates: WorkflowStates;
   /** Everything asked, in its order. */
   readonly served: readonly Served[];
   /** How many requests were under way at a time, at most. */
@@ -130,6 +134,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
   const environments = new Environments();
   const packages = [...(options.packages ?? [])];
   const runs: WorkflowRun[] = [];
+  const workflowStates: WorkflowStates = new Map();
   const faults = new Faults();
   const served: Served[] = [];
   const problems: string[] = [];
@@ -160,7 +165,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
   const extras = new AllRepositoryExtras();
   const rulesets: Rulesets = new Map();
   const routes: Routes = {
-    ...accountRoutes(world),
+    ...accountRoutes(world, options.plan),
     ...repositoryRoutes(world, extras),
     ...branchRoutes(world),
     ...pullRoutes(world),
@@ -174,7 +179,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     ...rulesetRoutes(world, rulesets),
     ...packageRoutes(world, packages),
     ...releaseRoutes(world),
-    ...workflowRoutes(world, runs),
+    ...workflowRoutes(world, runs, workflowStates),
   };
 
   /** One call, held against the description before and after. */
@@ -277,6 +282,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
     faults,
     packages,
     runs,
+    workflowStates,
     served,
     get mostAtOnce() {
       return mostAtOnce;

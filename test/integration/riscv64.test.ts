@@ -110,7 +110,6 @@ describe("the build of BuildKit for riscv64", () => {
     OFFICIAL: "true",
     IMAGE: `ghcr.io/${REPOSITORY}`,
     IMAGE_TAG: `${defaultVersions.buildkit}-riscv64`,
-    LATEST: "true",
     RELEASE: `buildkit-${defaultVersions.buildkit}-riscv64`,
   };
 
@@ -118,9 +117,12 @@ describe("the build of BuildKit for riscv64", () => {
     // The programs are started here, by QEMU.
     await ensureHostPackages(architectures["linux/riscv64"], log);
     const { stdout } = await execa("go", ["env", "-json", "GOCACHE", "GOMODCACHE", "GOPROXY"]);
+    const went = JSON.parse(stdout) as Record<string, string>;
     await withBuildkitSource(defaultVersions.buildkit, async (source, flags) => {
       const env = {
-        ...(JSON.parse(stdout) as Record<string, string>),
+        ...went,
+        GO_CACHE: went.GOCACHE ?? "",
+        GO_MODULES: went.GOMODCACHE ?? "",
         ...build,
         SOURCE: source,
         // What a riscv64 runner has by itself.

@@ -11,6 +11,7 @@ import {
 import { checkGithub } from "../../stack/githubCheck.ts";
 import { unmergedFiles } from "../../stack/githubProposals.ts";
 import { secretRewrites } from "../../stack/githubSecrets.ts";
+import { keepUp } from "../../stack/githubUpkeep.ts";
 
 let github: Github;
 afterEach(() => github.stop());
@@ -82,6 +83,59 @@ describe("before anything is made", () => {
     await expect(check({ repositories: [repository({ existing: true })] })).rejects.toThrow(
       'buildhosts:github.repositories[0].name: received "images"; builders has no such repository, or the token may not see it. Without existing: true, it is made.',
     );
+  });
+
+  describe("on the plan Free", () => {
+    const environment = { name: "builders", branches: ["main"] };
+
+    test("what a private repository has not is refused, with the way out", async () => {
+      await start({ plan: "free" });
+      const repositories = [repository({ environment, protectDefaultBranch: true })];
+      const error: Error = await check({
+        repositories,
+        organizationSecrets: { client: "ci", visibility: "private" },
+      }).catch((e) => e);
+      expect(error.message.split("\n- ")).toEqual([
+        "3 problems in the stack's configuration:",
+        'buildhosts:github.organizationSecrets.visibility: received "private"; builders is on the plan Free, where an organization\'s secrets do not reach private repositories. Take all, for its public ones, or give each repository a client instead.',
+        'buildhosts:github.repositories[0].environment: received "builders", and the repository is private; builders is on the plan Free, where only public repositories have environments. Make it public, take the plan Team, or leave it away.',
+        "buildhosts:github.repositories[0].protectDefaultBranch: received true, and the repository is private; builders is on the plan Free, where only public repositories have rules for their branches. Make it public, take the plan Team, or leave it away.",
+      ]);
+    });
+
+    test("an existing repository is taken as it is seen", async () => {
+      await start({ plan: "free" });
+      for (const [name, visibility] of [
+        ["open", "public"],
+        ["closed", "private"],
+      ] as const) {
+        const settings = { name, auto_init: true, visibility };
+        await github.ask("POST", "/orgs/builders/repos", settings);
+      }
+      await check({ repositories: [repository({ existing: true, name: "open", environment })] });
+      await expect(
+        check({ repositories: [repository({ existing: true, name: "closed", environment })] }),
+      ).rejects.toThrow("and the repository is private; builders is on the plan Free");
+    });
+
+    test("a user is told of the user's plan", async () => {
+      await start({ plan: "free" });
+      await expect(
+        check({ owner: "octocat", repositories: [repository({ environment })] }),
+      ).rejects.toThrow(
+        "octocat is on the plan Free, where only public repositories have environments. Make it public, take the plan Pro,",
+      );
+    });
+
+    test.each([
+      ["free", repository({ visibility: "public", environment, protectDefaultBranch: true })],
+      ["team", repository({ environment, protectDefaultBranch: true })],
+      [undefined, repository({ environment, protectDefaultBranch: true })],
+    ])("nothing is refused that there is: plan %s", async (plan, one) => {
+      await start(plan === undefined ? {} : { plan });
+      await check({ repositories: [one] });
+      expect(github.problems).toEqual([]);
+    });
   });
 
   test("an archived one is refused", async () => {
@@ -236,6 +290,129 @@ describe("what GitHub fails at is no answer", () => {
     await expect(unmergedFiles(config, repository(), { a: "b" })).rejects.toThrow(
       "GET repos/builders/images/git/trees/main?recursive=1: GitHub answers 500",
     );
+  });
+});
+
+describe("what the provider has no resource for", () => {
+  const WEEKLY = ".github/workflows/buildkit-weekly-build.yml";
+  const OFF =
+    "repository images: GitHub has switched buildkit-weekly-build.yml off after 60 days without a commit";
+  const RISK =
+    "repository images is public and has workflows for a runner of your own, where a pull request of a fork may run its code, and leave things for the next job";
+  const FIX =
+    'in its settings, under Actions, General, choose "Require approval for all external contributors", or take runners that are made for one job (--ephemeral)';
+  const APPROVAL = "/repos/builders/images/actions/permissions/fork-pr-contributor-approval";
+
+  async function repositoryThere(visibility: "public" | "private"): Promise<void> {
+    await start();
+    const settings = { name: "images", auto_init: true, visibility };
+    await github.ask("POST", "/orgs/builders/repos", settings);
+    await github.ask("PUT", `/repos/builders/images/contents/${WEEKLY}`, {
+      message: "Write",
+      content: Buffer.from("name: Weekly\non:\n  schedule: []\n").toString("base64"),
+    });
+  }
+
+  /** What a preview or an update says. */
+  async function upkeep(change: Partial<RepositoryConfig>, preview = false): Promise<string[]> {
+    const lines: string[] = [];
+    const spies = [
+      vi.spyOn(pulumi.runtime, "isDryRun").mockReturnValue(preview),
+      ...(["info", "warn"] as const).map((level) =>
+        vi
+          .spyOn(pulumi.log, level)
+          .mockImplementation(async (line) => void lines.push(`${level}: ${line}`)),
+      ),
+    ];
+    const config = { owner: "builders", baseUrl: `${github.url}/`, token: github.token };
+    await keepUp({ ...config, repositories: [] }, repository(change), [WEEKLY]);
+    for (const spy of spies) spy.mockRestore();
+    expect(github.problems).toEqual([]);
+    return lines;
+  }
+  const state = async () =>
+    (
+      (await github.ask("GET", "/repos/builders/images/actions/workflows")) as {
+        workflows: { state: string }[];
+      }
+    ).workflows.map((one) => one.state);
+  const policy = async () =>
+    ((await github.ask("GET", APPROVAL)) as { approval_policy: string }).approval_policy;
+
+  test("a workflow that GitHub has switched off is said in the preview, and on again after up", async () => {
+    await repositoryThere("private");
+    github.workflowStates.set("builders/images/buildkit-weekly-build.yml", "disabled_inactivity");
+    expect(await upkeep({}, true)).toEqual([`warn: ${OFF}; up switches it on again.`]);
+    expect(await state()).toEqual(["disabled_inactivity"]);
+    expect(await upkeep({})).toEqual([`info: ${OFF}; it is on again.`]);
+    expect(await state()).toEqual(["active"]);
+    expect(await upkeep({})).toEqual([]);
+  });
+
+  test("one that the token may not switch on is said, with the step by hand", async () => {
+    await repositoryThere("private");
+    github.workflowStates.set("builders/images/buildkit-weekly-build.yml", "disabled_inactivity");
+    github.faults.add({
+      operation: "PUT /repos/{owner}/{repo}/actions/workflows/{workflow_id}/enable",
+      fault: { kind: "status", status: 403, message: "Resource not accessible" },
+    });
+    expect(await upkeep({})).toEqual([
+      `warn: ${OFF}, and the token may not switch it on (403); by hand: gh workflow enable buildkit-weekly-build.yml --repo builders/images`,
+    ]);
+  });
+
+  test("one that somebody has switched off stays off", async () => {
+    await repositoryThere("private");
+    github.workflowStates.set("builders/images/buildkit-weekly-build.yml", "disabled_manually");
+    expect(await upkeep({})).toEqual([]);
+    expect(await state()).toEqual(["disabled_manually"]);
+  });
+
+  test("a repository that is not there yet has nothing to be kept up", async () => {
+    await start();
+    expect(await upkeep({ workflows: { buildkitBuild: {} } }, true)).toEqual([]);
+  });
+
+  test("pull requests of forks wait for an approval where they could reach an own runner", async () => {
+    await repositoryThere("public");
+    const build = { workflows: { buildkitBuild: {} } };
+    expect(await upkeep(build, true)).toEqual([]);
+    expect(await policy()).toBe("first_time_contributors");
+    expect(await upkeep(build)).toEqual([]);
+    expect(await policy()).toBe("all_external_contributors");
+    expect(await upkeep({ ...build, existing: true })).toEqual([]);
+  });
+
+  test("in a repository that is not the stack's they are warned about, with what closes it", async () => {
+    await repositoryThere("public");
+    for (const workflows of [
+      { buildkitBuild: {} },
+      { serviceContainer: { buildkitImage: "b" } },
+      { pulumi: { stack: "home", runsOn: ["self-hosted", "lab"] } },
+    ]) {
+      expect(await upkeep({ existing: true, workflows })).toEqual([`warn: ${RISK}: ${FIX}.`]);
+    }
+    expect(await policy()).toBe("first_time_contributors");
+  });
+
+  test("they are warned about where the token may not set it", async () => {
+    await repositoryThere("public");
+    github.faults.add({
+      operation: "PUT /repos/{owner}/{repo}/actions/permissions/fork-pr-contributor-approval",
+      fault: { kind: "status", status: 403, message: "Resource not accessible" },
+    });
+    expect(await upkeep({ workflows: { buildkitBuild: {} } })).toEqual([
+      `warn: ${RISK}, and the token may not change that (403): ${FIX}.`,
+    ]);
+  });
+
+  test.each<[string, "public" | "private", RepositoryConfig["workflows"]]>([
+    ["runners of GitHub", "public", { buildOnBuilders: {}, buildkitBuild: { runsOn: ["r"] } }],
+    ["nobody outside", "private", { buildkitBuild: {} }],
+  ])("nothing is asked of %s", async (_, visibility, workflows) => {
+    await repositoryThere(visibility);
+    expect(await upkeep({ existing: true, workflows })).toEqual([]);
+    expect(github.served.map(({ path }) => path)).not.toContain(APPROVAL);
   });
 });
 

@@ -312,7 +312,7 @@ describe("build-binaries.sh", () => {
   }
 
   const go = async () => ({
-    GOCACHE: (await execa("go", ["env", "GOCACHE"])).stdout,
+    GO_CACHE: (await execa("go", ["env", "GOCACHE"])).stdout,
     GOTOOLCHAIN: "local",
   });
 
@@ -353,6 +353,35 @@ describe("build-binaries.sh", () => {
     );
     expect(commit.log).toContain("::error::buildkitd says another commit than");
   }, 120_000);
+
+  test("keeps away from what other jobs have left to Go on the runner", async () => {
+    // What a pull request of a fork can write to: the caches, and the settings that go env -w makes.
+    const bin = join(folder, "bin");
+    await mkdir(bin);
+    await writeFile(
+      join(bin, "go"),
+      `#!/bin/sh
+env | grep ^GO | sort >${folder}/seen
+exit 3
+`,
+      { mode: 0o755 },
+    );
+    const { code } = await runScript("build-binaries.sh", {
+      PATH: `${bin}:${process.env.PATH}`,
+      GOCACHE: "/poisoned",
+      GOMODCACHE: "/poisoned",
+      SHA,
+      BUILDKIT_REF: "v0.34.2",
+      OFFICIAL: "true",
+      SOURCE: folder,
+    });
+    expect(code).toBe(3);
+    const seen = await readFile(join(folder, "seen"), "utf8");
+    expect(seen).toMatch(/^GOCACHE=.*\/go-\w{6}\/cache$/m);
+    expect(seen).toMatch(/^GOMODCACHE=.*\/go-\w{6}\/modules$/m);
+    expect(seen).toMatch(/^GOENV=off$/m);
+    expect(seen).not.toContain("poisoned");
+  });
 
   test("builds what it clones, at that commit, and names a development build after the last release", async () => {
     const git = (cwd: string, ...args: string[]) =>

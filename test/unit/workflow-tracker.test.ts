@@ -439,3 +439,30 @@ config:
     expect(code).toBe(1);
   });
 });
+
+describe("stay-enabled.sh", () => {
+  const stay = () =>
+    runScript("stay-enabled.sh", {
+      ...runner(),
+      GITHUB_WORKFLOW_REF:
+        "builders/riscv64/.github/workflows/buildkit-weekly-build.yml@refs/heads/main",
+    });
+
+  test("enables its own workflow, so that 60 days begin anew", async () => {
+    github.workflowStates.set("builders/riscv64/buildkit-weekly-build.yml", "disabled_inactivity");
+    const { code, log } = await stay();
+    expect(log).toBe("buildkit-weekly-build.yml stays enabled");
+    expect(code).toBe(0);
+    expect(github.workflowStates.size).toBe(0);
+  });
+
+  test("says what GitHub says where it may not", async () => {
+    github.faults.add({
+      operation: "PUT /repos/{owner}/{repo}/actions/workflows/{workflow_id}/enable",
+      fault: { kind: "status", status: 403, message: "Resource not accessible by integration" },
+    });
+    const { code, log } = await stay();
+    expect(log).toContain("status 403: Resource not accessible by integration");
+    expect(code).toBe(1);
+  });
+});

@@ -6,6 +6,7 @@
 # OFFICIAL      true: the ref is a release, and its version
 # IMAGE, IMAGE_TAG, RELEASE  the names that they are published under
 # SOURCE        a folder with BuildKit's source at that commit; empty: it is cloned
+# GO_CACHE, GO_MODULES  folders for what Go keeps; empty: new ones, because other jobs write to the runner's own
 set -euo pipefail
 
 # shellcheck source=fail.sh
@@ -28,7 +29,9 @@ fi
 
 package=github.com/moby/buildkit
 flags="-s -w -X $package/version.Version=$version -X $package/version.Revision=$SHA -X $package/version.Package=$package"
-export CGO_ENABLED=0 GOFLAGS="-buildvcs=false ${GOFLAGS:-}" GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
+fresh=$(mktemp -d "${RUNNER_TEMP:?}/go-XXXXXX")
+export GOCACHE=${GO_CACHE:-$fresh/cache} GOMODCACHE=${GO_MODULES:-$fresh/modules} GOENV=off
+export CGO_ENABLED=0 GOFLAGS="-buildvcs=false -modcacherw ${GOFLAGS:-}" GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
 mkdir dist
 dist=$PWD/dist
 (

@@ -1,9 +1,16 @@
-import type { JsonObject, Routes, World } from "../api.ts";
+import type { Answer, JsonObject, Routes, World } from "../api.ts";
 import { addressesOf } from "../complete.ts";
 
 /** An account by its name, be it a user or an organization; the emulator has two places for them. */
-export function accountRoutes(world: World): Routes {
+export function accountRoutes(world: World, plan: string | undefined): Routes {
+  const withPlan = (answer: Answer): Answer => {
+    if (plan === undefined || answer.status !== 200) return answer;
+    const told = { name: plan, space: 0, private_repos: 0, collaborators: 0 };
+    return { ...answer, body: { ...(answer.body as JsonObject), plan: told } };
+  };
   return {
+    "GET /user": async (call) => withPlan(await world.emulator(call)),
+    "GET /orgs/{org}": async (call) => withPlan(await world.emulator(call)),
     async "GET /users/{username}"(call) {
       const user = await world.emulator(call);
       if (user.status !== 404) return user;

@@ -10,6 +10,8 @@ export interface ActionsPermissions {
   readonly workflow: JsonObject;
   /** Who may use its actions and workflows, where it is not public. */
   readonly accessLevel: string;
+  /** Whose pull requests from forks run after an approval alone. */
+  readonly forkApproval: string;
 }
 
 const AT_FIRST: ActionsPermissions = {
@@ -19,6 +21,7 @@ const AT_FIRST: ActionsPermissions = {
   selected: { github_owned_allowed: true, verified_allowed: false, patterns_allowed: [] },
   workflow: { default_workflow_permissions: "read", can_approve_pull_request_reviews: false },
   accessLevel: "none",
+  forkApproval: "first_time_contributors",
 };
 
 /** By repository's id. */
@@ -57,6 +60,16 @@ export function permissionRoutes(world: World, permissions: AllActionsPermission
     async [`PUT ${path}/access`](call) {
       const { access_level } = call.body as { readonly access_level: string };
       permissions.change(await closed(call), { accessLevel: access_level });
+      return NO_CONTENT;
+    },
+    async [`GET ${path}/fork-pr-contributor-approval`](call) {
+      const { id } = await world.repository(call);
+      return ok({ approval_policy: permissions.get(id).forkApproval });
+    },
+    async [`PUT ${path}/fork-pr-contributor-approval`](call) {
+      const { id } = await world.repository(call);
+      const { approval_policy } = call.body as { readonly approval_policy: string };
+      permissions.change(id, { forkApproval: approval_policy });
       return NO_CONTENT;
     },
     async [`GET ${path}`](call) {

@@ -19,9 +19,29 @@ export interface WorkflowRun {
   conclusion: "success" | "failure" | "cancelled" | null;
 }
 
+/** What is not active, by `owner/name/file`. */
+export type WorkflowStates = Map<string, "disabled_inactivity" | "disabled_manually">;
+
 /** Workflows by file name, as they lie on the default branch; the emulator knows none by their files. */
-export function workflowRoutes(world: World, runs: WorkflowRun[]): Routes {
-  const one = "/repos/{owner}/{repo}/actions/workflows/{workflow_id}";
+export function workflowRoutes(world: World, runs: WorkflowRun[], states: WorkflowStates): Routes {
+  const all = "/repos/{owner}/{repo}/actions/workflows";
+  const one = `${all}/{workflow_id}`;
+
+  const workflow = (fullName: string, file: string): JsonObject => {
+    const url = `${world.url}/api/v3/repos/${fullName}/actions/workflows/${file}`;
+    return {
+      id: 1,
+      node_id: "",
+      name: file,
+      path: `.github/workflows/${file}`,
+      state: states.get(`${fullName}/${file}`) ?? "active",
+      created_at: "2026-01-01T00:00:00Z",
+      updated_at: "2026-01-01T00:00:00Z",
+      url,
+      html_url: url,
+      badge_url: url,
+    };
+  };
 
   const find = async (call: Call) => {
     const repository = await world.repository(call);
@@ -34,6 +54,26 @@ export function workflowRoutes(world: World, runs: WorkflowRun[]): Routes {
   };
 
   return {
+    async [`GET ${all}`](call) {
+      const { full_name } = await world.repository(call);
+      const path = `/repos/${full_name}/contents/.github/workflows`;
+      const { status, body } = await world.emulator({ method: "GET", path, headers: call.headers });
+      const files = status === 200 ? (body as readonly JsonObject[]) : [];
+      const workflows = files.map(({ name }) => workflow(full_name, String(name)));
+      return ok({ total_count: workflows.length, workflows });
+    },
+
+    async [`GET ${one}`](call) {
+      const { repository, file } = await find(call);
+      return ok(workflow(repository.full_name, file));
+    },
+
+    async [`PUT ${one}/enable`](call) {
+      const { repository, file } = await find(call);
+      states.delete(`${repository.full_name}/${file}`);
+      return NO_CONTENT;
+    },
+
     async [`GET ${one}/runs`](call) {
       const { repository, file } = await find(call);
       const wanted = runs.filter(
