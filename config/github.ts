@@ -160,6 +160,14 @@ function refuseImpossible(repository: RepositoryInput, findings: Findings): void
       `publishes without attestations, as the repository is ${repository.visibility ?? "private"}, where they take GitHub Enterprise Cloud. With that: attest: true; or visibility: public; or attest: false, and this is not said again.`,
     );
   }
+  const { buildkit, scanner, base } = buildkitBuild?.images ?? {};
+  const moving = Object.entries({ buildkit, scanner, base }).filter(([, image]) => !image);
+  if (buildkitBuild && moving.length > 0) {
+    findings.warn(
+      ["workflows", "buildkitBuild", "images"],
+      `signs releases that are made with images by tags that move: ${moving.map(([key]) => key).join(", ")}. Pin each by the digest that docker buildx imagetools inspect shows.`,
+    );
+  }
   if (repository.defaultBranch !== "main" && !existing) {
     findings.refuse(
       ["defaultBranch"],

@@ -53,6 +53,11 @@ const buildkitImage = text(
   /^[\w.:/-]+@sha256:[0-9a-f]{64}$/,
 );
 
+const pinnedImage = text(
+  "an image with its digest, name:tag@sha256:…, as docker buildx imagetools inspect shows it",
+  /^[\w.:/-]+@sha256:[0-9a-f]{64}$/,
+);
+
 const filePath = text("an absolute path without blanks", /^\/[\w./@+-]+$/);
 
 const upstreamTag = text('a version such as "v0.34.2"', /^v\d+\.\d+\.\d+(-[\w.]+)?$/);
@@ -88,6 +93,24 @@ const workflows = closed({
       .optional()
       .describe(
         "Whether GitHub attests where the files come from. Outside of public repositories that takes GitHub Enterprise Cloud. Default: true in a public repository.",
+      ),
+    images: closed({
+      buildkit: pinnedImage
+        .optional()
+        .describe("What the image is built by. Default: moby/buildkit:buildx-stable-1."),
+      scanner: pinnedImage
+        .optional()
+        .describe("What lists its contents. Default: docker/buildkit-syft-scanner:stable-1."),
+      base: pinnedImage.optional().describe("What it is built on. Default: debian:trixie-slim."),
+      binfmt: pinnedImage
+        .optional()
+        .describe(
+          "What emulates the second platform in the tests. Default: tonistiigi/binfmt, pinned.",
+        ),
+    })
+      .optional()
+      .describe(
+        "Images that a release is made with, by their digests. Default: upstream's, by tags that move.",
       ),
     keepDevelopmentBuilds: whole("a whole number from 1 to 1000", 1, 1000)
       .optional()

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { BINFMT_IMAGE } from "../components/images.ts";
 import { buildkitdSettings, registryHost } from "./buildkitdSchema.ts";
 import { githubSchema, githubToken } from "./githubSchema.ts";
 import { readHostKey } from "./hostKey.ts";
@@ -383,10 +384,6 @@ const boards = listOf(board, "a list of boards")
   .default([])
   .describe("The machines that become builders.");
 
-/** Of the program that registers emulators with a kernel; the digest is that of all platforms' index. */
-const binfmtImage =
-  "tonistiigi/binfmt:qemu-v10.2.3@sha256:400a4873b838d1b89194d982c45e5fb3cda4593fbfd7e08a02e76b03b21166f0";
-
 const imageReference = text(
   "an image reference, such as moby/buildkit:v0.34.2@sha256:<digest>",
   /^[a-z0-9][\w.-]*(:\d+)?(\/[a-z0-9][\w.-]*)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$/,
@@ -587,7 +584,7 @@ const dockerHostShape = {
       "Other platforms that the host's kernel is made to emulate (binfmt_misc) for all of its builders, by a privileged container that runs once. A reboot of the host ends it.",
     ),
   emulationImage: imageReference
-    .default(binfmtImage)
+    .default(BINFMT_IMAGE)
     .describe("The image that installs the emulators."),
   abandon: flag
     .default(false)

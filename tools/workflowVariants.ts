@@ -29,6 +29,12 @@ export function workflowVariants(): Record<string, string> {
       schedule: "0 3 * * 6",
       visibility: "private",
       attest: false,
+      images: {
+        buildkit: `moby/buildkit:v0.34.2@sha256:${"1".repeat(64)}`,
+        scanner: `docker/buildkit-syft-scanner:stable-1@sha256:${"2".repeat(64)}`,
+        base: `debian:trixie-slim@sha256:${"3".repeat(64)}`,
+        binfmt: `tonistiigi/binfmt:qemu-v10.2.3@sha256:${"4".repeat(64)}`,
+      },
       keepDevelopmentBuilds: 2,
       keepUntaggedDays: 30,
     }),
@@ -36,7 +42,11 @@ export function workflowVariants(): Record<string, string> {
     "track-buildkit-releases-stack.yml": releaseTrackerWorkflow({
       image,
       schedule: "30 4 * * 1",
-      stack: { file: "Pulumi.home.yaml", components: ["containerd", "runc"] },
+      stack: {
+        file: "Pulumi.home.yaml",
+        components: ["containerd", "runc"],
+        previewWorkflow: "builders.yml",
+      },
     }),
     "track-buildkit-releases-stack-only.yml": releaseTrackerWorkflow({
       image,

@@ -1,6 +1,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { removeStep, renderWorkflow, setInStep, setRunner, workflowFile } from "./workflow.ts";
+import { BINFMT_IMAGE } from "../images.ts";
+import {
+  addBuildArgument,
+  removeStep,
+  renderWorkflow,
+  setInStep,
+  setRunner,
+  workflowFile,
+} from "./workflow.ts";
 
 export interface BuildkitBuildArgs {
   /** Owner of the repository, and of the package on ghcr.io. */
@@ -18,10 +26,24 @@ export interface BuildkitBuildArgs {
    * for GitHub Enterprise Cloud alone. Default: true.
    */
   attest?: boolean;
+  /** The images that a release is made with. Default: upstream's, by tags that move, but for binfmt. */
+  images?: ReleaseImagesArgs;
   /** How many development builds stay in the package. Default: 8. */
   keepDevelopmentBuilds?: number;
   /** How many days what has no tag stays in the package. Default: 7. */
   keepUntaggedDays?: number;
+}
+
+/** Images that a release is made with, each by its digest: what is signed shall not change by a tag that moves. */
+export interface ReleaseImagesArgs {
+  /** What the image is built by. Default: `moby/buildkit:buildx-stable-1`. */
+  buildkit?: string;
+  /** What lists its contents. Default: `docker/buildkit-syft-scanner:stable-1`. */
+  scanner?: string;
+  /** What it is built on. Default: `debian:trixie-slim`. */
+  base?: string;
+  /** What emulates the second platform in the tests. Default: `tonistiigi/binfmt`, by its digest. */
+  binfmt?: string;
 }
 
 /** The image's name, `ghcr.io/<owner>/<package>`: registries want lower case, GitHub's owners may not have it. */
@@ -72,6 +94,7 @@ export function buildkitBuildWorkflow({
   schedule = "30 6 * * 0",
   visibility = "public",
   attest = true,
+  images = {},
   keepDevelopmentBuilds = 8,
   keepUntaggedDays = 7,
 }: BuildkitBuildArgs): string {
@@ -81,6 +104,14 @@ export function buildkitBuildWorkflow({
     for (const job of NATIVE) setRunner(workflow, job, runsOn);
     const set = (job: string, step: string, key: string, value: string) =>
       setInStep(workflow, job, step, ["env", key], value);
+    const { buildkit, scanner, base, binfmt = BINFMT_IMAGE } = images;
+    const build = "Build and push, by digest";
+    if (buildkit) {
+      setInStep(workflow, "image", "Start a builder", ["with", "driver-opts"], `image=${buildkit}`);
+    }
+    if (scanner) setInStep(workflow, "image", build, ["with", "sbom"], `generator=${scanner}`);
+    if (base) addBuildArgument(workflow, "image", build, `BASE_IMAGE=${base}`);
+    setInStep(workflow, "test-multi-platform", "Emulate amd64", ["with", "image"], binfmt);
     if (!attest) {
       for (const step of ATTESTATIONS) removeStep(workflow, "publish", step);
       workflow.deleteIn(["jobs", "publish", "permissions", "attestations"]);

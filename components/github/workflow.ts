@@ -80,6 +80,20 @@ export function setInStep(
   found.setIn(path, workflow.createNode(value));
 }
 
+/** Adds a line to the build arguments of a job's step, which is known by its name. */
+export function addBuildArgument(
+  workflow: Workflow,
+  job: string,
+  step: string,
+  line: string,
+): void {
+  const steps = workflow.getIn(["jobs", job, "steps"]);
+  const found = isSeq(steps) && steps.items.find((one) => isMap(one) && one.get("name") === step);
+  const before = isMap(found) ? found.getIn(["with", "build-args"], true) : undefined;
+  if (!isScalar(before)) throw new Error(`job ${job} has no step '${step}' with build-args`);
+  before.value = `${before.value}${line}\n`;
+}
+
 /** Takes away a job's step, which is known by its name. */
 export function removeStep(workflow: Workflow, job: string, step: string): void {
   const steps = workflow.getIn(["jobs", job, "steps"]);

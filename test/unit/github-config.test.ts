@@ -152,6 +152,11 @@ describe("buildhosts:github", () => {
       "ownBuildkitd.buildkitImage: received",
     ],
     [
+      "an image of a release by a tag",
+      one({ workflows: { buildkitBuild: { images: { base: "debian:trixie-slim" } } } }),
+      'buildkitBuild.images.base: received "debian:trixie-slim"; expected an image with its digest',
+    ],
+    [
       "a branch of a new repository",
       one({ defaultBranch: "trunk" }),
       'defaultBranch: received "trunk"; a new repository\'s is main',
@@ -164,6 +169,18 @@ describe("buildhosts:github", () => {
   ])("refuses %s", (_, github, message) => {
     expect(problems(github)).toEqual([expect.stringContaining(`buildhosts:github`)]);
     expect(problems(github)[0]).toContain(message);
+  });
+
+  test("warns of releases that are signed though their images may move", () => {
+    const pinned = `debian:trixie-slim@sha256:${"0".repeat(64)}`;
+    const warnings = (images: object) =>
+      read(one({ workflows: { buildkitBuild: { images } } })).warnings.filter((line) =>
+        line.includes("images"),
+      );
+    expect(warnings({ base: pinned })).toEqual([
+      "buildhosts:github.repositories[0].workflows.buildkitBuild.images: signs releases that are made with images by tags that move: buildkit, scanner. Pin each by the digest that docker buildx imagetools inspect shows.",
+    ]);
+    expect(warnings({ base: pinned, buildkit: pinned, scanner: pinned })).toEqual([]);
   });
 
   test.each<[string, object, boolean | undefined, number]>([
