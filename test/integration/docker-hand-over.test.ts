@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { makeRoom } from "../../components/container/handOver.ts";
+import { makeRoom, putBack, yieldAtBoot } from "../../components/container/handOver.ts";
 import type { Place } from "../../components/container/place.ts";
 import { type DockerDaemon, startDockerDaemon } from "../../proving-ground/docker/daemon.ts";
 import { type Registry, startRegistry } from "../../proving-ground/docker/registry.ts";
@@ -160,6 +160,29 @@ describe("a builder's container", () => {
     expect(await idOf("buildkitd")).toBe(id);
   });
 
+  test("is left alone where it was made with another rhythm of health checks, and has the new one once replaced", async () => {
+    const exported = join(folder, "state.json");
+    const { output } = await stack.pulumi(["stack", "export"]);
+    const state = JSON.parse(output);
+    const { inputs, outputs } = state.deployment.resources.find(({ urn }: { urn: string }) =>
+      urn.endsWith("::builder-container"),
+    );
+    // As a release before this one would have left it.
+    for (const one of [inputs, outputs]) {
+      Object.assign(one.healthcheck, { interval: "7s", startPeriod: "5s" });
+    }
+    await writeFile(exported, JSON.stringify(state));
+    expect((await stack.pulumi(["stack", "import", "--file", exported])).code).toBe(0);
+    const again = await stack.up();
+    expect(Object.keys(again.changes), again.output).toEqual(["same"]);
+    await configure("v1", { ...restart, containerName: "buildkitd" });
+    ok(await stack.up());
+    expect((await docker.getContainer("buildkitd").inspect()).Config.Healthcheck).toMatchObject({
+      Interval: 10e9,
+      StartPeriod: 30e9,
+    });
+  });
+
   test("keeps its keys for root alone, and shows them nowhere", async () => {
     const { Config, HostConfig } = await docker.getContainer("buildkitd").inspect();
     expect(JSON.stringify([Config, HostConfig])).not.toMatch(/PRIVATE KEY|CERTIFICATE/);
@@ -211,6 +234,26 @@ describe("a builder's container", () => {
     ]);
     expect(await volumes()).toEqual(["builder-cache"]);
     expect(await containers()).toEqual({ builder: "running, healthy" });
+  });
+
+  test("is not given a volume that is somebody's, unless that is asked for", async () => {
+    await docker.createVolume({ Name: "theirs" });
+    const theirs = { ...restart, cacheVolume: "theirs" };
+    await configure("v2", { ...theirs, removeCacheOnDelete: true });
+    const up = await stack.up();
+    expect(up.code).not.toBe(0);
+    expect(reasons(up)).toEqual([
+      "builder: the host has a volume 'theirs' that this stack did not make, and would delete with removeCacheOnDelete; choose another cacheVolume, or have it used as it is, and never deleted, with adoptCache: true",
+    ]);
+    expect(await containers()).toEqual({ builder: "running, healthy" });
+    await configure("v2", { ...theirs, adoptCache: true });
+    ok(await stack.up());
+    const { Mounts } = await docker.getContainer("builder").inspect();
+    expect(Mounts.map(({ Name }) => Name)).toEqual(["theirs"]);
+    await configure("v2", restart);
+    ok(await stack.up());
+    expect(await volumes()).toEqual(["builder-cache", "theirs"]);
+    await docker.getVolume("theirs").remove();
   });
 
   test("is not another stack's to take, nor its cache or its port", async () => {
@@ -291,6 +334,53 @@ describe("a builder's container", () => {
     });
     expect(await idOf("builder")).toBe(id);
   });
+
+  test.each(["always", "unless-stopped"])(
+    "or the one after it serves when its host is switched off in the middle of an update, with restart: %s",
+    async (policy) => {
+      const place: Place = {
+        container: "builder",
+        builder: "builder",
+        stack: "buildhosts/test",
+        publish: { address: "127.0.0.1", port },
+        cache: {
+          volume: "builder-cache",
+          path: "/home/user/.local/share/buildkit",
+          isRemoved: false,
+        },
+      };
+      const servesAlone = (name: string) =>
+        eventually(`${name} to serve alone`, 60, async () => {
+          const all = await containers();
+          const serving = Object.keys(all).filter((one) => all[one]?.startsWith("running"));
+          return serving.join() === name && all[name] === "running, healthy";
+        });
+      const old = docker.getContainer(await idOf("builder"));
+      await old.update({ RestartPolicy: { Name: policy } });
+      const { Id, Config, HostConfig } = await old.inspect();
+      const before = await makeRoom(docker, place);
+      expect(before).toBe(policy);
+      await daemon.reboot();
+      await servesAlone("builder-previous");
+
+      // The update is repeated, and as far as the start of the new container.
+      await makeRoom(docker, place);
+      const { Image, Cmd, Labels, Env, ExposedPorts, Healthcheck } = Config;
+      const made = await docker.createContainer({
+        ...{ name: "builder", Image, Cmd, Labels, Env, ExposedPorts, Healthcheck },
+        HostConfig: { ...HostConfig, RestartPolicy: { Name: policy } },
+      });
+      await made.start();
+      await yieldAtBoot(docker, place, new AbortController().signal);
+      await daemon.reboot();
+      await servesAlone("builder");
+
+      expect(await putBack(docker, place, 60, "always")).toMatchObject({ previous: "healthy" });
+      const back = await docker.getContainer("builder").inspect();
+      expect(back.Id).toBe(Id);
+      expect(back.HostConfig.RestartPolicy?.Name).toBe("always");
+    },
+  );
 
   test("is mended when it was stopped by hand, and made again when it was removed", async () => {
     await docker.getContainer("builder").stop({ t: 1 });
