@@ -61,6 +61,10 @@ export function releaseTrackerWorkflow({
       COMPONENTS: (stack.components ?? ["buildkit", "containerd", "runc"]).join(" "),
       PREVIEW_WORKFLOW: stack.previewWorkflow ?? "",
     });
+    set("bump", "Propose new digests for its images", {
+      STACK_FILE: stack.file,
+      PREVIEW_WORKFLOW: stack.previewWorkflow ?? "",
+    });
     if (!stack.previewWorkflow) workflow.deleteIn(["jobs", "bump", "permissions", "actions"]);
   });
 }

@@ -1,4 +1,7 @@
 import { createHash } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { buildkitBuildWorkflow } from "../../components/github/buildkitBuildWorkflow.ts";
 import { pulumiWorkflow } from "../../components/github/pulumiWorkflow.ts";
@@ -437,6 +440,86 @@ config:
     const { code, log } = await bump({ STACK_FILE: "Pulumi.work.yaml" });
     expect(log).toContain("::error::there is no Pulumi.work.yaml on main: correct the path");
     expect(code).toBe(1);
+  });
+});
+
+describe("bump-images.sh", () => {
+  const [old, now] = ["0".repeat(64), "1".repeat(64)];
+  const stack = `config:
+  # moby/buildkit:v0.1.0@sha256:${old}
+  buildhosts:dockerHosts:
+    - emulationImage: tonistiigi/binfmt:qemu-v10.2.3@sha256:${now}
+      builders:
+        - image: "moby/buildkit:v0.34.2@sha256:${old}"
+        - image: registry.lan:5000/moby/buildkit:v0.34.2@sha256:${old}
+  buildhosts:github:
+    repositories: [{ workflows: { buildkitBuild: { images: { base: debian:trixie-slim@sha256:${old} } } } }]
+`;
+
+  /** The script, where every tag but those of the registry on the LAN can be asked for. */
+  async function bump(env: Record<string, string> = {}) {
+    const bin = await mkdtemp(join(tmpdir(), "buildhosts-docker-"));
+    try {
+      const answer = `echo '{"digest": "sha256:${now}"}'`;
+      const text = `#!/bin/sh\ncase $4 in registry.lan*) exit 1 ;; esac\n${answer}\n`;
+      await writeFile(join(bin, "docker"), text, { mode: 0o755 });
+      const PATH = `${bin}:${process.env.PATH}`;
+      return await runScript("bump-images.sh", {
+        ...runner(),
+        PATH,
+        STACK_FILE: "Pulumi.home.yaml",
+        ...env,
+      });
+    } finally {
+      await rm(bin, { recursive: true });
+    }
+  }
+  const pulls = async () =>
+    (await github.ask("GET", `${REPOSITORY}/pulls?state=all`)) as unknown as {
+      title: string;
+      body: string;
+      head: { ref: string };
+    }[];
+
+  test("proposes the digests that tags are on now, all at once, and once", async () => {
+    await write("Pulumi.home.yaml", stack);
+    const { code, log } = await bump();
+    expect(code, log).toBe(0);
+    expect(log).toContain(
+      "::warning::registry.lan:5000/moby/buildkit:v0.34.2: its registry does not say what it is on now",
+    );
+    const [pull, ...others] = await pulls();
+    expect(others).toEqual([]);
+    expect(pull?.title).toBe("Take the images that their tags are on now");
+    expect(pull?.body.split("\n").slice(0, 4)).toEqual([
+      "Tags have moved since `Pulumi.home.yaml` was written:",
+      "",
+      `- \`debian:trixie-slim\` is on \`sha256:${now}\``,
+      `- \`moby/buildkit:v0.34.2\` is on \`sha256:${now}\``,
+    ]);
+    const path = `${REPOSITORY}/contents/Pulumi.home.yaml?ref=${pull?.head.ref}`;
+    const { content } = (await github.ask("GET", path)) as { content: string };
+    expect(Buffer.from(content, "base64").toString()).toBe(
+      stack
+        .replace(`"moby/buildkit:v0.34.2@sha256:${old}"`, `"moby/buildkit:v0.34.2@sha256:${now}"`)
+        .replace(`trixie-slim@sha256:${old}`, `trixie-slim@sha256:${now}`),
+    );
+    expect((await bump()).log).toContain("is proposed already");
+    expect(await pulls()).toHaveLength(1);
+  });
+
+  test("proposes nothing where every image is what its tag is on, or in a dry run", async () => {
+    await write("Pulumi.home.yaml", stack);
+    expect((await bump({ DRY_RUN: "true" })).log).toContain("would propose: Tags have moved");
+    expect(await pulls()).toEqual([]);
+    expect(changes()).toEqual([]);
+  });
+
+  test("has nothing to say of a stack without such images", async () => {
+    await write("Pulumi.home.yaml", "config: {}\n");
+    const { code, log } = await bump();
+    expect(log).toBe("every image of Pulumi.home.yaml is what its tag is on");
+    expect(code).toBe(0);
   });
 });
 

@@ -12,40 +12,14 @@
 # upstream's file. A pull request of a workflow's token starts no workflow by itself, so its preview is started here.
 set -euo pipefail
 
-# shellcheck source=github-api.sh
-. "$(dirname "$0")/github-api.sh"
+# shellcheck source=propose.sh
+. "$(dirname "$0")/propose.sh"
 
-repository=/repos/$GITHUB_REPOSITORY
 declare -A upstream=([buildkit]=moby/buildkit [containerd]=containerd/containerd [runc]=opencontainers/runc)
-
-api GET "$repository"
-base=$(jq -r .default_branch <<<"$answer")
-accept='200 404' api GET "$repository/contents/$STACK_FILE?ref=$base"
-[ "$status" = 200 ] || fail "there is no $STACK_FILE on $base: correct the path in the stack that writes this workflow"
-blob=$(jq -r .sha <<<"$answer")
-before=$(jq -r .content <<<"$answer" | base64 -d; echo .)
-before=${before%.}
 
 # The section buildhosts:releases of a stack file, which ends where a line is indented less.
 releases_of() {
   awk '/^  buildhosts:releases:/ {on = 1; next} on && /^ {0,3}[^ #]/ {on = 0} on'
-}
-
-# An extended regular expression that stands for a text.
-literally() {
-  # shellcheck disable=SC2016 # the $ is one that is looked for
-  sed 's/[].[*^$()+?{}|\\/]/\\&/g' <<<"$1"
-}
-
-# start_preview NUMBER BRANCH: unless it was started before.
-start_preview() {
-  local runs=$repository/actions/workflows/${PREVIEW_WORKFLOW:-}
-  [ -n "${PREVIEW_WORKFLOW:-}" ] || return 0
-  accept='200 404' api GET "$runs/runs?event=workflow_dispatch&per_page=100"
-  [ "$status" = 200 ] || return 0
-  [ "$(jq --arg branch "$2" '[.workflow_runs[] | select(.head_branch == $branch)] | length' <<<"$answer")" = 0 ] || return 0
-  api POST "$runs/dispatches" "$(jq -n --arg ref "$2" --arg number "$1" '{$ref, inputs: {"pull-request": $number}}')"
-  echo "started the preview of #$1"
 }
 
 for component in $COMPONENTS; do
@@ -64,13 +38,7 @@ for component in $COMPONENTS; do
     continue
   fi
   branch=buildhosts/$component-$newest
-  api GET "$repository/pulls?state=all&head=${GITHUB_REPOSITORY%%/*}:$branch"
-  if [ "$(jq length <<<"$answer")" != 0 ]; then
-    echo "$component: $newest is proposed already: $(jq -r '.[0].html_url' <<<"$answer")"
-    number=$(jq -r 'map(select(.state == "open") | .number) | first // empty' <<<"$answer")
-    [ -z "$number" ] || [ "${DRY_RUN:-false}" = true ] || start_preview "$number" "$branch"
-    continue
-  fi
+  ! is_proposed "$branch" "$component: $newest" || continue
   if [ "${DRY_RUN:-false}" = true ]; then
     echo "would propose $component $newest instead of $current"
     continue
@@ -96,30 +64,7 @@ for component in $COMPONENTS; do
     after=${after%.}
     notes+=$'\n'"- The checksum of \`$now\` is the one that GitHub gives for upstream's file."
   done < <(releases_of <<<"$before" | grep -oE "[A-Za-z0-9._-]+[\"']?: *[\"']?[0-9a-f]{64}" | sed -E "s/[\"']?: *[\"']?/ /")
-  if [ -n "${PREVIEW_WORKFLOW:-}" ]; then
-    notes+=$'\n'"- Its preview is started by the workflow that made this."
-  else
-    notes+=$'\n'"- GitHub starts no workflow for a pull request that a workflow made: close it and open it again to have yours run."
-  fi
-  accept='200 404' api GET "$repository/git/ref/heads/$branch"
-  if [ "$status" = 404 ]; then
-    api GET "$repository/git/ref/heads/$base"
-    accept='201 422' api POST "$repository/git/refs" "$(jq -n --arg ref "refs/heads/$branch" --arg sha "$(jq -r .object.sha <<<"$answer")" '{$ref, $sha}')"
-  fi
-  # A run that was interrupted may have written it already: then there is nothing to commit.
-  api GET "$repository/contents/$STACK_FILE?ref=$branch"
-  if [ "$(jq -r .sha <<<"$answer")" = "$blob" ]; then
-    api PUT "$repository/contents/$STACK_FILE" "$(
-      jq -n --arg message "Take $component $newest" --arg branch "$branch" --arg sha "$blob" \
-        --arg content "$(printf '%s' "$after" | base64 -w 0)" '{$message, $branch, $sha, $content}'
-    )"
-  fi
-  api POST "$repository/pulls" "$(
-    jq -n --arg title "Take $component $newest" --arg head "$branch" --arg base "$base" \
-      --arg body "$component $newest is out, and \`$STACK_FILE\` has $current: https://github.com/$from/releases/tag/$newest"$'\n'"$notes" \
-      '{$title, $head, $base, $body}'
-  )"
-  number=$(jq .number <<<"$answer")
-  echo "$component: proposed $newest instead of $current: $(jq -r .html_url <<<"$answer")"
-  start_preview "$number" "$branch"
+  propose "$branch" "Take $component $newest" \
+    "$component $newest is out, and \`$STACK_FILE\` has $current: https://github.com/$from/releases/tag/$newest"$'\n'"$notes"
+  echo "$component: proposed $newest instead of $current: $proposed"
 done
