@@ -6,13 +6,15 @@ import { ensurePrograms, type HostProgram } from "../proving-ground/board/hostPa
 import { toStderr as log } from "../proving-ground/progress.ts";
 import { check } from "./check.ts";
 import { projectDir } from "./stackFile.ts";
+import { minutesTable, type TestReport } from "./testMinutes.ts";
 
 const HELP = `npm test -- [unit|integration] [vitest's options]
 
 Runs the checks, the unit tests and the integration tests, or only one of the two kinds of tests:
   npm test -- unit
   npm test -- integration -t "second up"
-The last line counts: N passed, N failed. The first run builds a board and takes its time.
+The integration tests end with a table of where the minutes went, file by file. The last line counts: N passed, N failed.
+The first run builds boards and takes its time.
 `;
 
 const argv = process.argv.slice(2);
@@ -68,7 +70,9 @@ async function vitest(
       ],
       { cwd: projectDir, stdio: "inherit", reject: false },
     );
-    const { numPassedTests, numFailedTests } = JSON.parse(await readFile(report, "utf8"));
+    const results: TestReport = JSON.parse(await readFile(report, "utf8"));
+    const { numPassedTests, numFailedTests } = results;
+    if (project === "integration") process.stdout.write(`\n${minutesTable(results)}\n`);
     // A file that cannot be loaded, or an error outside a test, fails the run without a failed test.
     const unheard = exitCode !== 0 && numFailedTests === 0 ? 1 : 0;
     return { passed: numPassedTests, failed: numFailedTests + unheard };
