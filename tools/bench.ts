@@ -10,11 +10,13 @@ import {
   emptyProgram,
 } from "../bench/stacks.ts";
 import { defaultVersions } from "../config/versions.ts";
+import type { Platform } from "../proving-ground/board/architectures.ts";
+import { unable } from "../proving-ground/board/native/host.ts";
 import { startVirtualBoard, type VirtualBoard } from "../proving-ground/board/virtualBoard.ts";
 import { ensureReleaseAssets } from "../proving-ground/mirror/assets.ts";
 import { startMirror } from "../proving-ground/mirror/mirror.ts";
 import { ended, runTool } from "./ending.ts";
-import { engineSession } from "./engineSession.ts";
+import { type EngineSession, engineSession } from "./engineSession.ts";
 import { toolOptions } from "./options.ts";
 import { projectDir } from "./stackFile.ts";
 import { toolLog } from "./toolLog.ts";
@@ -22,8 +24,10 @@ import { toolLog } from "./toolLog.ts";
 const { values } = toolOptions({
   usage: "npm run bench --",
   summary:
-    "Measures, on a virtual riscv64 board of its own, against what one would do otherwise, in turn within\none run, and prints the ratios as a table. It takes about ten minutes; run nothing beside it.",
+    "Measures, on virtual boards of its own, against what one would do otherwise, in turn within one run,\nand prints the ratios as a table for each kind of board. It takes about fifteen minutes; run nothing beside it.",
   options: {
+    "board=KIND":
+      "native, riscv64, or both (default: both, where this machine can run native boards)",
     "rounds=N": "rounds of each comparison, 3 or more (default: 3)",
     "skip-up": "leaves out (a), which takes most of the time",
   },
@@ -31,15 +35,36 @@ const { values } = toolOptions({
 
 const rounds = Number(values.rounds ?? 3);
 
+/** The boards to measure on, by what `--board` says. */
+const kinds: Record<string, Platform[]> = {
+  native: ["linux/amd64"],
+  riscv64: ["linux/riscv64"],
+  both: ["linux/amd64", "linux/riscv64"],
+};
+
 const log = toolLog("bench");
 await runTool(async () => {
   if (!Number.isInteger(rounds) || rounds < 3) {
     return ended.failed(`--rounds is '${values.rounds}'; a whole number from 3 is needed`);
   }
-  const work = await mkdtemp(join(tmpdir(), "buildhosts-bench-"));
+  const platforms = kinds[String(values.board ?? (unable() ? "riscv64" : "both"))];
+  if (!platforms) {
+    return ended.failed(
+      `--board is '${values.board}'; it is one of ${Object.keys(kinds).join(", ")}`,
+    );
+  }
   const session = await engineSession("dev", log);
-  const board = await startVirtualBoard({ platform: "linux/riscv64", instance: "bench", log });
-  const releases = await ensureReleaseAssets("linux/riscv64", defaultVersions, log);
+  const rows: Row[] = [];
+  for (const platform of platforms) rows.push(...(await measure(session, platform)));
+  const limited = rows.filter(({ limit }) => limit !== undefined);
+  return ended.well(`${limited.filter(isHeld).length} of ${limited.length} limits held`);
+}, log);
+
+/** All comparisons on a board of `platform`; their table is printed. */
+async function measure(session: EngineSession, platform: Platform): Promise<Row[]> {
+  const work = await mkdtemp(join(tmpdir(), "buildhosts-bench-"));
+  const board = await startVirtualBoard({ platform, instance: "bench", log });
+  const releases = await ensureReleaseAssets(platform, defaultVersions, log);
   const mirror = await startMirror({ directories: [releases] });
   const mirrorUrl = `http://${board.connection.gateway}:${mirror.port}`;
   try {
@@ -146,18 +171,17 @@ await runTool(async () => {
       memoryOfHundred.push(await peakMegabytes(() => hundred.run("preview")));
     }
     process.stdout.write(
-      `${table(rows)}\n\n(e) peak memory of the program: ${median(memory).toFixed(0)} MB for one board, ` +
+      `On a board of ${platform}:\n\n${table(rows)}\n\n(e) peak memory of the program: ${median(memory).toFixed(0)} MB for one board, ` +
         `${median(memoryOfHundred).toFixed(0)} MB for 100\n` +
-        `Medians of ${rounds} rounds; each ratio is the median of the rounds' ratios.\n`,
+        `Medians of ${rounds} rounds; each ratio is the median of the rounds' ratios.\n\n`,
     );
-    const limited = rows.filter(({ limit }) => limit !== undefined);
-    return ended.well(`${limited.filter(isHeld).length} of ${limited.length} limits held`);
+    return rows;
   } finally {
     await board.stop();
     await mirror.close();
     await rm(work, { recursive: true, force: true });
   }
-}, log);
+}
 
 /** A row of the table, said at once too: a later comparison may fail. */
 function row(what: string, comparison: Comparison, limit?: number): Row {
@@ -198,7 +222,8 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
 /** One new SSH session, as somebody who follows the notes has. */
 async function runNotes(board: VirtualBoard, script: string, mirror: string): Promise<void> {
   board.disconnect();
-  const { code, stderr } = await board.ssh(`sh -s ${mirror}`, script);
+  const architecture = board.connection.platform.replace("linux/", "");
+  const { code, stderr } = await board.ssh(`sh -s ${mirror} ${architecture}`, script);
   if (code !== 0) throw new Error(`the shell notes failed: ${stderr}`);
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { execa } from "execa";
 import type { Progress } from "../../progress.ts";
 import { ensurePrograms, type HostProgram } from "../hostPackages.ts";
@@ -33,5 +34,7 @@ export async function ensureNativeHost(log: Progress): Promise<void> {
 export function unable(): string | undefined {
   if (process.platform !== "linux" || process.arch !== "x64")
     return `a native board needs Linux on amd64, and this is ${process.platform} on ${process.arch}.`;
+  if (process.getuid?.() !== 0) return "a native board needs root, for a network namespace.";
+  if (!existsSync("/dev/net/tun")) return "a native board needs /dev/net/tun, which is not there.";
   return undefined;
 }
