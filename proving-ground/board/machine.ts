@@ -8,7 +8,10 @@ export interface Machine {
   boot(): Promise<void>;
   /** Goes on from the snapshot `name`, from on or off. Returns when the board answers, its clock right. */
   goTo(name: string): Promise<void>;
-  /** Keeps what the machine is now under `name`, in place of an older one of that name. The machine runs on. */
+  /**
+   * Keeps what the machine is now under `name`, in place of an older one of that name. The machine runs afterwards; one
+   * without a snapshot of its memory has booted again.
+   */
   keep(name: string): Promise<void>;
   /** Ends it at once, as a power cut does, and returns when it has let go of its files. */
   kill(): Promise<void>;

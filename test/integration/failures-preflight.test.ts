@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { boardArchitecture } from "./boardPlatform.ts";
+import { boardMachine } from "./boardPlatform.ts";
 import { type Client, defaultClient, handshake } from "./clients.ts";
 import { provisioned, type Scene } from "./ground.ts";
 import { on, pidsOf } from "./onBoard.ts";
@@ -45,7 +45,7 @@ function preflight(options: Record<string, string>, setup = ""): string {
 
 /** A kernel of which one is told nothing: all that it has is built in, as vendors build theirs. */
 const vendorKernel = `
-  mkdir -p /run/none && mount --bind /run/none /lib/modules && mount --bind /run/none /sys/module
+  mkdir -p /run/none /lib/modules && mount --bind /run/none /lib/modules && mount --bind /run/none /sys/module
   printf "nodev\\tproc\\n" >/run/filesystems && mount --bind /run/filesystems /proc/filesystems`;
 
 /** Programs that say what such a kernel answers, where it lacks what they ask it for. */
@@ -68,7 +68,7 @@ const cases: Case[] = [
     title: "another architecture",
     options: { "--machine": "aarch64", "--platform": "linux/arm64" },
     says: [
-      `this machine is ${boardArchitecture}, but the stack says platform linux/arm64`,
+      `this machine is ${boardMachine}, but the stack says platform linux/arm64`,
       "correct boards[].platform",
     ],
     problems: 1,
@@ -108,7 +108,14 @@ const cases: Case[] = [
   {
     title: "a kernel without CONFIG_CGROUP_BPF",
     setup:
-      'sed "s/^CONFIG_CGROUP_BPF=y/# CONFIG_CGROUP_BPF is not set/" "/boot/config-$(uname -r)" >/run/config && mount --bind /run/config "/boot/config-$(uname -r)"',
+      // A native kernel has its configuration in itself, and Debian's in /boot.
+      `off="s/^CONFIG_CGROUP_BPF=y/# CONFIG_CGROUP_BPF is not set/" of=/boot/config-$(uname -r)
+      if [ -e /proc/config.gz ]; then
+        of=/proc/config.gz && zcat "$of" | sed "$off" | gzip >/run/config
+      else
+        sed "$off" "$of" >/run/config
+      fi
+      mount --bind /run/config "$of"`,
     says: ["lacks CONFIG_CGROUP_BPF", "use a kernel with CONFIG_CGROUP_BPF=y"],
     problems: 1,
   },
@@ -163,7 +170,7 @@ const cases: Case[] = [
     },
     setup: "mount --bind /dev/null /usr/bin/git",
     says: [
-      `1. this machine is ${boardArchitecture}`,
+      `1. this machine is ${boardMachine}`,
       "2. commands are missing: git",
       "3. the cache may grow",
     ],
@@ -245,7 +252,7 @@ test("the engine shows the list and the fix, and leaves the other steps alone", 
   const { code, output, changes } = await stack.up();
   expect(code).not.toBe(0);
   expect(output).toContain(
-    `1. this machine is ${boardArchitecture}, but the stack says platform linux/arm64`,
+    `1. this machine is ${boardMachine}, but the stack says platform linux/arm64`,
   );
   expect(output).toContain("2. user 'nosudo' cannot use sudo without a password");
   expect(output).toContain("nosudo ALL=(ALL) NOPASSWD:ALL");

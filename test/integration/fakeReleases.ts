@@ -29,7 +29,10 @@ export async function makeFakeReleases(folder: string, releases: FakeRelease[]):
       for (const [path, text] of Object.entries(files)) {
         await writeFile(join(content, path), text, { mode: 0o755 });
       }
-      await execa("tar", ["-czf", asset, "-C", content, "bin"]);
+      // Only rootlesskit's archive has its programs at the top.
+      const packed =
+        project === "rootlesskit" ? ["-C", join(content, "bin"), "."] : ["-C", content, "bin"];
+      await execa("tar", ["-czf", asset, ...packed]);
     }
     const sums = formatChecksums(project, { [names.asset]: await sha256(asset) });
     await writeFile(join(release, names.checksums), sums);

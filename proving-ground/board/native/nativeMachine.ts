@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bootSeconds, type Machine, type PortForward } from "../machine.ts";
-import { copySparse, kill, processIn, sshBanner, tail } from "../machineParts.ts";
+import { copySparse, kill, processIn, sshBanner, tail, until } from "../machineParts.ts";
 import type { SshSession } from "../sshSession.ts";
 
 /** What a native machine is made of. */
@@ -38,7 +38,7 @@ const boardAddress = "10.0.2.15";
 const mtu = 1500;
 
 /** Everything of the machine that a snapshot depends on; raised when a layer of the disk no longer fits. */
-export const nativeMachineKey = "1";
+export const nativeMachineKey = "2";
 
 const layerName = "disk.cow";
 const snapshotName = (name: string) => `${name}.cow`;
@@ -46,7 +46,8 @@ const snapshotName = (name: string) => `${name}.cow`;
 /**
  * A machine that is a Linux kernel running as a program of this machine (user-mode Linux): its programs run at this
  * machine's speed. Its network is slirp's, of which nothing is seen on this machine but the forwarded ports
- * of loopback. A snapshot is a copy of the layer that it has written of its disk; to go on from one is to boot.
+ * of loopback. A snapshot is a copy of the layer that it has written of its disk, taken while it is switched off; to go on
+ * from one is to boot.
  */
 export function nativeMachine({
   folder,
@@ -106,6 +107,12 @@ export function nativeMachine({
     await ready();
   };
 
+  /** Returns when what is enabled runs: the kernel and sshd answer before. */
+  const settled = async () => {
+    await session.run("timeout 120 systemctl is-system-running --wait");
+    session.close();
+  };
+
   const end = async () => {
     const pid = await running();
     // The supervisor takes the kernel and the network with it.
@@ -123,22 +130,18 @@ export function nativeMachine({
       await end();
       await copySparse(join(folder, snapshotName(name)), layer);
       await boot();
-      // What was running when it was kept is running again.
-      await session.run("timeout 120 systemctl is-system-running --wait");
-      session.close();
+      await settled();
     },
     async keep(name) {
-      await session.run("sync");
+      // What runs ends well: a copy of a disk in use is what a power cut leaves, and buildkitd writes some of its
+      // databases without a care for that.
+      await session.run("systemctl poweroff").catch(() => undefined);
       session.close();
-      const pid = await running();
-      if (pid === undefined) throw new Error("the native board is off: it cannot be kept");
-      // No write is half done while the layer is copied.
-      process.kill(-pid, "SIGSTOP");
-      try {
-        await copySparse(layer, join(folder, snapshotName(name)));
-      } finally {
-        process.kill(-pid, "SIGCONT");
-      }
+      await until(120, "the native board to switch itself off", async () => !(await running()));
+      await end();
+      await copySparse(layer, join(folder, snapshotName(name)));
+      await boot();
+      await settled();
     },
     async finish() {
       return ["booted.cow"];
