@@ -85,13 +85,14 @@ describe("in a clone,", () => {
     expect(lastLine).toBe("✓ previewed stack 'home'; nothing was changed");
     expect(await board()).toBeUndefined();
     expect(existsSync(connection())).toBe(false);
-    expect(await readdir(join(clone, ".buildhosts"))).toEqual(["state"]);
+    expect(await readdir(join(clone, ".buildhosts"))).toEqual(["logs", "state"]);
   });
 
   test("a backend that cannot be had ends a command with its one line, though a board is up by then", async () => {
     const env = { PULUMI_BACKEND_URL: "file:///nonexistent/state" };
-    const { code, lastLine } = await npmRun("preview", [], env);
-    expect(lastLine).toMatch(/^✗ stack 'dev': .*\/nonexistent\/state/);
+    const { code, stderr, lastLine } = await npmRun("preview", [], env);
+    expect(stderr).toMatch(/^✗ stack 'dev': .*\/nonexistent\/state/m);
+    expect(lastLine).toMatch(/^ {2}The whole log is in .*\/\.buildhosts\/logs\/preview\.log/);
     expect(code).toBe(1);
   });
 

@@ -91,6 +91,7 @@ const maker = () => ({
   name: "maker",
   port: 1234 as const,
   cacheVolume: debianCache,
+  adoptCache: true,
   networks: ["builders"],
   buildkitd: { registry: { [address]: { http: true } } },
 });

@@ -164,8 +164,8 @@ const cases: Case[] = [
   {
     title: "several at once",
     options: {
-      "--machine": "x86_64",
-      "--platform": "linux/amd64",
+      "--machine": "aarch64",
+      "--platform": "linux/arm64",
       "--cache-bytes": "1000000000000",
     },
     setup: "mount --bind /dev/null /usr/bin/git",

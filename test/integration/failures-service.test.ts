@@ -20,6 +20,7 @@ const EXITS = "v9.1.1";
 const IS_DEAF = "v9.1.2";
 
 const buildctl = `#!/bin/sh
+[ "$1" != --version ] || { echo v9; exit 0; }
 for real in /usr/local/lib/buildhosts/store/buildkit-v0.34*/bin/buildctl; do exec "$real" "$@"; done
 `;
 const says = '[ "$1" != --version ] || { echo v9; exit 0; }\n';
@@ -211,7 +212,7 @@ test("a first installation that is unhealthy leaves no service behind", async ()
   const step = async ({ create, stdin }: BoardCommand) => {
     const { code, stderr } = await board.ssh(create, stdin);
     expect(stderr).not.toContain("fail");
-    expect(code).toBe(0);
+    expect(code, stderr).toBe(0);
   };
   await step(command("preflight"));
   await step({ create: install(["containerd", "runc", "buildkit"], EXITS), stdin: "" });

@@ -46,7 +46,7 @@ describe("a default builder that becomes one of another kind", () => {
     expect(build.code, build.output).toBe(0);
     expect(await build.file("built-on")).toBe(`built on ${boardMachine}\n`);
     expect(await on(board, "grep BinaryName /etc/buildkit/buildkitd.toml")).toBe(
-      'BinaryName = "/usr/local/sbin/runc"',
+      'BinaryName = "/usr/local/lib/buildhosts/current/config/runc"',
     );
   });
 });

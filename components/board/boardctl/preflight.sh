@@ -354,6 +354,8 @@ EOF
 # take the first one's socket away, or end over its lock.
 check_other_daemon() {
   is_root && ! unit_active buildkitd.service && ! unit_active buildkitd.socket || return 0
+  # Without systemd nobody knows that the holder is ours.
+  [ -d /run/systemd/system ] || return 0
   pid='' what='the socket /run/buildkit/buildkitd.sock'
   inode=$(awk '$8 == "/run/buildkit/buildkitd.sock" { print $7; exit }' /proc/net/unix 2>/dev/null)
   [ -z "$inode" ] || pid=$(holder_of "$inode")
