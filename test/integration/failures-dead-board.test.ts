@@ -14,9 +14,9 @@ test("a board that is off does not block destroy: the error says the way out, an
   const lines = explain(await readFile(join(stack.folder, "events.jsonl"), "utf8")).map(
     ({ resource, line }) => `${resource}: ${line}`,
   );
-  expect(lines).toContainEqual(expect.stringMatching(/^board-service: .*nothing listens/));
+  expect(lines).toContainEqual(expect.stringMatching(/^board\.removal: .*nothing listens/));
   expect(lines).toContainEqual(
-    expect.stringMatching(/^board-service: .*set abandon: true for it and run the update once/),
+    expect.stringMatching(/^board\.removal: .*set abandon: true for it and run the update once/),
   );
 
   // Neither of these asks anything of the board: it is still off.
