@@ -280,23 +280,6 @@ export class BuilderBoard extends pulumi.ComponentResource {
       [],
     );
 
-    // It runs nothing before its deletion, and no step depends on it. Its name is none of those that a pattern for the
-    // steps of a board fits (`<name>-*`), so that a repair replaces them and not this.
-    new command.remote.Command(
-      `${name}.removal`,
-      {
-        connection,
-        addPreviousOutputInEnv: false,
-        delete: uninstallCommand(`${stack}/${name}`, args.removeCacheOnDelete ?? false),
-      },
-      {
-        parent: this,
-        dependsOn: [preflight],
-        retainOnDelete: args.abandon ?? false,
-        customTimeouts: { delete: `${TIMEOUT_SECONDS}s` },
-      },
-    );
-
     const components: ReleaseComponent[] = ["containerd", "runc", "buildkit"];
     if (rootless) components.push("rootlesskit");
     const releases = components.map((component) => {
@@ -442,6 +425,24 @@ export class BuilderBoard extends pulumi.ComponentResource {
       ["stdout", "stderr"],
       drainSeconds,
       { afterCreate: [reached], afterUpdate: [reached] },
+    );
+
+    // It runs nothing before its deletion, which comes before that of the steps: where the board is dead, nothing of it leaves the
+    // state. What was never put to use, preflight's deletion takes away. Its name is none of those that a pattern for the
+    // steps of a board fits (`<name>-*`), so that a repair replaces them and not this.
+    new command.remote.Command(
+      `${name}.removal`,
+      {
+        connection,
+        addPreviousOutputInEnv: false,
+        delete: uninstallCommand(`${stack}/${name}`, args.removeCacheOnDelete ?? false),
+      },
+      {
+        parent: this,
+        dependsOn: [service],
+        retainOnDelete: args.abandon ?? false,
+        customTimeouts: { delete: `${TIMEOUT_SECONDS}s` },
+      },
     );
 
     // Known while previewing, but true only once the daemon has answered.

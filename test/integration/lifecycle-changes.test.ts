@@ -11,7 +11,7 @@ const releases = (stack: TestStack, versions: Record<string, string>) => ({
   "buildhosts:releases": { mirror: stack.mirrorUrl(), ...versions },
 });
 
-const changedBoard = { buildkitd: { log: { level: "debug" }, worker: { minFreeSpace: "500MB" } } };
+const changedBoard = { buildkitd: { log: { level: "debug" }, worker: { reservedSpace: "500MB" } } };
 
 /** Each test begins where the one before it ended. */
 describe("a builder that changes", () => {
@@ -34,16 +34,18 @@ describe("a builder that changes", () => {
     await stack.configure(changedBoard);
 
     const preview = await stack.preview();
-    expect(preview.changes.update, preview.output).toEqual(["board-config", "board-service"]);
+    // Preflight looks whether there is room for what is reserved.
+    const steps = ["board-config", "board-preflight", "board-service"];
+    expect(preview.changes.update, preview.output).toEqual(steps);
     expect(Object.keys(preview.changes).sort()).toEqual(["same", "update"]);
 
     const up = await stack.up();
-    expect(up.changes.update, up.output).toEqual(["board-config", "board-service"]);
+    expect(up.changes.update, up.output).toEqual(steps);
     const after = await pidsOf(board);
     expect(after.containerd).toBe(before.containerd);
     expect(after.buildkitd).not.toBe(before.buildkitd);
-    expect(await on(board, "grep -E '^(level|minFreeSpace) =' /etc/buildkit/buildkitd.toml")).toBe(
-      'level = "debug"\nminFreeSpace = "500MB"',
+    expect(await on(board, "grep -E '^(level|reservedSpace) =' /etc/buildkit/buildkitd.toml")).toBe(
+      'level = "debug"\nreservedSpace = "500MB"',
     );
   });
 
