@@ -1,6 +1,7 @@
 import { removeKeys } from "./clientFiles.ts";
 import { ended, runTool } from "./ending.ts";
 import { engineSession } from "./engineSession.ts";
+import { takeLockAway } from "./killedRun.ts";
 import { toolOptions } from "./options.ts";
 import { findProvingGround, startGithubOf } from "./provingGround.ts";
 import { isProvingGround, localDir } from "./stackFile.ts";
@@ -32,6 +33,8 @@ await runTool(async () => {
     : values.yes
       ? ["--yes"]
       : [];
+  const locked = previews ? undefined : await takeLockAway(session, unasked.length > 0, log);
+  if (locked !== undefined) return ended.failed(locked);
   // One that was started for this has nothing to take away.
   const looking = github?.isNew ? ["--refresh"] : [];
   const words = ["destroy", ...(previews ? [] : unasked), ...looking, ...pulumiArgs];

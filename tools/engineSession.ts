@@ -26,10 +26,19 @@ export interface EngineSession {
   stack: string;
   engine: Engine;
   env: Record<string, string>;
+  /** The project's name. */
+  project: string;
+  /** The URL of the backend; undefined where it is not known. */
+  backend: string | undefined;
   /** Runs pulumi on the stack, its output shown; its exit code, and what is to be said of its errors. */
   run(args: string[]): Promise<EngineRun>;
   /** Whether the stack has no resource. */
   isEmpty(): Promise<boolean>;
+  /** The state, secrets encrypted. */
+  // biome-ignore lint/suspicious/noExplicitAny: what it is, the engine says.
+  exported(): Promise<any>;
+  /** Puts `state` in the place of what there is. */
+  imported(state: object): Promise<void>;
   /** The stack's outputs, secrets in the clear. */
   outputs(): Promise<Record<string, unknown>>;
 }
@@ -57,9 +66,12 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
     // What is not in the cache by now cannot be had: do not wait for the network to say so.
     env.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION = "true";
   }
-  if (!(await backendChosen())) {
+  const project = parse(await readFile(join(projectDir, "Pulumi.yaml"), "utf8"));
+  let backend = await chosenBackend(project);
+  if (!backend) {
     await mkdir(join(localDir, "state"), { recursive: true });
-    env.PULUMI_BACKEND_URL = `file://${join(localDir, "state")}`;
+    backend = `file://${join(localDir, "state")}`;
+    env.PULUMI_BACKEND_URL = backend;
   }
   const configFile: string[] = [];
   let stackHome = projectDir;
@@ -81,10 +93,21 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
     );
   }
 
+  const exported = async () => {
+    const { stdout, exitCode, stderr } = await execa(
+      engine.pulumi,
+      ["stack", "export", "--stack", stack],
+      options,
+    );
+    if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
+    return JSON.parse(String(stdout));
+  };
   return {
     stack,
     engine,
     env,
+    project: project.name,
+    backend,
     async run(args) {
       const takes = flagsOf(args[0]);
       const { code, events } = await runEngine(
@@ -100,13 +123,16 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
       return { code, explanations: explain(events), foretold: foretell(events) };
     },
     async isEmpty() {
-      const { stdout, exitCode, stderr } = await execa(
+      return !(await exported()).deployment?.resources?.length;
+    },
+    exported,
+    async imported(state) {
+      const { exitCode, stderr } = await execa(
         engine.pulumi,
-        ["stack", "export", "--stack", stack],
-        options,
+        ["stack", "import", "--stack", stack],
+        { ...options, input: JSON.stringify(state) },
       );
       if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
-      return !JSON.parse(String(stdout)).deployment?.resources?.length;
     },
     async outputs() {
       const { stdout, exitCode, stderr } = await execa(
@@ -141,17 +167,19 @@ function flagsOf(command: string | undefined) {
   };
 }
 
-/** A user who logged in, or named a backend, has chosen. */
-async function backendChosen(): Promise<boolean> {
-  if (process.env.PULUMI_BACKEND_URL || process.env.PULUMI_ACCESS_TOKEN) return true;
-  const project = parse(await readFile(join(projectDir, "Pulumi.yaml"), "utf8"));
-  if (project?.backend?.url) return true;
+/** The backend of a user who logged in, or named one, which is to choose; of one with a token alone, Pulumi's own. */
+async function chosenBackend(project: { backend?: { url?: string } }): Promise<string | undefined> {
+  const { PULUMI_BACKEND_URL, PULUMI_ACCESS_TOKEN } = process.env;
+  const named = PULUMI_BACKEND_URL || project.backend?.url;
+  if (named) return named;
   try {
     const path = join(process.env.PULUMI_CREDENTIALS_PATH ?? userHome(), "credentials.json");
-    return Boolean(JSON.parse(await readFile(path, "utf8")).current);
+    const { current } = JSON.parse(await readFile(path, "utf8"));
+    if (current) return current;
   } catch {
-    return false;
+    // Nobody has logged in.
   }
+  return PULUMI_ACCESS_TOKEN ? "https://api.pulumi.com" : undefined;
 }
 
 function userHome(): string {

@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isAlive } from "./processes.ts";
 
 /** The signals by which a tool is ended from outside. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -54,13 +55,4 @@ async function sweep(name: string): Promise<void> {
 
 async function modified(path: string): Promise<number> {
   return stat(path).then(({ mtimeMs }) => mtimeMs, Date.now);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

@@ -1,5 +1,6 @@
 import { ensureBuildctl } from "../proving-ground/mirror/assets.ts";
 import { ended, runTool } from "./ending.ts";
+import { forgetRepeatable, takeLockAway } from "./killedRun.ts";
 import { toolOptions } from "./options.ts";
 import { startSession } from "./provingGround.ts";
 import { buildSample } from "./sample.ts";
@@ -30,6 +31,9 @@ await runTool(async () => {
       : values.yes
         ? ["--yes"]
         : [];
+    const locked = await takeLockAway(session, unasked.length > 0, log);
+    if (locked !== undefined) return ended.failed(locked);
+    await forgetRepeatable(session, log);
     // A GitHub that was just started has nothing of what the state says.
     const looking = ground?.github?.isNew ? ["--refresh"] : [];
     const { code, explanations } = await session.run(["up", ...unasked, ...looking, ...pulumiArgs]);

@@ -1,12 +1,16 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test } from "vitest";
+import { linesTo } from "../../proving-ground/progress.ts";
+import { forgetRepeatable, takeLockAway } from "../../tools/killedRun.ts";
 import { defaultClient, handshake } from "./clients.ts";
-import { provisioned } from "./ground.ts";
+import { clean, provisioned, type TestStack } from "./ground.ts";
 import { hold } from "./heldStep.ts";
 import { startUp } from "./killedUp.ts";
 import { eventually, on, pidsOf } from "./onBoard.ts";
 import { stateOf } from "./state.ts";
 
-test("pulumi is killed while the board installs; after cancel, the next up waits its turn and converges", async () => {
+test("pulumi is killed while the board installs; without its lock, the next up waits its turn and converges", async () => {
   const { board, stack } = await provisioned();
   const client = defaultClient(await stateOf(stack));
   const pids = await pidsOf(board);
@@ -26,7 +30,11 @@ test("pulumi is killed while the board installs; after cancel, the next up waits
   const blocked = await stack.up();
   expect(blocked.code).not.toBe(0);
   expect(blocked.output).toContain("the stack is currently locked");
-  expect((await stack.pulumi(["cancel", "--yes"])).code).toBe(0);
+  const session = sessionOf(stack);
+  const lines: string[] = [];
+  const log = linesTo((line) => lines.push(line));
+  expect(await takeLockAway(session, true, log)).toBeUndefined();
+  expect(lines).toEqual([expect.stringMatching(/, which was killed; its lock was taken away$/)]);
 
   // The script of the killed run is still at work on the board; those of this run wait for it.
   const again = stack.up();
@@ -45,3 +53,40 @@ test("pulumi is killed while the board installs; after cancel, the next up waits
   expect(await on(board, "/usr/local/sbin/runc --version")).toContain("1.3.0");
   expect((await stack.up()).changes.update).toBeUndefined();
 });
+
+test("pulumi is killed at a first install; what it had begun is forgotten, and the next up makes all of it", async () => {
+  const { board, stack } = await clean();
+  const step = await hold(board, "mv", "*store/runc-*");
+  const up = startUp(stack);
+  await step.reached();
+  await up.kill();
+  await step.release();
+
+  const session = sessionOf(stack);
+  const lines: string[] = [];
+  const log = linesTo((line) => lines.push(line));
+  expect(await takeLockAway(session, true, log)).toBeUndefined();
+  await forgetRepeatable(session, log);
+  expect(lines[1]).toMatch(/^ {2}stack 'test': a run was killed at .*board-install.*; what the/);
+  const { code, output } = await stack.up();
+  expect(output).not.toMatch(/error:|pending operations|AWS/);
+  expect(code).toBe(0);
+  expect(await handshake({ board, stack }, defaultClient(await stateOf(stack)))).toBe("");
+  expect(Object.keys((await stack.up()).changes)).toEqual(["same"]);
+});
+
+/** What the tools know of a stack of theirs. */
+function sessionOf(stack: TestStack) {
+  return {
+    stack: stack.name,
+    project: "buildhosts",
+    backend: `file://${join(stack.folder, "state")}`,
+    exported: async () => JSON.parse((await stack.pulumi(["stack", "export"])).output),
+    imported: async (state: object) => {
+      const file = join(stack.folder, "state.json");
+      await writeFile(file, JSON.stringify(state));
+      const { code, output } = await stack.pulumi(["stack", "import", "--file", file]);
+      if (code !== 0) throw new Error(output);
+    },
+  };
+}
