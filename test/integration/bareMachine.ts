@@ -118,10 +118,14 @@ async function copyClone(to: string): Promise<void> {
   await execa("tar", ["-x", "--no-same-owner", "-C", to], { input: files.stdout });
 }
 
-/** Mounts what a machine has, and waits. What is run later comes into its namespaces. */
+/**
+ * Mounts what a machine has, and waits. What is run later comes into its namespaces. The namespace has a binfmt_misc of its own
+ * from the first time that one is mounted there; until then it has this machine's.
+ */
 const init = `set -eu
 mount --bind "$1" "$1"
 mount -t proc proc "$1/proc"
+mount -t binfmt_misc binfmt_misc "$1/proc/sys/fs/binfmt_misc" 2>/dev/null && umount "$1/proc/sys/fs/binfmt_misc"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$1/dev/pts"
 mount --bind "$2" "$1${clone}/node_modules"
 exec chroot "$1" sleep infinity`;
