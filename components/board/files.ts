@@ -37,7 +37,7 @@ const CONFIG_FOLDER = "/usr/local/lib/buildhosts/current/config";
 const unit = (name: string) => readFileSync(join(import.meta.dirname, "units", name), "utf8");
 
 /** Where the board has `runc.sh`, whichever configuration is in use. */
-const RUNC_OF_STEPS = "/usr/local/lib/buildhosts/current/config/runc";
+const RUNC_OF_STEPS = `${CONFIG_FOLDER}/runc`;
 
 /**
  * The configuration of a board, file by file: buildkitd.toml, its environment, and the units. A

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
-import { execa } from "execa";
 import type { Progress } from "../../progress.ts";
 import { ensurePrograms, type HostProgram } from "../hostPackages.ts";
 
 /** What makes and runs native boards; the kernel's compilers are kernel.ts's. */
 export const nativePrograms: HostProgram[] = [
   { program: "slirp4netns", debian: "slirp4netns" },
+  { program: "ip", debian: "iproute2" },
   { program: "mmdebstrap", debian: "mmdebstrap" },
   {
     program: "/usr/share/keyrings/debian-archive-keyring.gpg",
@@ -23,11 +23,6 @@ export async function ensureNativeHost(log: Progress): Promise<void> {
   const reason = unable();
   if (reason) throw new Error(reason);
   await ensurePrograms(nativePrograms, log);
-  const { stdout } = await execa("slirp4netns", ["--help"], { reject: false });
-  if (!/--target-type=TYPE/.test(stdout))
-    throw new Error(
-      "slirp4netns on this machine is older than 1.2, which first has a network for such a kernel.",
-    );
 }
 
 /** Why no native board can run on this machine, whatever were installed; undefined where one can. */
