@@ -1,20 +1,46 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
 import * as components from "../../components/index.ts";
+import { startGithub } from "../../proving-ground/github/github.ts";
+import { compose } from "../../stack/compose.ts";
 import { type RecordingMocks, settled, underMocks } from "./pulumiMocks.ts";
 import { type StackFileReader, stackFileReader } from "./stackFiles.ts";
 
 const examples = join(import.meta.dirname, "..", "..", "examples");
 
-/** Stack files, with the warnings that each is meant to have. */
-const stackFiles: Record<string, string[]> = {
-  "one-board/Pulumi.one-board.yaml": [],
-  "mixed-fleet/Pulumi.mixed-fleet.yaml": [],
-  "docker-hosts/Pulumi.docker-hosts.yaml": ["has no digest"],
-  "github/Pulumi.github-builders.yaml": ["images by tags that move"],
+/** Stack files, each with the warnings that it is meant to have, and what it is an example of. */
+const stackFiles: Record<string, { warnings: string[]; resources: string[] }> = {
+  "one-board/Pulumi.one-board.yaml": {
+    warnings: [],
+    resources: ["buildhosts:index:BuilderBoard visionfive"],
+  },
+  "mixed-fleet/Pulumi.mixed-fleet.yaml": {
+    warnings: [],
+    resources: ["visionfive", "rock", "epyc"].map(
+      (name) => `buildhosts:index:BuilderBoard ${name}`,
+    ),
+  },
+  "docker-hosts/Pulumi.docker-hosts.yaml": {
+    warnings: ["has no digest"],
+    resources: [
+      "buildhosts:index:BuilderContainer desk-amd64",
+      "buildhosts:index:BuilderContainer lab-kernel",
+      "buildhosts:index:BuilderContainer lab-web",
+      "buildhosts:index:HostEmulation lab-emulation",
+    ],
+  },
+  "github/Pulumi.github-builders.yaml": {
+    warnings: ["images by tags that move"],
+    resources: [
+      "buildhosts:index:BuilderBoard visionfive",
+      "buildhosts:index:BuilderRepository buildkit-riscv64",
+      "buildhosts:index:BuilderSecrets website",
+      "buildhosts:index:RepositoryWorkflows buildkit-riscv64",
+    ],
+  },
 };
 const programs = ["package-typescript", "package-yaml"];
 
@@ -26,15 +52,33 @@ test("each folder is a stack file or a program that is tested here", () => {
 
 describe("a stack file", () => {
   let reader: StackFileReader;
+  const here = process.cwd();
   beforeAll(async () => {
     reader = await stackFileReader();
+    // Where files of the SSH client are written.
+    process.chdir(reader.projectDir);
   });
-  afterAll(() => reader.close());
+  afterAll(() => {
+    process.chdir(here);
+    reader.close();
+  });
 
-  test.each(Object.entries(stackFiles))("%s is accepted", (file, warnings) => {
-    const config = reader.read(readFileSync(join(examples, file), "utf8"));
-    expect(config.warnings).toEqual(warnings.map((one) => expect.stringContaining(one)));
-  });
+  test.each(Object.entries(stackFiles))(
+    "%s is accepted, and composed",
+    async (file, { warnings, resources }) => {
+      const config = reader.read(readFileSync(join(examples, file), "utf8"));
+      expect(config.warnings).toEqual(warnings.map((one) => expect.stringContaining(one)));
+      if (config.github) {
+        const { owner } = config.github;
+        const github = await startGithub({ organizations: [owner] });
+        onTestFinished(() => github.stop());
+        config.github = { ...config.github, baseUrl: `${github.url}/`, token: github.token };
+      }
+      const { mocks, result } = await underMocks(() => compose(config));
+      await result;
+      expect(mocks.names()).toEqual(expect.arrayContaining(resources));
+    },
+  );
 
   test("of the mixed fleet has boards of all platforms behind the jump host", () => {
     const text = readFileSync(join(examples, "mixed-fleet/Pulumi.mixed-fleet.yaml"), "utf8");

@@ -8,6 +8,8 @@ import type { StackConfig } from "../../config/stackConfig.ts";
 
 /** Reads whole stack files on a machine that has what the documentation takes for granted: an SSH agent and a token for GitHub. */
 export interface StackFileReader {
+  /** A folder of its own, in the place of a clone. */
+  projectDir: string;
   /** @throws {ConfigError} with every problem of the file. */
   read(text: string): StackConfig;
   close(): void;
@@ -22,6 +24,7 @@ export async function stackFileReader(): Promise<StackFileReader> {
   await listening.promise;
   const environment = { SSH_AUTH_SOCK: agentSocket, GITHUB_TOKEN: "token" };
   return {
+    projectDir,
     read(text) {
       const config: Record<string, unknown> = parse(text).config;
       // As the engine hands a configuration over: objects and lists as JSON.
