@@ -1,20 +1,15 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { ensurePrograms, type HostProgram } from "../../debian/programs.ts";
 import type { Progress } from "../../progress.ts";
-import { ensurePrograms, type HostProgram } from "../hostPackages.ts";
+import { diskPrograms } from "../diskPrograms.ts";
 
 /** What makes and runs native boards; the kernel's compilers are kernel.ts's. */
 export const nativePrograms: HostProgram[] = [
   { program: "slirp4netns", debian: "slirp4netns" },
   { program: "ip", debian: "iproute2" },
-  { program: "mmdebstrap", debian: "mmdebstrap" },
-  {
-    program: "/usr/share/keyrings/debian-archive-keyring.gpg",
-    debian: "debian-archive-keyring",
-  },
-  { program: "mke2fs", debian: "e2fsprogs" },
-  { program: "setpriv", debian: "util-linux" },
+  ...diskPrograms,
 ];
 
 /**
