@@ -20,6 +20,7 @@ export function builderCertificate(
     algorithm: certificates.algorithm,
     validityHours: certificates.validityHours,
     earlyRenewalHours: certificates.earlyRenewalHours,
+    keyNumber: certificates.builderKeys[name],
   };
   const former = formerName === undefined ? undefined : `${formerName}-server`;
   return new ServerCertificate(`${name}-server`, args, renamed({}, former));
