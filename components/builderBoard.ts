@@ -11,6 +11,7 @@ import {
   withdrawCommand,
 } from "./board/commands.ts";
 import { boardFiles, stagedName } from "./board/files.ts";
+import { silenceAt } from "./board/greeting.ts";
 import { refusalAt } from "./board/reach.ts";
 import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
@@ -215,6 +216,15 @@ export class BuilderBoard extends pulumi.ComponentResource {
 
     const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
+    // The first step of an update asks, and the others know: sshd counts a connection without a log-in against
+    // whoever makes it (PerSourcePenalties).
+    let silence: Promise<string | undefined> | undefined;
+    const heard = new pulumi.ResourceHook(`${name}-heard`, async () => {
+      silence ??= silenceOf(name, args.connection);
+      const reason = await silence;
+      if (reason !== undefined) throw new Error(reason);
+    });
+
     // Resolved once, not by each of the steps.
     const connection = pulumi.output(connectionArgs(args.connection));
     const remote = (
@@ -223,7 +233,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       dependsOn: pulumi.Resource[],
       secretOutputs: string[] = [],
       waitsSeconds = 0,
-      hooks?: pulumi.ResourceHookBinding,
+      hooks: pulumi.ResourceHookBinding = {},
     ) => {
       const timeout = `${TIMEOUT_SECONDS + waitsSeconds}s`;
       return new command.remote.Command(
@@ -236,7 +246,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
           additionalSecretOutputs: secretOutputs,
           retainOnDelete: args.abandon ?? false,
           customTimeouts: { create: timeout, update: timeout, delete: timeout },
-          ...(hooks && { hooks }),
+          hooks: { beforeCreate: [heard], beforeUpdate: [heard], ...hooks },
         },
       );
     };
@@ -305,6 +315,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
                 parent: this,
                 dependsOn: [preflight],
                 retainOnDelete: args.abandon ?? false,
+                hooks: { beforeCreate: [heard], beforeUpdate: [heard] },
                 // The provider copies only when the file or its path changes, so not to another board.
                 replaceOnChanges: ["connection"],
                 deleteBeforeReplace: true,
@@ -493,6 +504,18 @@ function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
   return pulumi
     .all([c.user ?? "root", c.host, c.port ?? 22])
     .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
+}
+
+/** Why the SSH server that the first hop leads to says nothing; nothing where it speaks, or refuses to. */
+async function silenceOf(board: string, c: BoardConnectionArgs): Promise<string | undefined> {
+  const first = c.proxy ?? c;
+  const { host, port } = await resolved({ host: first.host, port: first.port ?? 22 });
+  const at = `${board}: ${c.proxy ? "the jump host " : ""}${hostInUrl(host)}:${port}`;
+  const reason = await silenceAt(host, port, (line) => void pulumi.log.warn(`${at}: ${line}`));
+  return (
+    reason &&
+    `${at} accepts connections, but ${reason}: it hangs, or another program has that port. Look at its console (a full disk, no memory left), restart it, or correct host and port in the stack`
+  );
 }
 
 /** What is known by the time that a hook runs. */
