@@ -272,6 +272,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
               rootless,
               bridge,
               snapshotter: settings.worker?.snapshotter,
+              selinux: settings.worker?.selinux ?? false,
               clockAfter: epoch(start),
               clockBefore: end === undefined ? undefined : epoch(end),
               cacheBytes: cacheLimit(settings.worker ?? {}),

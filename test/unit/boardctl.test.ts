@@ -562,6 +562,29 @@ END`,
     );
   });
 
+  test("warns where SELinux does not know the root of a daemon that confines its steps", async () => {
+    newBoard();
+    const warned = async (root: string) => {
+      const asked = [...words, "--selinux", "true", "--cache-root", root];
+      const { exitCode, all } = await board.sent(asked);
+      expect(exitCode, all).toBe(0);
+      return all?.includes("SELinux") ? all.replaceAll(board.folder, "") : undefined;
+    };
+    const root = board.at("/data/nvme/buildkit");
+    expect(await warned(root)).toBeUndefined();
+    board.write("/sys/fs/selinux/enforce", "0");
+    expect(await warned(root)).toBeUndefined();
+    board.write("/sys/fs/selinux/enforce", "1");
+    expect(await warned(root)).toContain(
+      `  warning: SELinux is enforcing here, and its policy does not know /data/nvme/buildkit (buildkitd.root): RUN steps may not read their own files there. Labels as those of /var/lib/buildkit: mkdir -p /data/nvme/buildkit && semanage fcontext -a -e /var/lib/buildkit /data/nvme/buildkit && restorecon -R /data/nvme/buildkit`,
+    );
+    expect(await warned(board.at("/var/lib/buildkit"))).toBeUndefined();
+    expect(await warned(board.at("/var/lib/buildkit/inner"))).toBeUndefined();
+    expect((await board.sent([...words, "--cache-root", root])).all).not.toContain("SELinux");
+    board.program("stat", "echo unconfined_u:object_r:container_var_lib_t:s0");
+    expect(await warned(root)).toBeUndefined();
+  });
+
   const sockets = (port: string, state: string) => {
     board.write("/proc/net/tcp", "");
     board.write(

@@ -223,6 +223,15 @@ check_disk() {
     "lower buildkitd maxUsedSpace for this board, or give $root a larger disk"
 }
 
+# check_labels ROOT: steps that SELinux confines (worker.selinux) read only what has the labels of a container's files, which
+# the policy gives to /var/lib/buildkit alone.
+check_labels() {
+  [ "$(cat /sys/fs/selinux/enforce 2>/dev/null)" = 1 ] || return 0
+  case $1/ in /var/lib/buildkit/*) return 0 ;; *) ;; esac
+  case $(stat -L -c %C "$1" 2>/dev/null) in *:container_*) return 0 ;; *) ;; esac
+  warning "SELinux is enforcing here, and its policy does not know $1 (buildkitd.root): RUN steps may not read their own files there. Labels as those of /var/lib/buildkit: mkdir -p $1 && semanage fcontext -a -e /var/lib/buildkit $1 && restorecon -R $1"
+}
+
 # The kernel's own list of TCP sockets: not every board has a program that shows it.
 listening() { # listening PORT: the inode of a socket that listens there
   awk -v port="$1" '$4 == "0A" && substr($2, length($2) - 4) == sprintf(":%04X", port) { print $10; exit }' \
@@ -381,7 +390,7 @@ preflight() {
   problems=0
   board='' machine='' platform='' network=bridge rootless=false snapshotter=auto clock_after=0 clock_before=0
   cache_bytes=0 cache_root=/var/lib/buildkit port='' metrics_port='' bridge='' bridge_subnet=''
-  of='' former='' nameservers=board peer=${SSH_CONNECTION-}
+  of='' former='' nameservers=board selinux=false peer=${SSH_CONNECTION-}
   peer=${peer%% *}
   while [ $# -ge 2 ]; do
     case $1 in
@@ -395,6 +404,7 @@ preflight() {
       --network) network=$2 ;;
       --rootless) rootless=$2 ;;
       --snapshotter) snapshotter=$2 ;;
+      --selinux) selinux=$2 ;;
       --clock-after) clock_after=$2 ;;
       --clock-before) clock_before=$2 ;;
       --cache-bytes) cache_bytes=$2 ;;
@@ -420,6 +430,7 @@ preflight() {
   check_kernel
   check_clock "$clock_after" "$clock_before"
   check_disk "$cache_bytes" "$cache_root"
+  [ "$selinux" = false ] || check_labels "$cache_root"
   check_port "$port" listen
   [ -z "$metrics_port" ] || check_port "$metrics_port" metrics
   if [ -n "$bridge_subnet" ]; then
