@@ -13,6 +13,7 @@ export function silenceAt(
   port: number,
   notice: (line: string) => void,
   { notice: noticeSeconds, limit }: typeof PATIENCE = PATIENCE,
+  isOver?: AbortSignal,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
     let isAccepted = false;
@@ -39,5 +40,6 @@ export function silenceAt(
     socket.on("data", () => end(undefined));
     socket.on("error", () => end(undefined));
     socket.on("close", () => end(undefined));
+    isOver?.addEventListener("abort", () => end(undefined));
   });
 }

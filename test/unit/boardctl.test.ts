@@ -720,7 +720,7 @@ END`,
     const { all } = await board.functions("problems=0 cache_root=/x; check_other_installations");
     expect(all).toBe(
       "  1. containerd.service of another installation is running (/usr/lib/systemd/system/containerd.service)\n" +
-        "     fix: this machine's Docker uses it: name the machine under dockerHosts, where BuildKit runs as a container; or remove that package, or use another board",
+        "     fix: this machine's Docker uses it: name the machine under dockerHosts, where BuildKit runs as a container, or use another board",
     );
   });
 

@@ -150,6 +150,10 @@ test("a connection that broke off while a command ran is no refused connection",
     'wait: remote command exited without exit status or exit signal: running "boardctl install":\nboard-1: fetching\n';
   const [explanation] = explain(eventLog(error(message, "board-1-install")));
   expect(explanation?.line).toMatch(/the connection broke off .* Run the update again/);
+  // Not after a power cut, which this may be.
+  expect(explanation?.line).toMatch(
+    /if it still runs, .* if its power was cut, what worked before/,
+  );
 });
 
 test("a deletion that failed names the way out for a board that is gone", () => {

@@ -347,11 +347,11 @@ check_other_installations() {
     case $fragment in
       "$UNIT_DIR"/* | /etc/systemd/system/* | '') ;;
       *)
-        docker=''
+        way='remove that package'
         if [ "$unit" = containerd.service ] && unit_active docker.service; then
-          docker="this machine's Docker uses it: name the machine under dockerHosts, where BuildKit runs as a container; or "
+          way="this machine's Docker uses it: name the machine under dockerHosts, where BuildKit runs as a container"
         fi
-        problem "$unit of another installation is running ($fragment)" "${docker}remove that package, or use another board" ;;
+        problem "$unit of another installation is running ($fragment)" "$way, or use another board" ;;
     esac
   done <<EOF
 $running
