@@ -12,11 +12,11 @@ import {
 } from "./board/commands.ts";
 import { boardFiles, stagedName } from "./board/files.ts";
 import { silenceAt } from "./board/greeting.ts";
-import { refusalAt } from "./board/reach.ts";
 import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
 import type { BuildkitdSettings } from "./buildkitd/settings.ts";
 import { defaultBridge, defaultRoot, defaultRootlessRoot } from "./buildkitd/toml.ts";
+import { reachedHook, resolved } from "./reached.ts";
 import { renamed } from "./renamed.ts";
 import { hostInUrl } from "./socketAddress.ts";
 
@@ -378,18 +378,11 @@ export class BuilderBoard extends pulumi.ComponentResource {
       [preflight],
     );
 
-    // On the board, a client was let in; a firewall would show only here.
-    const reached = new pulumi.ResourceHook(`${name}-reached`, async () => {
-      const client = await resolved({
-        ca: args.caCertPem,
-        cert: args.healthCheck.certPem,
-        key: args.healthCheck.privateKeyPem,
-      });
-      const refusal = await refusalAt(endpoint, args.serverName, client);
-      if (refusal === undefined) return;
-      void pulumi.log.warn(
-        `${name}: buildkitd is healthy, but from this machine no client is let in at ${endpoint}: ${refusal}. Clients elsewhere may meet the same: look for a firewall on the board or in between, and at endpoint`,
-      );
+    const reached = reachedHook(name, {
+      endpoint,
+      serverName: args.serverName,
+      caCertPem: args.caCertPem,
+      client: args.healthCheck,
     });
 
     const service = remote(
@@ -517,13 +510,6 @@ async function silenceOf(board: string, c: BoardConnectionArgs): Promise<string 
     reason &&
     `${at} accepts connections, but ${reason}: it hangs, or another program has that port. Look at its console (a full disk, no memory left), restart it, or correct host and port in the stack`
   );
-}
-
-/** What is known by the time that a hook runs. */
-function resolved<T>(values: { [key in keyof T]: pulumi.Input<T[key]> }): Promise<T> {
-  return new Promise((resolve) => {
-    pulumi.output(values).apply((known) => resolve(known as T));
-  });
 }
 
 const portOf = (address: string) => Number(address.slice(address.lastIndexOf(":") + 1));
