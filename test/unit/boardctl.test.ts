@@ -752,6 +752,43 @@ END`,
     ]);
   });
 
+  /** A disk of 100 GB with so many inodes, and so many of them free. */
+  const inodes = (all: string, free: number) =>
+    board.program(
+      "df",
+      `printf 'header\\n'; case $1 in -Pi) echo x ${all} 1 ${free} 1% / ;; *) echo x 97656250 1 90000000 1% / ;; esac`,
+    );
+
+  test("looks for inodes, which run out where files are many and small", async () => {
+    const warned = async (bytes: number) => {
+      const { all } = await board.functions(
+        `problems=0\ncheck_inodes ${bytes} ${board.at("/data")}`,
+      );
+      return all.replaceAll(board.folder, "");
+    };
+    // As mkfs makes them: one for each 16 KiB.
+    inodes("6103515", 6_000_000);
+    expect(await warned(0)).toBe("");
+    // For files that are large (mkfs.ext4 -T largefile): one for each MiB.
+    inodes("95367", 90_000);
+    expect(await warned(5_000_000_000)).toBe("");
+    expect(await warned(0)).toBe(
+      "  warning: the file system of /data has 95367 inodes, one for every 1048 kB that the cache may have: most files are smaller, so that they run out before garbage collection, which counts bytes alone, frees anything. Make it with more (mkfs.ext4 -i 16384), take xfs or btrfs, or lower buildkitd maxUsedSpace",
+    );
+    // btrfs has no number of them, in coreutils' words and in busybox'.
+    for (const none of ["0", "-"]) {
+      inodes(none, 0);
+      expect(await warned(0)).toBe("");
+    }
+    inodes("6103515", 12);
+    expect(await warned(0)).toBe(
+      "  1. only 12 inodes are free for /usr/local/lib/buildhosts, which is as many files; 1000 are needed\n     fix: delete files there, however small",
+    );
+    expect((await board.functions("disk_full")).all).toBe(
+      "is the disk full? (92160 MB and 12 inodes free)",
+    );
+  });
+
   test("compares the clock with the authority's end as well", async () => {
     expect(await problems("check_clock 0 0")).toEqual([]);
     expect(await problems("check_clock 0 99999999999")).toEqual([]);

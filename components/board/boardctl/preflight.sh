@@ -37,6 +37,8 @@ existing() {
 }
 
 free_kb() { df -Pk "$(existing "$1")" | awk 'NR == 2 { print $4 }'; }
+# How many inodes the file system has, and how many of them are free; nothing where it makes them as it needs them.
+inodes() { df -Pi "$(existing "$1")" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $2, $4 }'; }
 megabytes() { printf '%s' "$(($1 * 1024 / 1000000))"; } # megabytes KIB
 
 # What only root can see or do is left out where the user cannot become root: that is a problem of its own already.
@@ -221,6 +223,22 @@ check_disk() {
   [ "$room" -ge $(($1 / 1024)) ] || problem \
     "the cache may grow to $(($1 / 1000000)) MB (gc maxUsedSpace), but $root has room for $(megabytes "$room") MB" \
     "lower buildkitd maxUsedSpace for this board, or give $root a larger disk"
+}
+
+# check_inodes BYTES ROOT: each file takes an inode, of which many file systems have a number that is fixed when they are made.
+# Garbage collection counts bytes alone, so the inodes must last for as many as the cache may have.
+check_inodes() {
+  left_inodes=$(inodes "$HOME_DIR")
+  left_inodes=${left_inodes#* }
+  [ "${left_inodes:-1000}" -ge 1000 ] || problem \
+    "only $left_inodes inodes are free for $HOME_DIR, which is as many files; 1000 are needed" "delete files there, however small"
+  all_inodes=$(inodes "$2")
+  all_inodes=${all_inodes% *}
+  [ -n "$all_inodes" ] || return 0
+  most=$1
+  [ "$most" -gt 0 ] || most=$(($(df -Pk "$(existing "$2")" | awk 'NR == 2 { print $2 }') * 1024))
+  [ "$all_inodes" -ge $((most / 65536)) ] || warning \
+    "the file system of $2 has $all_inodes inodes, one for every $((most / all_inodes / 1000)) kB that the cache may have: most files are smaller, so that they run out before garbage collection, which counts bytes alone, frees anything. Make it with more (mkfs.ext4 -i 16384), take xfs or btrfs, or lower buildkitd maxUsedSpace"
 }
 
 # check_labels ROOT: steps that SELinux confines (worker.selinux) read only what has the labels of a container's files, which
@@ -430,6 +448,7 @@ preflight() {
   check_kernel
   check_clock "$clock_after" "$clock_before"
   check_disk "$cache_bytes" "$cache_root"
+  check_inodes "$cache_bytes" "$cache_root"
   [ "$selinux" = false ] || check_labels "$cache_root"
   check_port "$port" listen
   [ -z "$metrics_port" ] || check_port "$metrics_port" metrics
