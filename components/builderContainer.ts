@@ -234,6 +234,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
       startSeconds,
       restart,
       init: args.init ?? false,
+      socket: layout.socket,
       unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
     });
     const { caCertPem, serverName, healthCheck: client } = args;
