@@ -1771,6 +1771,21 @@ describe("a warning is given for", () => {
       "buildhosts:boards[0].buildkitd.worker.gcpolicy: nothing bounds the cache: keepDuration keeps what was used lately, however much it is, and filters leave the rest alone; add a last policy without both, such as { all: true, maxUsedSpace: 80GB }.",
     ],
     [
+      "a cache that shrinks though there is room",
+      w({ minFreeSpace: "20GB", reservedSpace: "10GB" }),
+      "buildhosts:boards[0].buildkitd.worker.minFreeSpace: stands without maxUsedSpace, and then each garbage collection removes what was used longest ago, even where the disk has room; set maxUsedSpace too.",
+    ],
+    [
+      "policies by which it shrinks",
+      w({
+        gcpolicy: [
+          { keepDuration: "48h", minFreeSpace: "10%" },
+          { minFreeSpace: "10%", maxUsedSpace: "80GB" },
+        ],
+      }),
+      "buildhosts:boards[0].buildkitd.worker.gcpolicy[0].minFreeSpace: stands without maxUsedSpace, and then each garbage collection removes what was used longest ago, even where the disk has room; set maxUsedSpace too.",
+    ],
+    [
       "policies that throw everything away",
       w({ gcpolicy: [{ all: true }, { keepDuration: "0s" }, {}] }),
       ...[0, 1, 2].map(
