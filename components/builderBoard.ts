@@ -159,6 +159,15 @@ export interface BuilderBoardArgs {
 // biome-ignore lint/suspicious/noExplicitAny: the analyzer of that schema knows no `unknown`.
 export type PackagedSettings = BuildkitdSettings & Record<string, any>;
 
+const preflights = new WeakMap<BuilderBoard, pulumi.Resource>();
+
+/** What a board's other resources may wait for: after it, nothing of the board is refused any more. */
+export function preflightOf(board: BuilderBoard): pulumi.Resource {
+  const preflight = preflights.get(board);
+  if (!preflight) throw new Error("the board is not made yet");
+  return preflight;
+}
+
 /** Seconds since 1970 of an RFC 3339 time. */
 const epoch = (time: string) => Math.floor(Date.parse(time) / 1000);
 
@@ -290,6 +299,8 @@ export class BuilderBoard extends pulumi.ComponentResource {
       },
       [],
     );
+
+    preflights.set(this, preflight);
 
     const components: ReleaseComponent[] = ["containerd", "runc", "buildkit"];
     if (rootless) components.push("rootlesskit");

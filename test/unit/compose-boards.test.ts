@@ -75,6 +75,12 @@ describe("a board of a stack", () => {
     expect(commands(mocks)).toMatchSnapshot();
   });
 
+  test("has no certificate before preflight has found the machine to be this board", async () => {
+    const mocks = await composed({});
+    const order = mocks.registered.map(({ name }) => name);
+    expect(order.indexOf("lab-server-key")).toBeGreaterThan(order.indexOf("lab-preflight"));
+  });
+
   test("gets a new key, and so does each client, when the stack counts its number up", async () => {
     const keys = { builderKeys: { lab: 2 }, clientKeys: { default: 3, "health-check": 4 } };
     const mocks = await composed({}, {}, keys);
