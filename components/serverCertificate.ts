@@ -21,6 +21,11 @@ export interface ServerCertificateArgs {
   validityHours?: number;
   /** How long before its end an update renews it, in hours. Default: 720, 30 days. */
   earlyRenewalHours?: number;
+  /**
+   * Counted up, it gives the builder a new key, with a certificate for it. A renewal keeps the key; the certificate of
+   * the old one is accepted until its end. Default: 1.
+   */
+  keyNumber?: number;
 }
 
 /**
@@ -65,6 +70,7 @@ export class ServerCertificate extends pulumi.ComponentResource {
         use: "server_auth",
         validityHours: args.validityHours,
         earlyRenewalHours: args.earlyRenewalHours,
+        keyNumber: args.keyNumber,
       },
       this,
     );

@@ -8,7 +8,7 @@ import type {
 } from "../components/buildkitd/settings.ts";
 import { containerdSocket, defaultBridge, keysOfOneWorker } from "../components/buildkitd/toml.ts";
 import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
-import { refuseVainFilters, warnOfPolicies } from "./gcChecks.ts";
+import { refuseVainFilters, warnOfErosion, warnOfPolicies } from "./gcChecks.ts";
 import { checkNameServers, type Reached, refuseOverlap } from "./networkChecks.ts";
 import { type Findings, type Path, shown } from "./problems.ts";
 import { refuseVainRegistries, registryHosts, warnOfRegistries } from "./registryChecks.ts";
@@ -217,6 +217,7 @@ export function warnOfSettings(
   if (buildkitd.worker?.gc === false) {
     warn(["worker", "gc"], "nothing limits the build cache: it grows until the disk is full.");
   }
+  warnOfErosion(buildkitd.worker ?? {}, findings.at("worker"));
   warnOfPolicies(buildkitd.worker?.gcpolicy ?? [], findings.at("worker", "gcpolicy"));
   warnOfRoot(buildkitd, findings);
   warnOfRegistries(buildkitd, findings.at("registry"));

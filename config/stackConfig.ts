@@ -52,6 +52,8 @@ export interface CertificateConfig {
   protectCa: boolean;
   /** By client, which key of it this is, where it is not the first. */
   clientKeys: Record<string, number>;
+  /** By builder, the same. */
+  builderKeys: Record<string, number>;
   /** DNS names and addresses added to every server certificate. */
   extraNames: CertificateNames;
 }

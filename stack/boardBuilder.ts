@@ -1,5 +1,6 @@
+import type { Resource } from "@pulumi/pulumi";
 import { boardFilePath } from "../components/board/files.ts";
-import { type BoardConnectionArgs, BuilderBoard } from "../components/builderBoard.ts";
+import { type BoardConnectionArgs, BuilderBoard, preflightOf } from "../components/builderBoard.ts";
 import { withRegistryFiles } from "../components/buildkitd/registryFiles.ts";
 import type { BoardConfig, SshConnection, StackConfig } from "../config/stackConfig.ts";
 import type { Builder } from "./builder.ts";
@@ -12,13 +13,17 @@ export function boardBuilder(
   { certificates, releases }: StackConfig,
   { ca, healthCheck }: StackCertificates,
 ): Builder {
-  const certificate = builderCertificate(board, certificates, ca, board.formerName);
+  // Not for a board that is refused: under a name that turns out to be another one's new name, the state would know this
+  // certificate, and the one that it has would go.
+  const preflight = Promise.withResolvers<Resource>();
+  const { formerName } = board;
+  const certificate = builderCertificate(board, certificates, ca, formerName, preflight.promise);
   const { settings, files } = withRegistryFiles(
     board.buildkitd,
     board.registryCertificates,
     (file) => boardFilePath(file, board.rootless),
   );
-  const { endpoint, platforms } = new BuilderBoard(board.name, {
+  const builder = new BuilderBoard(board.name, {
     connection: connection(board.connection),
     platform: board.platform,
     platforms: board.platforms,
@@ -46,8 +51,10 @@ export function boardBuilder(
     drainSeconds: board.drainSeconds,
     removeCacheOnDelete: board.removeCacheOnDelete,
     abandon: board.abandon,
-    formerName: board.formerName,
+    formerName,
   });
+  preflight.resolve(preflightOf(builder));
+  const { endpoint, platforms } = builder;
   return { name: board.name, endpoint, platforms, serverName: board.serverName };
 }
 

@@ -1,14 +1,20 @@
+import type { Resource } from "@pulumi/pulumi";
 import type { CertificateAuthority } from "../components/certificateAuthority.ts";
 import { renamed } from "../components/renamed.ts";
 import { ServerCertificate } from "../components/serverCertificate.ts";
 import type { CertificateConfig, CertificateNames } from "../config/stackConfig.ts";
 
-/** A server certificate for one builder, whatever kind of host it runs on. */
+/**
+ * A server certificate for one builder, whatever kind of host it runs on.
+ *
+ * @param after what must be there first.
+ */
 export function builderCertificate(
   { name, certificateNames }: { name: string; certificateNames: CertificateNames },
   certificates: CertificateConfig,
   ca: CertificateAuthority,
   formerName?: string,
+  after?: Promise<Resource>,
 ): ServerCertificate {
   const args = {
     caCertPem: ca.certPem,
@@ -20,7 +26,9 @@ export function builderCertificate(
     algorithm: certificates.algorithm,
     validityHours: certificates.validityHours,
     earlyRenewalHours: certificates.earlyRenewalHours,
+    keyNumber: certificates.builderKeys[name],
   };
   const former = formerName === undefined ? undefined : `${formerName}-server`;
-  return new ServerCertificate(`${name}-server`, args, renamed({}, former));
+  const opts = after ? { dependsOn: after } : {};
+  return new ServerCertificate(`${name}-server`, args, renamed(opts, former));
 }

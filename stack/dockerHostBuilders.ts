@@ -15,7 +15,7 @@ import type { StackCertificates } from "./stackCertificates.ts";
 export function dockerHostBuilders(
   host: DockerHostConfig,
   { certificates }: StackConfig,
-  { ca }: StackCertificates,
+  { ca, healthCheck }: StackCertificates,
 ): Builder[] {
   const connection = { ...connectionArgs(host.connection), registryAuth: host.registryAuth };
   const provider = dockerProvider(`${host.name}-docker`, dockerConnection(host.name, connection));
@@ -49,6 +49,7 @@ export function dockerHostBuilders(
         emulated,
         caCertPem: ca.certPem,
         certificate: builderCertificate(builder, certificates, ca),
+        healthCheck,
         serverName: builder.serverName,
         endpoint: builder.endpoint,
         containerName: builder.containerName,

@@ -1,5 +1,6 @@
 import { CertificateAuthority } from "../components/certificateAuthority.ts";
 import { ClientCertificate } from "../components/clientCertificate.ts";
+import { HEALTH_CHECK } from "../config/certificates.ts";
 import type { StackConfig } from "../config/stackConfig.ts";
 
 /** The CA of a stack and everything about it that its builders and clients need. */
@@ -37,6 +38,6 @@ export function stackCertificates({ certificates, clients }: StackConfig): Stack
   return {
     ca,
     clients: Object.fromEntries(clients.map((name) => [name, client(name)])),
-    healthCheck: client("health-check"),
+    healthCheck: client(HEALTH_CHECK),
   };
 }
