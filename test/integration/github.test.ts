@@ -7,6 +7,7 @@ import {
   type GithubOptions,
   startGithub,
 } from "../../proving-ground/github/github.ts";
+import { githubPlugin } from "./githubPlugin.ts";
 import { type Run, TestStack } from "./ground.ts";
 import { stateOf } from "./state.ts";
 
@@ -29,6 +30,7 @@ async function start(options: GithubOptions = {}): Promise<void> {
   runs = [];
 }
 const stop = () => github?.stop();
+beforeAll(githubPlugin);
 afterEach(() => {
   // What GitHub itself would not have understood.
   expect(github.problems.splice(0)).toEqual([]);
