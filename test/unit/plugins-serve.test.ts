@@ -25,6 +25,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import type { Engine } from "../../proving-ground/engine/engine.ts";
 import { areUsersOwn, ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
 import type { Progress } from "../../proving-ground/progress.ts";
+import { keyPair, startSshServer } from "./sshServer.ts";
 
 const COMMAND = "plugins/resource-command-v1.2.1/pulumi-resource-command";
 const TLS = "plugins/resource-tls-v5.5.1/pulumi-resource-tls";
@@ -238,22 +239,23 @@ describe("a stand-in, once started", () => {
 
   test("keeps secrets and unknown values on their way", async () => {
     const request = new messages.CheckRequest();
-    request.setUrn(urnOf("command:local:Command"));
+    request.setUrn(urnOf("command:remote:Command"));
     const stdin = { [SIGNATURE]: SECRET, value: "hunter2" };
-    request.setNews(struct({ create: UNKNOWN, stdin, dir: null }));
+    const connection = { [SIGNATURE]: SECRET, value: UNKNOWN };
+    request.setNews(struct({ connection, create: UNKNOWN, stdin, environment: null }));
     const inputs = await new Promise((resolve) =>
       plugin.check(request, (_error, answer) => resolve(answer.getInputs()?.toJavaScript())),
     );
-    expect(inputs).toEqual({ create: UNKNOWN, stdin });
+    expect(inputs).toEqual({ connection, create: UNKNOWN, stdin });
   });
 
   test("finds no change in inputs that the program has ignored", async () => {
     const request = new messages.DiffRequest();
-    request.setUrn(urnOf("command:local:Command"));
-    const before = struct({ create: "one", dir: "/" });
+    request.setUrn(urnOf("command:remote:Command"));
+    const before = struct({ create: "one", stdin: "in" });
     request.setOlds(before);
     request.setOldInputs(before);
-    request.setNews(struct({ create: "two", triggers: ["b"], dir: "/" }));
+    request.setNews(struct({ create: "two", triggers: ["b"], stdin: "in" }));
     const diff = () =>
       new Promise((resolve) =>
         plugin.diff(request, (_error, answer) =>
@@ -270,9 +272,22 @@ describe("a stand-in, once started", () => {
 
   test("shows what a command prints beside its resource before it is done", async () => {
     const request = new messages.CreateRequest();
-    request.setUrn(urnOf("command:local:Command"));
-    request.setProperties(struct({ create: "echo one; echo two" }));
+    request.setUrn(urnOf("command:remote:Command"));
+    const [hostKey, clientKey] = [keyPair(), keyPair()];
+    const host = await startSshServer({ hostKey, clientKey });
+    const connection = {
+      host: "127.0.0.1",
+      port: host.port,
+      privateKey: clientKey.privateKey,
+      hostKey: hostKey.publicKey,
+      // The defaults, which a check fills in.
+      user: "root",
+      dialErrorLimit: 10,
+      perDialTimeout: 15,
+    };
+    request.setProperties(struct({ connection, create: "echo one; echo two" }));
     await new Promise((resolve) => plugin.create(request, resolve));
+    await host.close();
     expect(logged).toEqual(["child one (status)", "child two (status)"]);
   });
 
