@@ -14,7 +14,7 @@ import { boardFiles, stagedName } from "./board/files.ts";
 import { refusalAt } from "./board/reach.ts";
 import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
-import type { BuildkitdSettings } from "./buildkitd/settings.ts";
+import type { BuildkitdSettings } from "./buildkitd/schema.ts";
 import { defaultBridge, defaultRoot, defaultRootlessRoot } from "./buildkitd/toml.ts";
 import { renamed } from "./renamed.ts";
 import { hostInUrl } from "./socketAddress.ts";

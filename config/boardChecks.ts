@@ -1,6 +1,7 @@
+import { shown } from "../components/schema/expected.ts";
 import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
 import { daemonReaches, type Reached } from "./networkChecks.ts";
-import { type Findings, type Path, shown } from "./problems.ts";
+import type { Findings, Path } from "./problems.ts";
 import { refuseVainHosts } from "./registryChecks.ts";
 import type { BoardInput } from "./schema.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";

@@ -1,5 +1,7 @@
-import { isIp } from "./leaves.ts";
-import { type Findings, nearest, shown } from "./problems.ts";
+import { nearest } from "../components/schema/closed.ts";
+import { shown } from "../components/schema/expected.ts";
+import { isIp } from "../components/schema/values.ts";
+import type { Findings } from "./problems.ts";
 import type { CertificatesInput } from "./schema.ts";
 import type { CertificateConfig, CertificateNames } from "./stackConfig.ts";
 

@@ -1,9 +1,10 @@
-import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
+import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
 import { PREVIOUS } from "../components/container/place.ts";
+import { shown } from "../components/schema/expected.ts";
 import { hostIn, isLoopback } from "./addresses.ts";
 import { warnOfMulticastName } from "./boardChecks.ts";
 import { daemonReaches } from "./networkChecks.ts";
-import { type Findings, type Path, shown } from "./problems.ts";
+import type { Findings, Path } from "./problems.ts";
 import { refuseVainHosts, registryHosts } from "./registryChecks.ts";
 import { endpointId, endpointOf } from "./resolveBoard.ts";
 import { cacheVolumeOf, containerEndpointOf, imageOf, publishOf } from "./resolveDockerHost.ts";

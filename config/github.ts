@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { nearest } from "../components/schema/closed.ts";
+import { shown } from "../components/schema/expected.ts";
 import { isLocal } from "./addresses.ts";
 import {
   type GithubInput,
@@ -7,7 +9,7 @@ import {
   PUBLIC_API,
   type RepositoryInput,
 } from "./githubSchema.ts";
-import { type Findings, nearest, shown } from "./problems.ts";
+import type { Findings } from "./problems.ts";
 import type { GithubConfig, RepositoryConfig } from "./stackConfig.ts";
 
 /** What of the rest of the stack decides whether `buildhosts:github` can work. */

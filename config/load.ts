@@ -1,5 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type * as z from "zod";
+import { nearest } from "../components/schema/closed.ts";
+import { shown } from "../components/schema/expected.ts";
 import { hostIn } from "./addresses.ts";
 import { refuseImpossible, warnOfRisks } from "./boardChecks.ts";
 import { certificateConfig } from "./certificates.ts";
@@ -11,7 +13,7 @@ import {
   warnOfTags,
 } from "./dockerChecks.ts";
 import { githubConfig } from "./github.ts";
-import { ConfigError, Findings, nearest, problemLine, read, shown } from "./problems.ts";
+import { ConfigError, Findings, problemLine, read } from "./problems.ts";
 import { stackReleases } from "./releases.ts";
 import { endpointId, endpointOf, resolveBoard } from "./resolveBoard.ts";
 import { containerEndpointOf, hostOf, resolveDockerHost } from "./resolveDockerHost.ts";

@@ -1,7 +1,8 @@
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type ReleaseComponent, release } from "../components/board/releases.ts";
-import { type Findings, shown } from "./problems.ts";
+import { shown } from "../components/schema/expected.ts";
+import type { Findings } from "./problems.ts";
 import type { BoardInput, ReleasesInput } from "./schema.ts";
 import type { ReleaseSource, ReleaseVersions } from "./stackConfig.ts";
 import { isBelow, oldVersions } from "./versions.ts";

@@ -1,8 +1,8 @@
 import * as z from "zod";
+import { buildkitdSettings, registryHost } from "../components/buildkitd/schema.ts";
 import { BINFMT_IMAGE } from "../components/images.ts";
-import { buildkitdSettings, registryHost } from "./buildkitdSchema.ts";
-import { githubSchema, githubToken } from "./githubSchema.ts";
-import { readHostKey } from "./hostKey.ts";
+import { closed } from "../components/schema/closed.ts";
+import { expected, mismatch, shown } from "../components/schema/expected.ts";
 import {
   checkedText,
   flag,
@@ -16,8 +16,9 @@ import {
   port,
   text,
   whole,
-} from "./leaves.ts";
-import { closed, expected, mismatch, shown } from "./problems.ts";
+} from "../components/schema/values.ts";
+import { githubSchema, githubToken } from "./githubSchema.ts";
+import { readHostKey } from "./hostKey.ts";
 import { defaultVersions, versionPattern } from "./versions.ts";
 
 /**

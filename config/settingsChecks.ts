@@ -5,16 +5,17 @@ import type {
   DiskSpace,
   GcPolicy,
   WorkerSettings,
-} from "../components/buildkitd/settings.ts";
+} from "../components/buildkitd/schema.ts";
+import { parseSubnet, settingsSince, subnetHolds } from "../components/buildkitd/schema.ts";
 import { containerdSocket, defaultBridge, keysOfOneWorker } from "../components/buildkitd/toml.ts";
-import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
+import { shown } from "../components/schema/expected.ts";
 import { refuseVainFilters, warnOfPolicies } from "./gcChecks.ts";
 import { checkNameServers, type Reached, refuseOverlap } from "./networkChecks.ts";
-import { type Findings, type Path, shown } from "./problems.ts";
+import type { Findings, Path } from "./problems.ts";
 import { refuseVainRegistries, registryHosts, warnOfRegistries } from "./registryChecks.ts";
 import { refuseUnfitRoot, warnOfRoot } from "./rootChecks.ts";
 import type { Network, Platform, Worker } from "./stackConfig.ts";
-import { isBelow, settingsSince } from "./versions.ts";
+import { isBelow } from "./versions.ts";
 
 const bridgeOnly = ["cniPoolSize", "bridgeName", "bridgeSubnet"] as const;
 const ociSnapshotters = ["auto", "overlayfs", "fuse-overlayfs", "native", "stargz"];

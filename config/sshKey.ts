@@ -2,7 +2,8 @@ import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { secret } from "@pulumi/pulumi";
-import { type Findings, shown } from "./problems.ts";
+import { shown } from "../components/schema/expected.ts";
+import type { Findings } from "./problems.ts";
 import type { SshInput } from "./schema.ts";
 import type { SshKey } from "./stackConfig.ts";
 

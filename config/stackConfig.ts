@@ -1,6 +1,6 @@
 import type { Input } from "@pulumi/pulumi";
 import type { RegistryCertificate } from "../components/buildkitd/registryFiles.ts";
-import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
+import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
 import type { RepositoryWorkflowSet } from "../components/github/repositoryFiles.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { Input } from "@pulumi/pulumi";
-import type { BuildkitdSettings, RegistrySettings } from "./settings.ts";
+import type { BuildkitdSettings, RegistrySettings } from "./schema.ts";
 
 /** Certificates for the connection with one registry, PEM. */
 export interface RegistryCertificate {

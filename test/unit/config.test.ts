@@ -4,10 +4,8 @@ import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { type Output, output, RunError, runtime } from "@pulumi/pulumi";
-import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
-import type * as z from "zod";
-import type { BuildkitdSettings } from "../../components/buildkitd/settings.ts";
-import { buildkitdSettings } from "../../config/buildkitdSchema.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildkitdSettings } from "../../components/buildkitd/schema.ts";
 import { loadConfig, readStackConfig } from "../../config/load.ts";
 import { ConfigError, problemLine } from "../../config/problems.ts";
 import type { Machine } from "../../config/sshKey.ts";
@@ -1922,7 +1920,6 @@ test("loadConfig reads what the engine hands over, other namespaces aside", () =
   }
 });
 
-test("the schema of buildkitd's settings has exactly the keys that the components know", () => {
-  expectTypeOf<z.output<typeof buildkitdSettings>>().toEqualTypeOf<BuildkitdSettings>();
+test("every setting of buildkitd is accepted as it is", () => {
   expect(buildkitdSettings.parse(everySetting)).toEqual(everySetting);
 });

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import * as z from "zod";
-import { expected, mismatch } from "./problems.ts";
+import { expected, mismatch } from "./expected.ts";
 
 /** Small schemas that several keys share. Each says in one sentence what it allows. */
 
