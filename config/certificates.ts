@@ -42,7 +42,19 @@ export function certificateConfig(
     const hint = near ? `did you mean ${shown(near)}?` : `they are ${clients.join(", ")}.`;
     findings.refuse(["clientKeys", client], `is none of buildhosts:clients; ${hint}`);
   }
-  return { ...input, caEarlyRenewalHours, extraNames: certificateNames(input.extraNames) };
+  const { algorithm, organization, protectCa, clientKeys } = input;
+  const key = { algorithm, organization };
+  return {
+    ca: {
+      ...key,
+      commonName: `${organization} builders`,
+      validityHours: caValidityHours,
+      earlyRenewalHours: caEarlyRenewalHours,
+    },
+    protectCa,
+    leaf: { ...key, validityHours, earlyRenewalHours },
+    clientKeys,
+  };
 }
 
 /** Names sorted into what a certificate calls them, each once, in the order given. */

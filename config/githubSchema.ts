@@ -312,4 +312,3 @@ export const githubToken = z
 
 export type GithubInput = z.output<typeof githubSchema>;
 export type RepositoryInput = z.output<typeof repository>;
-export type WorkflowsInput = z.output<typeof workflows>;

@@ -7,14 +7,19 @@ import type {
   WorkerSettings,
 } from "../components/buildkitd/schema.ts";
 import { parseSubnet, settingsSince, subnetHolds } from "../components/buildkitd/schema.ts";
-import { containerdSocket, defaultBridge, keysOfOneWorker } from "../components/buildkitd/toml.ts";
+import {
+  type BuildkitdNetwork,
+  type BuildkitdWorker,
+  containerdSocket,
+  defaultBridge,
+  keysOfOneWorker,
+} from "../components/buildkitd/toml.ts";
 import { shown } from "../components/schema/expected.ts";
 import { refuseVainFilters, warnOfPolicies } from "./gcChecks.ts";
 import { checkNameServers, type Reached, refuseOverlap } from "./networkChecks.ts";
 import type { Findings, Path } from "./problems.ts";
 import { refuseVainRegistries, registryHosts, warnOfRegistries } from "./registryChecks.ts";
 import { refuseUnfitRoot, warnOfRoot } from "./rootChecks.ts";
-import type { Network, Platform, Worker } from "./stackConfig.ts";
 import { isBelow } from "./versions.ts";
 
 const bridgeOnly = ["cniPoolSize", "bridgeName", "bridgeSubnet"] as const;
@@ -25,10 +30,10 @@ const gcAmounts = ["reservedSpace", "maxUsedSpace", "minFreeSpace"] as const;
 export interface Daemon {
   /** What it runs on: `board`, `builder`. */
   on: "board" | "builder";
-  worker: Worker;
+  worker: BuildkitdWorker;
   rootless: boolean;
-  network: Network;
-  platform: Platform;
+  network: BuildkitdNetwork;
+  platform: string;
   buildkitd: BuildkitdSettings;
   /** Where it is reached, if that is on a network that its bridge could be in. */
   address?: string;

@@ -39,7 +39,7 @@ export function located(
         `received ${shown(builder.publish.port)}, which leads nowhere: of a virtual Docker host, ${ports} are forwarded.`,
       );
     }
-    return { ...builder, endpoint: `tcp://${found.host}:${forwarded ?? builder.publish.port}` };
+    return { ...builder, endpoint: { host: found.host, port: forwarded ?? builder.publish.port } };
   });
   return {
     ...rest,

@@ -18,6 +18,10 @@ export const defaultRootlessRoot = "/var/lib/buildkit-rootless";
 /** The network of RUN steps that BuildKit makes when the settings name no other. */
 export const defaultBridge = { name: "buildkit0", subnet: "10.10.0.0/16" } as const;
 
+/** The network of a board that names none: RootlessKit's children cannot make a bridge on the host. */
+export const defaultNetwork = (rootless: boolean): BuildkitdNetwork =>
+  rootless ? "host" : "bridge";
+
 /** The socket of the containerd that a board's units start. */
 export const containerdSocket = "/run/containerd/containerd.sock";
 

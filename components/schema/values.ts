@@ -19,6 +19,16 @@ export function checkedText(allowed: string, allows: (value: string) => boolean)
   return z.string(expected(allowed)).refine(allows, expected(allowed));
 }
 
+/** A text that `parse` makes something of. */
+export function parsedText<Parsed>(allowed: string, parse: (value: string) => Parsed | undefined) {
+  return z.string(expected(allowed)).transform((value, context) => {
+    const parsed = parse(value);
+    if (parsed !== undefined) return parsed;
+    context.addIssue({ code: "custom", message: mismatch(value, allowed) });
+    return z.NEVER;
+  });
+}
+
 export function oneOf<const Word extends string>(...words: Word[]) {
   return z.enum(words, expected(`one of ${words.join(", ")}`));
 }
