@@ -1,11 +1,10 @@
 import type { BoardConnectionArgs, BuilderBoardArgs } from "../components/builderBoard.ts";
 import type { BuilderContainerArgs } from "../components/builderContainer.ts";
 import type { CertificateAuthorityArgs } from "../components/certificateAuthority.ts";
-import type { ClientCertificateArgs } from "../components/clientCertificate.ts";
 import type { DockerConnectionArgs } from "../components/container/connection.ts";
 import type { RepositoryWorkflowSet } from "../components/github/repositoryFiles.ts";
 import type { HostEmulationArgs } from "../components/hostEmulation.ts";
-import type { ServerCertificateArgs } from "../components/serverCertificate.ts";
+import type { LeafCertificateArgs } from "../components/leafCertificate.ts";
 
 /**
  * A stack's configuration as the composition reads it: checked, complete, every default filled in,
@@ -29,10 +28,7 @@ export interface CertificateConfig {
   /** Whether Pulumi refuses to delete the CA. */
   protectCa: boolean;
   /** What all server and client certificates have in common. */
-  leaf: Pick<
-    ServerCertificateArgs & ClientCertificateArgs,
-    "algorithm" | "organization" | "validityHours" | "earlyRenewalHours"
-  >;
+  leaf: Omit<LeafCertificateArgs, "caCertPem" | "caPrivateKeyPem" | "commonName">;
   /** By client, which key of it this is, where it is not the first. */
   clientKeys: Record<string, number>;
 }
