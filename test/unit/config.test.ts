@@ -141,8 +141,8 @@ describe("keys", () => {
     ],
     [
       "a key that buildkitd does not have",
-      set({ worker: { threads: 4 } }),
-      "buildhosts:boards[0].buildkitd.worker.threads: unknown key; known here: apparmor-profile, bridgeName, bridgeSubnet, cniPoolSize, defaultCgroupParent, gc, gcpolicy, labels, max-parallelism, maxUsedSpace, minFreeSpace, namespace, noProcessSandbox, platforms, proxySnapshotterPath, reservedSpace, runtime, selinux, snapshotter, stargzSnapshotter.",
+      set({ compaction: { threads: 4 } }),
+      "buildhosts:boards[0].buildkitd.compaction.threads: unknown key; known here: enabled, idleTimeout, maxRetry, minReclaimBytes, minReclaimPercent, minReclaimPercentFloor, sizeGrowthPercent, sizeWatermark, writesPerCheck.",
     ],
     [
       "several unknown keys beside other faults",
