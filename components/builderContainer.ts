@@ -281,8 +281,8 @@ export class BuilderContainer extends pulumi.ComponentResource {
         destroyGraceSeconds: STOP_SECONDS,
         healthcheck: {
           tests: emulated.apply((all) => healthCheck(layout.socket, all)),
-          // Each check is a program more in the container. While it starts, Docker from 25 on asks every 5 s.
-          interval: `${Math.min(Math.max(Math.floor(startSeconds / 4), 10), 30)}s`,
+          // Each check is a program more in the container. While it starts, Docker from 25 on asks every 5 s; before, only so often.
+          interval: `${Math.min(Math.max(Math.floor(startSeconds / 4), 5), 30)}s`,
           timeout: "10s",
           startPeriod: goDuration(startSeconds),
           retries: 3,

@@ -54,7 +54,7 @@ const builderOf = (tag: string, builder: object = {}) => ({
   // This daemon gives no privileges.
   rootless: true,
   publish: { port },
-  startSeconds: 30,
+  startSeconds: 20,
   ...builder,
 });
 
