@@ -11,7 +11,7 @@ import {
   withdrawCommand,
 } from "./board/commands.ts";
 import { boardFilePath, boardFiles, stagedName } from "./board/files.ts";
-import { refusalAt } from "./board/reach.ts";
+import { silenceAt } from "./board/greeting.ts";
 import { architecture, type ReleaseComponent, release, UPSTREAM } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
 import { type RegistryCertificateArgs, withRegistryFiles } from "./buildkitd/registryFiles.ts";
@@ -22,6 +22,7 @@ import {
   defaultRoot,
   defaultRootlessRoot,
 } from "./buildkitd/toml.ts";
+import { reachedHook, resolved } from "./reached.ts";
 import { renamed } from "./renamed.ts";
 import { hostInUrl } from "./socketAddress.ts";
 
@@ -166,6 +167,15 @@ export interface BuilderBoardArgs {
 // biome-ignore lint/suspicious/noExplicitAny: the analyzer of that schema knows no `unknown`.
 export type PackagedSettings = BuildkitdSettings & Record<string, any>;
 
+const preflights = new WeakMap<BuilderBoard, pulumi.Resource>();
+
+/** What a board's other resources may wait for: after it, nothing of the board is refused any more. */
+export function preflightOf(board: BuilderBoard): pulumi.Resource {
+  const preflight = preflights.get(board);
+  if (!preflight) throw new Error("the board is not made yet");
+  return preflight;
+}
+
 /** Seconds since 1970 of an RFC 3339 time. */
 const epoch = (time: string) => Math.floor(Date.parse(time) / 1000);
 
@@ -227,12 +237,25 @@ export class BuilderBoard extends pulumi.ComponentResource {
 
     const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
+    // The first step of an update asks, and the others know: sshd counts a connection without a log-in against
+    // whoever makes it (PerSourcePenalties).
+    let silence: Promise<string | undefined> | undefined;
+    const heard = new pulumi.ResourceHook(`${name}-heard`, async () => {
+      silence ??= silenceOf(name, args.connection);
+      const reason = await silence;
+      if (reason !== undefined) throw new Error(reason);
+    });
+
     // Resolved once, not by each of the steps.
     const connection = pulumi.output(connectionArgs(args.connection));
     const step = (
       role: string,
       inputs: Omit<command.remote.CommandArgs, "connection">,
-      { waitsSeconds = 0, ...opts }: pulumi.CustomResourceOptions & { waitsSeconds?: number } = {},
+      {
+        waitsSeconds = 0,
+        hooks,
+        ...opts
+      }: pulumi.CustomResourceOptions & { waitsSeconds?: number } = {},
     ) => {
       const timeout = `${TIMEOUT_SECONDS + waitsSeconds}s`;
       return new command.remote.Command(
@@ -243,6 +266,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
           parent: this,
           retainOnDelete: args.abandon ?? false,
           customTimeouts: { create: timeout, update: timeout, delete: timeout },
+          hooks: { beforeCreate: [heard], beforeUpdate: [heard], ...hooks },
           ...opts,
         },
       );
@@ -263,6 +287,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
             rootless,
             bridge,
             snapshotter: settings.worker?.snapshotter,
+            selinux: settings.worker?.selinux ?? false,
             clockAfter: epoch(start),
             clockBefore: end === undefined ? undefined : epoch(end),
             cacheBytes: cacheLimit(settings.worker ?? {}),
@@ -278,6 +303,8 @@ export class BuilderBoard extends pulumi.ComponentResource {
       // A step that is replaced is deleted last: what its delete does must leave alone what is in use.
       delete: withdrawCommand(`${stack}/${name}`),
     });
+
+    preflights.set(this, preflight);
 
     const components: ReleaseComponent[] = ["containerd", "runc", "buildkit"];
     if (rootless) components.push("rootlesskit");
@@ -304,6 +331,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
                 parent: this,
                 dependsOn: [preflight],
                 retainOnDelete: args.abandon ?? false,
+                hooks: { beforeCreate: [heard], beforeUpdate: [heard] },
                 // The provider copies only when the file or its path changes, so not to another board.
                 replaceOnChanges: ["connection"],
                 deleteBeforeReplace: true,
@@ -365,18 +393,11 @@ export class BuilderBoard extends pulumi.ComponentResource {
       { dependsOn: [preflight] },
     );
 
-    // On the board, a client was let in; a firewall would show only here.
-    const reached = new pulumi.ResourceHook(`${name}-reached`, async () => {
-      const client = await resolved({
-        ca: args.caCertPem,
-        cert: args.healthCheck.certPem,
-        key: args.healthCheck.privateKeyPem,
-      });
-      const refusal = await refusalAt(endpoint, args.serverName, client);
-      if (refusal === undefined) return;
-      void pulumi.log.warn(
-        `${name}: buildkitd is healthy, but from this machine no client is let in at ${endpoint}: ${refusal}. Clients elsewhere may meet the same: look for a firewall on the board or in between, and at endpoint`,
-      );
+    const reached = reachedHook(name, {
+      endpoint,
+      serverName: args.serverName,
+      caCertPem: args.caCertPem,
+      client: args.healthCheck,
     });
 
     const service = step(
@@ -496,11 +517,16 @@ function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
     .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
 }
 
-/** What is known by the time that a hook runs. */
-function resolved<T>(values: { [key in keyof T]: pulumi.Input<T[key]> }): Promise<T> {
-  return new Promise((resolve) => {
-    pulumi.output(values).apply((known) => resolve(known as T));
-  });
+/** Why the SSH server that the first hop leads to says nothing; nothing where it speaks, or refuses to. */
+async function silenceOf(board: string, c: BoardConnectionArgs): Promise<string | undefined> {
+  const first = c.proxy ?? c;
+  const { host, port } = await resolved({ host: first.host, port: first.port ?? 22 });
+  const at = `${board}: ${c.proxy ? "the jump host " : ""}${hostInUrl(host)}:${port}`;
+  const reason = await silenceAt(host, port, (line) => void pulumi.log.warn(`${at}: ${line}`));
+  return (
+    reason &&
+    `${at} accepts connections, but ${reason}: it hangs, or another program has that port. Look at its console (a full disk, no memory left), restart it, or correct host and port in the stack`
+  );
 }
 
 const portOf = (address: string) => Number(address.slice(address.lastIndexOf(":") + 1));

@@ -1,6 +1,10 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { BoardServerCertificateArgs, PackagedSettings } from "./builderBoard.ts";
+import type {
+  BoardCertificateArgs,
+  BoardServerCertificateArgs,
+  PackagedSettings,
+} from "./builderBoard.ts";
 import {
   type DaemonFile,
   type RegistryCertificateArgs,
@@ -16,6 +20,7 @@ import { STOP_SECONDS } from "./container/handOver.ts";
 import { cacheHooks, containerHooks } from "./container/hooks.ts";
 import { labelsOf, type Place } from "./container/place.ts";
 import { FILLED_BY_PODMAN } from "./container/podman.ts";
+import { reachedHook } from "./reached.ts";
 import { hostInUrl } from "./socketAddress.ts";
 
 /** The network of `RUN` steps: a bridge inside of the container, or the container's own. */
@@ -61,6 +66,8 @@ export interface BuilderContainerArgs {
   /** The CA's certificate, PEM: whose clients are let in. */
   caCertPem: pulumi.Input<string>;
   certificate: BoardServerCertificateArgs;
+  /** A client's, shown to the builder from this machine after each change; it stays here. Default: nobody asks. */
+  healthCheck?: BoardCertificateArgs;
   /** The name or address in the server certificate that clients verify. */
   serverName: string;
   /** As clients reach it. Default: `tcp://<serverName>:<publish.port>`. */
@@ -237,6 +244,18 @@ export class BuilderContainer extends pulumi.ComponentResource {
       proxies: hasProxies(name, environment),
       settings,
     });
+    const hooks = containerHooks(name, {
+      connection,
+      place,
+      rootless,
+      startSeconds,
+      restart,
+      init: args.init ?? false,
+      socket: layout.socket,
+      unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
+    });
+    const { caCertPem, serverName, healthCheck: client } = args;
+    const reached = client ? [reachedHook(name, { endpoint, serverName, caCertPem, client })] : [];
     const container = new docker.Container(
       `${name}-container`,
       {
@@ -304,15 +323,11 @@ export class BuilderContainer extends pulumi.ComponentResource {
           // The provider reads these back without `systempaths`, and would replace the container each time.
           ...(rootless ? ["securityOpts"] : []),
         ],
-        hooks: containerHooks(name, {
-          connection,
-          place,
-          rootless,
-          startSeconds,
-          restart,
-          init: args.init ?? false,
-          unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
-        }),
+        hooks: {
+          ...hooks,
+          afterCreate: [...(hooks.afterCreate ?? []), ...reached],
+          afterUpdate: [...(hooks.afterUpdate ?? []), ...reached],
+        },
       },
     );
 

@@ -6,6 +6,11 @@ export interface ServerCertificateArgs extends LeafCertificateArgs {
   dnsNames?: pulumi.Input<pulumi.Input<string>[]>;
   /** Addresses that clients reach the builder by. Default: none. */
   ipAddresses?: pulumi.Input<pulumi.Input<string>[]>;
+  /**
+   * Counted up, it gives the builder a new key, with a certificate for it. A renewal keeps the key; the certificate of
+   * the old one is accepted until its end. Default: 1.
+   */
+  keyNumber?: number;
 }
 
 /**

@@ -8,7 +8,7 @@ import type { CertificateConfig, CertificateNames } from "./stackConfig.ts";
 /** Refuses lifetimes with which certificates would be renewed for ever, or outlive what they hang on. */
 export function certificateConfig(
   input: CertificatesInput,
-  clients: readonly string[],
+  { clients, builders }: { clients: readonly string[]; builders: readonly string[] | undefined },
   findings: Findings,
 ): CertificateConfig {
   const { validityHours, earlyRenewalHours, caValidityHours } = input;
@@ -36,13 +36,14 @@ export function certificateConfig(
       `received ${caEarlyRenewalHours}; expected at least validityHours (${validityHours}), or a certificate signed shortly before would outlive its CA.`,
     );
   }
-  for (const client of Object.keys(input.clientKeys)) {
-    if (clients.includes(client)) continue;
-    const near = nearest(client, clients);
-    const hint = near ? `did you mean ${shown(near)}?` : `they are ${clients.join(", ")}.`;
-    findings.refuse(["clientKeys", client], `is none of buildhosts:clients; ${hint}`);
+  // Each board sees the key of the stack's own client, so that one may leak too.
+  const own = [...clients, HEALTH_CHECK];
+  refuseForeign(input.clientKeys, own, "none of buildhosts:clients", findings.at("clientKeys"));
+  if (builders) {
+    const at = findings.at("builderKeys");
+    refuseForeign(input.builderKeys, builders, "no builder of this stack", at);
   }
-  const { algorithm, organization, protectCa, clientKeys } = input;
+  const { algorithm, organization, protectCa, clientKeys, builderKeys } = input;
   const key = { algorithm, organization };
   return {
     ca: {
@@ -54,7 +55,25 @@ export function certificateConfig(
     protectCa,
     leaf: { ...key, validityHours, earlyRenewalHours },
     clientKeys,
+    builderKeys,
   };
+}
+
+/** The stack's own client, which asks a builder for its health after a change. */
+export const HEALTH_CHECK = "health-check";
+
+function refuseForeign(
+  numbers: Record<string, number>,
+  known: readonly string[],
+  what: string,
+  findings: Findings,
+): void {
+  for (const name of Object.keys(numbers)) {
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    const hint = near ? `did you mean ${shown(near)}?` : `they are ${known.join(", ")}.`;
+    findings.refuse([name], `is ${what}; ${hint}`);
+  }
 }
 
 /** Names sorted into what a certificate calls them, each once, in the order given. */

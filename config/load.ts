@@ -3,7 +3,7 @@ import type * as z from "zod";
 import { nearest } from "../components/schema/closed.ts";
 import { shown } from "../components/schema/expected.ts";
 import { refuseImpossible, warnOfRisks } from "./boardChecks.ts";
-import { certificateConfig } from "./certificates.ts";
+import { certificateConfig, HEALTH_CHECK } from "./certificates.ts";
 import {
   refuseImpossibleHost,
   refuseMisleadingEnvironment,
@@ -89,7 +89,14 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   refuseSameBoards(boardInputs, findings.at("boards"));
   const certificates =
     certificatesInput &&
-    certificateConfig(certificatesInput, clients ?? [], findings.at("certificates"));
+    certificateConfig(
+      certificatesInput,
+      {
+        clients: clients ?? [],
+        builders: namesOf(boardInputs, hostInputs),
+      },
+      findings.at("certificates"),
+    );
   const releases =
     releasesInput &&
     stackReleases(releasesInput, readable, machine.projectDir, findings.at("releases"));
@@ -150,6 +157,16 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     ...(github && { github }),
     warnings: warnings.map(problemLine),
   };
+}
+
+/** The names of all builders; nothing where one of them cannot be read. */
+function namesOf(
+  boards: readonly (BoardInput | undefined)[],
+  hosts: readonly (DockerHostInput | undefined)[],
+): string[] | undefined {
+  const named = [...boards, ...hosts.flatMap((host) => host?.builders ?? [undefined])];
+  const names = named.flatMap((one) => one?.name ?? []);
+  return names.length === named.length ? names : undefined;
 }
 
 /** Where clients reach the builders, and where this machine reaches what they run on. */
@@ -235,7 +252,7 @@ function refuseUnfitClients(clients: readonly string[], findings: Findings): voi
     if (clients.indexOf(name) !== index) {
       findings.refuse([index], `received ${shown(name)}, which is there already; take one away.`);
     }
-    if (name === "health-check") {
+    if (name === HEALTH_CHECK) {
       findings.refuse(
         [index],
         `received ${shown(name)}, which is the stack's own client; choose another name.`,

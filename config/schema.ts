@@ -118,7 +118,16 @@ const certificates = closed({
   )
     .default({})
     .describe(
-      "By client, the number of its key: counted up, it gives the client a new key at the next update, for instance because the old one leaked. A renewal keeps the key. The certificate of the old key is accepted until its end, as nothing is revoked; a new CA alone ends that.",
+      "By client, the number of its key: counted up, it gives the client a new key at the next update, for instance because the old one leaked. A renewal keeps the key. The certificate of the old key is accepted until its end, as nothing is revoked; a new CA alone ends that. health-check is the stack's own client, whose key each board sees.",
+    ),
+  builderKeys: mapOf(
+    name,
+    whole("the number of a builder's key, 1 for the first", 1),
+    "a map from a builder's name to a number",
+  )
+    .default({})
+    .describe(
+      "By builder, the same: another number gives its certificate a new key at the next update, for instance because somebody had the machine.",
     ),
   extraNames: extraNames.describe("DNS names and IP addresses added to every board's certificate."),
 }).describe("The stack's CA, and the certificates that it signs.");

@@ -15,7 +15,7 @@ import {
   keysOfOneWorker,
 } from "../components/buildkitd/toml.ts";
 import { shown } from "../components/schema/expected.ts";
-import { refuseVainFilters, warnOfPolicies } from "./gcChecks.ts";
+import { refuseVainFilters, warnOfErosion, warnOfPolicies } from "./gcChecks.ts";
 import { checkNameServers, type Reached, refuseOverlap } from "./networkChecks.ts";
 import type { Findings, Path } from "./problems.ts";
 import { refuseVainRegistries, registryHosts, warnOfRegistries } from "./registryChecks.ts";
@@ -223,6 +223,7 @@ export function warnOfSettings(
   if (buildkitd.worker?.gc === false) {
     warn(["worker", "gc"], "nothing limits the build cache: it grows until the disk is full.");
   }
+  warnOfErosion(buildkitd.worker ?? {}, findings.at("worker"));
   warnOfPolicies(buildkitd.worker?.gcpolicy ?? [], findings.at("worker", "gcpolicy"));
   warnOfRoot(buildkitd, findings);
   warnOfRegistries(buildkitd, findings.at("registry"));

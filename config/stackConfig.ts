@@ -31,6 +31,8 @@ export interface CertificateConfig {
   leaf: Omit<LeafCertificateArgs, "caCertPem" | "caPrivateKeyPem" | "commonName">;
   /** By client, which key of it this is, where it is not the first. */
   clientKeys: Record<string, number>;
+  /** By builder, the same. */
+  builderKeys: Record<string, number>;
 }
 
 /** Every name and address of a server certificate, without duplicates, the endpoint's host first. */
@@ -63,7 +65,10 @@ export interface DockerHostConfig {
 }
 
 export type ContainerConfig = BuilderConfig &
-  Omit<BuilderContainerArgs, "connection" | "emulated" | "caCertPem" | "certificate">;
+  Omit<
+    BuilderContainerArgs,
+    "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck"
+  >;
 
 export interface GithubConfig {
   owner: string;

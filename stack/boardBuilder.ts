@@ -1,4 +1,5 @@
-import { BuilderBoard } from "../components/builderBoard.ts";
+import type { Resource } from "@pulumi/pulumi";
+import { BuilderBoard, preflightOf } from "../components/builderBoard.ts";
 import type { BoardConfig } from "../config/stackConfig.ts";
 import type { Builder } from "./builder.ts";
 import type { StackCertificates } from "./stackCertificates.ts";
@@ -8,13 +9,21 @@ export function boardBuilder(
   { name, certificateNames, ...args }: BoardConfig,
   { ca, healthCheck, server }: StackCertificates,
 ): Builder {
-  const { endpoint, platforms } = new BuilderBoard(name, {
+  // Not for a board that is refused: under a name that turns out to be another one's new name, the state would know this
+  // certificate, and the one that it has would go.
+  const preflight = Promise.withResolvers<Resource>();
+  const builder = new BuilderBoard(name, {
     ...args,
     caCertPem: ca.certPem,
     caValidityStartTime: ca.validityStartTime,
     caValidityEndTime: ca.validityEndTime,
-    certificate: server(name, certificateNames, args.formerName),
+    certificate: server(name, certificateNames, {
+      formerName: args.formerName,
+      after: preflight.promise,
+    }),
     healthCheck,
   });
+  preflight.resolve(preflightOf(builder));
+  const { endpoint, platforms } = builder;
   return { name, endpoint, platforms, serverName: args.serverName };
 }

@@ -8,7 +8,7 @@ import type { StackCertificates } from "./stackCertificates.ts";
 /** The builders of a Docker host: one provider, and for each a container and a server certificate. */
 export function dockerHostBuilders(
   { name: host, connection, emulation, builders }: DockerHostConfig,
-  { ca, server }: StackCertificates,
+  { ca, healthCheck, server }: StackCertificates,
 ): Builder[] {
   const provider = dockerProvider(`${host}-docker`, dockerConnection(host, connection));
   const opts = { providers: [provider] };
@@ -23,6 +23,7 @@ export function dockerHostBuilders(
         emulated: emulated?.platforms,
         caCertPem: ca.certPem,
         certificate: server(name, certificateNames),
+        healthCheck,
       },
       opts,
     );

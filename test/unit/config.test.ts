@@ -174,7 +174,7 @@ describe("keys", () => {
     [
       "a section left empty",
       { certificates: null, ...one() },
-      "buildhosts:certificates: received null; expected an object with some of: algorithm, organization, caValidityHours, caEarlyRenewalHours, validityHours, earlyRenewalHours, protectCa, clientKeys, extraNames.",
+      "buildhosts:certificates: received null; expected an object with some of: algorithm, organization, caValidityHours, caEarlyRenewalHours, validityHours, earlyRenewalHours, protectCa, clientKeys, builderKeys, extraNames.",
     ],
   ])("%s", (_, stack, ...lines) => {
     expect(problemsOf(stack)).toEqual(lines);
@@ -314,9 +314,19 @@ describe("certificates", () => {
     ],
     [
       "a key's number of no client",
-      { certificates: { clientKeys: { defaults: 2, alice: 2 } }, ...one() },
+      { certificates: { clientKeys: { defaults: 2, alice: 2, "health-check": 2 } }, ...one() },
       'buildhosts:certificates.clientKeys.defaults: is none of buildhosts:clients; did you mean "default"?',
-      "buildhosts:certificates.clientKeys.alice: is none of buildhosts:clients; they are default.",
+      "buildhosts:certificates.clientKeys.alice: is none of buildhosts:clients; they are default, health-check.",
+    ],
+    [
+      "a key's number of no builder",
+      { certificates: { builderKeys: { a: 2, lab: 2 } }, ...one() },
+      "buildhosts:certificates.builderKeys.lab: is no builder of this stack; they are a.",
+    ],
+    [
+      "a key's number of a builder that cannot be read",
+      { certificates: { builderKeys: { a: 2 } }, ...one({ platform: "sparc" }) },
+      expect.stringMatching(/^buildhosts:boards\[0\]\.platform: /),
     ],
     [
       "an extra name that is none",
@@ -1169,6 +1179,7 @@ describe("a good stack", () => {
           earlyRenewalHours: 720,
         },
         clientKeys: {},
+        builderKeys: {},
       },
       clients: ["default"],
       boards: [
@@ -1756,6 +1767,21 @@ describe("a warning is given for", () => {
         ],
       }),
       "buildhosts:boards[0].buildkitd.worker.gcpolicy: nothing bounds the cache: keepDuration keeps what was used lately, however much it is, and filters leave the rest alone; add a last policy without both, such as { all: true, maxUsedSpace: 80GB }.",
+    ],
+    [
+      "a cache that shrinks though there is room",
+      w({ minFreeSpace: "20GB", reservedSpace: "10GB" }),
+      "buildhosts:boards[0].buildkitd.worker.minFreeSpace: stands without maxUsedSpace, and then each garbage collection removes what was used longest ago, even where the disk has room; set maxUsedSpace too.",
+    ],
+    [
+      "policies by which it shrinks",
+      w({
+        gcpolicy: [
+          { keepDuration: "48h", minFreeSpace: "10%" },
+          { minFreeSpace: "10%", maxUsedSpace: "80GB" },
+        ],
+      }),
+      "buildhosts:boards[0].buildkitd.worker.gcpolicy[0].minFreeSpace: stands without maxUsedSpace, and then each garbage collection removes what was used longest ago, even where the disk has room; set maxUsedSpace too.",
     ],
     [
       "policies that throw everything away",
