@@ -224,12 +224,13 @@ function refuseForeignClient(
 }
 
 function repositoryConfig(input: RepositoryInput, builderCount: number): RepositoryConfig {
-  const { buildOnBuilders, buildkitBuild, ...workflows } = input.workflows;
+  const { workflows, ...args } = input;
+  const { buildOnBuilders, buildkitBuild, ...others } = workflows;
   return {
-    ...input,
+    ...(args satisfies Pick<RepositoryConfig, keyof typeof args>),
     requireShaPins: input.requireShaPins ?? !input.existing,
     workflows: {
-      ...workflows,
+      ...others,
       ...(buildkitBuild && {
         // Of an existing repository GitHub says whether it is public (see checkGithub).
         buildkitBuild:

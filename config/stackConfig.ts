@@ -1,5 +1,6 @@
 import type { BoardConnectionArgs, BuilderBoardArgs } from "../components/builderBoard.ts";
 import type { BuilderContainerArgs } from "../components/builderContainer.ts";
+import type { BuilderRepositoryArgs } from "../components/builderRepository.ts";
 import type { CertificateAuthorityArgs } from "../components/certificateAuthority.ts";
 import type { DockerConnectionArgs } from "../components/container/connection.ts";
 import type { RepositoryWorkflowSet } from "../components/github/repositoryFiles.ts";
@@ -80,27 +81,14 @@ export interface GithubConfig {
   organizationSecrets?: { client: string; visibility: "all" | "private" } | undefined;
 }
 
-export interface RepositoryConfig {
+export type RepositoryConfig = Omit<
+  BuilderRepositoryArgs,
+  "repository" | "workflowAccess" | "workflowsPropose"
+> & {
   name: string;
-  /** It is there already, and not the stack's. */
-  existing: boolean;
-  description?: string | undefined;
-  topics?: string[] | undefined;
-  visibility?: "public" | "private" | "internal" | undefined;
-  deleteOnDestroy: boolean;
-  requireShaPins: boolean;
-  allowedActions?: string[] | undefined;
-  protectDefaultBranch: boolean;
   defaultBranch: string;
-  environment?: RepositoryEnvironmentConfig | undefined;
   /** Whose certificate its workflows get; one of the stack's clients. */
   client?: string | undefined;
   proposeWorkflows: boolean;
   workflows: RepositoryWorkflowSet;
-}
-
-export interface RepositoryEnvironmentConfig {
-  name: string;
-  branches?: string[] | undefined;
-  reviewerUserIds?: number[] | undefined;
-}
+};
