@@ -27,7 +27,7 @@ test("a board that was reset is a builder again after an update, whatever that c
   expect(explain(first.events)).toEqual([
     {
       resource: "board-service",
-      line: expect.stringMatching(/^what buildhosts installed on this board is gone .*--replace/),
+      line: expect.stringMatching(/^what buildhosts installed on this board is gone, .*--replace/),
       resetBoard: "board",
     },
   ]);
