@@ -12,7 +12,14 @@ import { type Explanation, explain } from "./explain.ts";
 import { foretell } from "./foretell.ts";
 import { lastLine } from "./lastLine.ts";
 import { runEngine } from "./runEngine.ts";
-import { isProvingGround, localDir, projectDir, requireStackFile, stackFile } from "./stackFile.ts";
+import {
+  hasGithub,
+  isProvingGround,
+  localDir,
+  projectDir,
+  requireStackFile,
+  stackFile,
+} from "./stackFile.ts";
 
 /** How a run of the engine ended. */
 export interface EngineRun {
@@ -59,7 +66,7 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
   env.GOGC = process.env.GOGC ?? "400";
 
   const home = pulumiHomeOf(projectDir);
-  await ensurePlugins(engine, home, log);
+  await ensurePlugins(engine, home, log, { github: await hasGithub(stack) });
   if (!(await areUsersOwn())) {
     env.PULUMI_HOME = home;
     // A login stays where the user has it.

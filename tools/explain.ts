@@ -83,8 +83,10 @@ export function explain(eventLog: string): Explanation[] {
   for (const text of eventLog.split("\n")) {
     if (!text.trim()) continue;
     const { diagnosticEvent, resOpFailedEvent } = JSON.parse(text);
-    if (resOpFailedEvent?.metadata?.op === "delete") {
-      const resource = resourceName(resOpFailedEvent.metadata.urn);
+    const { op, type, urn } = resOpFailedEvent?.metadata ?? {};
+    // What is on GitHub is on no host.
+    if (op === "delete" && !type.startsWith("github:")) {
+      const resource = resourceName(urn);
       found.set(`${resource}+delete`, { resource, line: DEAD_BOARD });
     }
     if (diagnosticEvent?.severity !== "error" || !diagnosticEvent.urn) continue;

@@ -170,6 +170,13 @@ test("a deletion that failed names the way out for a board that is gone", () => 
   ]);
 });
 
+test("a deletion that failed on GitHub says nothing of a host", () => {
+  const type = "github:index/actionsVariable:ActionsVariable";
+  const metadata = { op: "delete", urn: urn("images-nodes"), type };
+  const failed = { resOpFailedEvent: { metadata, status: 0, steps: 0 } };
+  expect(explain(eventLog(error("404 Not Found []", "images-nodes"), failed))).toEqual([]);
+});
+
 test("errors of other kinds, warnings and events without an error are left to the engine", () => {
   expect(
     explain(
