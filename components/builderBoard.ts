@@ -10,12 +10,18 @@ import {
   uninstallCommand,
   withdrawCommand,
 } from "./board/commands.ts";
-import { boardFiles, stagedName } from "./board/files.ts";
+import { boardFilePath, boardFiles, stagedName } from "./board/files.ts";
 import { silenceAt } from "./board/greeting.ts";
-import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
+import { architecture, type ReleaseComponent, release, UPSTREAM } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
-import type { BuildkitdSettings } from "./buildkitd/settings.ts";
-import { defaultBridge, defaultRoot, defaultRootlessRoot } from "./buildkitd/toml.ts";
+import { type RegistryCertificateArgs, withRegistryFiles } from "./buildkitd/registryFiles.ts";
+import type { BuildkitdSettings } from "./buildkitd/schema.ts";
+import {
+  defaultBridge,
+  defaultNetwork,
+  defaultRoot,
+  defaultRootlessRoot,
+} from "./buildkitd/toml.ts";
 import { reachedHook, resolved } from "./reached.ts";
 import { renamed } from "./renamed.ts";
 import { hostInUrl } from "./socketAddress.ts";
@@ -139,6 +145,8 @@ export interface BuilderBoardArgs {
    * `/run/credentials/buildkitd.service/<name>`. Default: none.
    */
   files?: BoardFileArgs[];
+  /** Certificates for the connection with registries, by host as under `buildkitd.registry`. Default: none. */
+  registryCertificates?: Record<string, RegistryCertificateArgs>;
   /** How long a restart waits for running builds, in seconds. Default: 600. */
   drainSeconds?: number;
   /** Whether deletion takes the build cache along. Default: false. */
@@ -206,12 +214,16 @@ export class BuilderBoard extends pulumi.ComponentResource {
 
   constructor(name: string, args: BuilderBoardArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("buildhosts:index:BuilderBoard", name, {}, renamed(opts, args.formerName));
-    const { go: _, machine } = architecture(args.platform);
+    const { machine } = architecture(args.platform);
     const worker = args.worker ?? "oci";
     const rootless = args.rootless ?? false;
-    const network = args.network ?? (rootless ? "host" : "bridge");
+    const network = args.network ?? defaultNetwork(rootless);
     const listen = { address: args.listen?.address ?? "0.0.0.0", port: args.listen?.port ?? 1234 };
-    const settings = args.buildkitd ?? {};
+    const { settings, files: registryFiles } = withRegistryFiles(
+      args.buildkitd ?? {},
+      args.registryCertificates ?? {},
+      (file) => boardFilePath(file, rootless),
+    );
     const root = settings.root ?? (rootless ? defaultRootlessRoot : defaultRoot);
     const bridge =
       network === "bridge"
@@ -236,13 +248,14 @@ export class BuilderBoard extends pulumi.ComponentResource {
 
     // Resolved once, not by each of the steps.
     const connection = pulumi.output(connectionArgs(args.connection));
-    const remote = (
+    const step = (
       role: string,
       inputs: Omit<command.remote.CommandArgs, "connection">,
-      dependsOn: pulumi.Resource[],
-      secretOutputs: string[] = [],
-      waitsSeconds = 0,
-      hooks: pulumi.ResourceHookBinding = {},
+      {
+        waitsSeconds = 0,
+        hooks,
+        ...opts
+      }: pulumi.CustomResourceOptions & { waitsSeconds?: number } = {},
     ) => {
       const timeout = `${TIMEOUT_SECONDS + waitsSeconds}s`;
       return new command.remote.Command(
@@ -251,54 +264,45 @@ export class BuilderBoard extends pulumi.ComponentResource {
         { connection, addPreviousOutputInEnv: false, ...inputs },
         {
           parent: this,
-          dependsOn,
-          additionalSecretOutputs: secretOutputs,
           retainOnDelete: args.abandon ?? false,
           customTimeouts: { create: timeout, update: timeout, delete: timeout },
           hooks: { beforeCreate: [heard], beforeUpdate: [heard], ...hooks },
+          ...opts,
         },
       );
     };
 
-    const preflight = remote(
-      "preflight",
-      {
-        create: pulumi
-          .all([
-            args.caValidityStartTime,
-            args.caValidityEndTime,
-            connectionAddress(args.connection),
-          ])
-          .apply(([start, end, address]) =>
-            preflightCommand({
-              board: name,
-              stack,
-              formerName: args.formerName,
-              address,
-              machine,
-              platform: args.platform,
-              network,
-              rootless,
-              bridge,
-              snapshotter: settings.worker?.snapshotter,
-              selinux: settings.worker?.selinux ?? false,
-              clockAfter: epoch(start),
-              clockBefore: end === undefined ? undefined : epoch(end),
-              cacheBytes: cacheLimit(settings.worker ?? {}),
-              cacheRoot: root,
-              ownNameservers: (settings.dns?.nameservers ?? []).length > 0,
-              port: listen.port,
-              metricsPort: args.metricsAddress ? portOf(args.metricsAddress) : undefined,
-              scriptId: boardctlId,
-            }),
-          ),
-        // Known when `create` is: while the CA is not made yet, a preview need not carry the script for every board.
-        stdin: pulumi.output(args.caValidityStartTime).apply(() => boardctlPacked),
-        // A step that is replaced is deleted last: what its delete does must leave alone what is in use.
-        delete: withdrawCommand(`${stack}/${name}`),
-      },
-      [],
-    );
+    const preflight = step("preflight", {
+      create: pulumi
+        .all([args.caValidityStartTime, args.caValidityEndTime, connectionAddress(args.connection)])
+        .apply(([start, end, address]) =>
+          preflightCommand({
+            board: name,
+            stack,
+            formerName: args.formerName,
+            address,
+            machine,
+            platform: args.platform,
+            network,
+            rootless,
+            bridge,
+            snapshotter: settings.worker?.snapshotter,
+            selinux: settings.worker?.selinux ?? false,
+            clockAfter: epoch(start),
+            clockBefore: end === undefined ? undefined : epoch(end),
+            cacheBytes: cacheLimit(settings.worker ?? {}),
+            cacheRoot: root,
+            ownNameservers: (settings.dns?.nameservers ?? []).length > 0,
+            port: listen.port,
+            metricsPort: args.metricsAddress ? portOf(args.metricsAddress) : undefined,
+            scriptId: boardctlId,
+          }),
+        ),
+      // Known when `create` is: while the CA is not made yet, a preview need not carry the script for every board.
+      stdin: pulumi.output(args.caValidityStartTime).apply(() => boardctlPacked),
+      // A step that is replaced is deleted last: what its delete does must leave alone what is in use.
+      delete: withdrawCommand(`${stack}/${name}`),
+    });
 
     preflights.set(this, preflight);
 
@@ -310,7 +314,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       return release(component, version, args.platform);
     });
     const checksums = args.releases.checksums ?? {};
-    const mirror = args.releases.mirror ?? "https://github.com";
+    const mirror = args.releases.mirror ?? UPSTREAM;
     const push = args.releases.push;
 
     const pushed = push
@@ -336,7 +340,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
         )
       : [];
 
-    const install = remote(
+    const install = step(
       "install",
       {
         create: installCommand(
@@ -356,10 +360,10 @@ export class BuilderBoard extends pulumi.ComponentResource {
           args.environment,
         ),
       },
-      [preflight, ...pushed],
+      { dependsOn: [preflight, ...pushed] },
     );
 
-    const ownFiles = requireFileNames(name, args.files ?? []);
+    const ownFiles = requireFileNames(name, [...(args.files ?? []), ...registryFiles]);
     const rendered = boardFiles({
       worker,
       network,
@@ -383,10 +387,10 @@ export class BuilderBoard extends pulumi.ComponentResource {
         }),
       );
     const configId = pulumi.unsecret(configuration.apply(bundleId));
-    const config = remote(
+    const config = step(
       "config",
       { create: configId.apply(stageConfigCommand), stdin: configuration },
-      [preflight],
+      { dependsOn: [preflight] },
     );
 
     const reached = reachedHook(name, {
@@ -396,7 +400,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       client: args.healthCheck,
     });
 
-    const service = remote(
+    const service = step(
       "service",
       {
         create: configId.apply((id) =>
@@ -437,10 +441,12 @@ export class BuilderBoard extends pulumi.ComponentResource {
             ),
         ),
       },
-      [install, config],
-      ["stdout", "stderr"],
-      drainSeconds,
-      { afterCreate: [reached], afterUpdate: [reached] },
+      {
+        dependsOn: [install, config],
+        additionalSecretOutputs: ["stdout", "stderr"],
+        waitsSeconds: drainSeconds,
+        hooks: { afterCreate: [reached], afterUpdate: [reached] },
+      },
     );
 
     // It runs nothing before its deletion, which comes before that of the steps: where the board is dead, nothing of it leaves the

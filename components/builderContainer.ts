@@ -6,6 +6,11 @@ import type {
   PackagedSettings,
 } from "./builderBoard.ts";
 import {
+  type DaemonFile,
+  type RegistryCertificateArgs,
+  withRegistryFiles,
+} from "./buildkitd/registryFiles.ts";
+import {
   type DockerConnectionArgs,
   dockerConnection,
   dockerProvider,
@@ -104,6 +109,8 @@ export interface BuilderContainerArgs {
    * names. Default: none.
    */
   files?: ContainerFileArgs[];
+  /** Certificates for the connection with registries, by host as under `buildkitd.registry`. Default: none. */
+  registryCertificates?: Record<string, RegistryCertificateArgs>;
   /** Default: `unless-stopped`. */
   restart?: ContainerRestart;
   /** Swap is not limited. Default: no limit. */
@@ -221,11 +228,21 @@ export class BuilderContainer extends pulumi.ComponentResource {
       content: pulumi.secret(content),
       permissions: layout.secretMode,
     });
+    const pathOf = (file: DaemonFile) => `/etc/buildkit/${file.name}`;
+    const { settings, files: registryFiles } = withRegistryFiles(
+      args.buildkitd ?? {},
+      args.registryCertificates ?? {},
+      pathOf,
+    );
+    const furtherFiles = [
+      ...(args.files ?? []),
+      ...registryFiles.map((file) => ({ ...file, path: pathOf(file) })),
+    ];
     const files = containerFiles({
       network: args.network ?? "host",
       rootless,
       proxies: hasProxies(name, environment),
-      settings: args.buildkitd ?? {},
+      settings,
     });
     const hooks = containerHooks(name, {
       connection,
@@ -252,7 +269,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
           secretFile("/etc/buildkit/ca.pem", args.caCertPem),
           secretFile("/etc/buildkit/cert.pem", args.certificate.certPem),
           secretFile("/etc/buildkit/key.pem", args.certificate.privateKeyPem),
-          ...ownFiles(name, args.files ?? []).map(({ path, content, isPublic }) => ({
+          ...requirePaths(name, furtherFiles).map(({ path, content, isPublic }) => ({
             file: path,
             content: pulumi.secret(content),
             permissions: isPublic ? "0644" : layout.secretMode,
@@ -271,7 +288,9 @@ export class BuilderContainer extends pulumi.ComponentResource {
           .map(([key, value]) => `${key}=${value}`)
           .sort(),
         labels: labelList({ ...args.labels, ...labelsOf(place) }),
-        networksAdvanced: args.networks?.map((network) => ({ name: network })),
+        networksAdvanced: args.networks?.length
+          ? args.networks.map((network) => ({ name: network }))
+          : undefined,
         restart,
         ...(args.init && { init: true }),
         memory: args.memoryMb,
@@ -321,8 +340,8 @@ export class BuilderContainer extends pulumi.ComponentResource {
   }
 }
 
-/** Files of the caller's, at places of their own. */
-function ownFiles(name: string, files: ContainerFileArgs[]): ContainerFileArgs[] {
+/** Refuses files at places that are none, or that another file has. */
+function requirePaths(name: string, files: ContainerFileArgs[]): ContainerFileArgs[] {
   const ours = ["buildkitd.toml", "runc-with-proxies", "ca.pem", "cert.pem", "key.pem"];
   const taken = new Set(ours.map((file) => `/etc/buildkit/${file}`));
   for (const [index, { path }] of files.entries()) {

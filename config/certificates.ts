@@ -1,5 +1,7 @@
-import { isIp } from "./leaves.ts";
-import { type Findings, nearest, shown } from "./problems.ts";
+import { nearest } from "../components/schema/closed.ts";
+import { shown } from "../components/schema/expected.ts";
+import { isIp } from "../components/schema/values.ts";
+import type { Findings } from "./problems.ts";
 import type { CertificatesInput } from "./schema.ts";
 import type { CertificateConfig, CertificateNames } from "./stackConfig.ts";
 
@@ -41,7 +43,20 @@ export function certificateConfig(
     const at = findings.at("builderKeys");
     refuseForeign(input.builderKeys, builders, "no builder of this stack", at);
   }
-  return { ...input, caEarlyRenewalHours, extraNames: certificateNames(input.extraNames) };
+  const { algorithm, organization, protectCa, clientKeys, builderKeys } = input;
+  const key = { algorithm, organization };
+  return {
+    ca: {
+      ...key,
+      commonName: `${organization} builders`,
+      validityHours: caValidityHours,
+      earlyRenewalHours: caEarlyRenewalHours,
+    },
+    protectCa,
+    leaf: { ...key, validityHours, earlyRenewalHours },
+    clientKeys,
+    builderKeys,
+  };
 }
 
 /** The stack's own client, which asks a builder for its health after a change. */

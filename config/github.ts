@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { nearest } from "../components/schema/closed.ts";
+import { shown } from "../components/schema/expected.ts";
 import { isLocal } from "./addresses.ts";
 import {
   type GithubInput,
@@ -7,7 +9,7 @@ import {
   PUBLIC_API,
   type RepositoryInput,
 } from "./githubSchema.ts";
-import { type Findings, nearest, shown } from "./problems.ts";
+import type { Findings } from "./problems.ts";
 import type { GithubConfig, RepositoryConfig } from "./stackConfig.ts";
 
 /** What of the rest of the stack decides whether `buildhosts:github` can work. */
@@ -222,12 +224,13 @@ function refuseForeignClient(
 }
 
 function repositoryConfig(input: RepositoryInput, builderCount: number): RepositoryConfig {
-  const { buildOnBuilders, buildkitBuild, ...workflows } = input.workflows;
+  const { workflows, ...args } = input;
+  const { buildOnBuilders, buildkitBuild, ...others } = workflows;
   return {
-    ...input,
+    ...(args satisfies Pick<RepositoryConfig, keyof typeof args>),
     requireShaPins: input.requireShaPins ?? !input.existing,
     workflows: {
-      ...workflows,
+      ...others,
       ...(buildkitBuild && {
         // Of an existing repository GitHub says whether it is public (see checkGithub).
         buildkitBuild:

@@ -1,8 +1,8 @@
 import * as z from "zod";
+import { buildkitdSettings, registryHost } from "../components/buildkitd/schema.ts";
 import { BINFMT_IMAGE } from "../components/images.ts";
-import { buildkitdSettings, registryHost } from "./buildkitdSchema.ts";
-import { githubSchema, githubToken } from "./githubSchema.ts";
-import { readHostKey } from "./hostKey.ts";
+import { closed } from "../components/schema/closed.ts";
+import { expected, mismatch, shown } from "../components/schema/expected.ts";
 import {
   checkedText,
   flag,
@@ -13,11 +13,14 @@ import {
   listOf,
   mapOf,
   oneOf,
+  parsedText,
   port,
   text,
   whole,
-} from "./leaves.ts";
-import { closed, expected, mismatch, shown } from "./problems.ts";
+} from "../components/schema/values.ts";
+import { parseEndpoint } from "./endpoint.ts";
+import { githubSchema, githubToken } from "./githubSchema.ts";
+import { readHostKey } from "./hostKey.ts";
 import { defaultVersions, versionPattern } from "./versions.ts";
 
 /**
@@ -206,6 +209,8 @@ const listen = closed({
   port: port.default(1234).describe("Port that buildkitd listens on."),
 }).describe("Where buildkitd listens, always with mutual TLS.");
 
+const endpoint = parsedText("tcp://<host>:<port>, an IPv6 address in brackets", parseEndpoint);
+
 const proxyUrl = checkedText(
   "an http or https address without user and password, which would stand readable on the board and in the state",
   (value) => isPlainUrl(value, ["http", "https"]),
@@ -341,10 +346,7 @@ const physicalBoard = closed({
   ssh: ssh.optional().describe("How to log in, where it is not as buildhosts:ssh says."),
   platform: platform("amd64", "arm64", "riscv64"),
   listen: listen.prefault({}),
-  endpoint: checkedText(
-    "tcp://<host>:<port>, an IPv6 address in brackets",
-    (value) => parseEndpoint(value) !== undefined,
-  )
+  endpoint: endpoint
     .optional()
     .describe("As clients reach the builder. Default: tcp://<host>:<listen.port>."),
 });
@@ -447,10 +449,7 @@ const builderContainer = closed(
         "Network of RUN steps: a bridge of their own inside of the container, or the container's, where they reach the daemon's port. bridge needs BuildKit's CNI plugins in the image, and no rootless.",
       ),
     publish: publish.prefault({}),
-    endpoint: checkedText(
-      "tcp://<host>:<port>, an IPv6 address in brackets",
-      (value) => parseEndpoint(value) !== undefined,
-    )
+    endpoint: endpoint
       .optional()
       .describe(
         "As clients reach the builder. Default: tcp://<host>:<publish.port>, where host is that of docker, or localhost for a local socket.",
@@ -682,7 +681,6 @@ export const dockerHostSchema = dockerHost;
 export type ReleasesInput = z.output<typeof releases>;
 export type CertificatesInput = z.output<typeof certificates>;
 export type SshInput = z.output<typeof ssh>;
-export type JumpInput = z.output<typeof jump>;
 export type PhysicalBoardInput = z.output<typeof physicalBoard>;
 /** As the stack file has it. */
 export type VirtualBoardAsWritten = z.output<typeof virtualBoard>;
@@ -695,19 +693,8 @@ export type BuilderContainerInput = z.output<typeof builderContainer>;
 export type RegistryAuthInput = z.output<typeof registryAuth>;
 export type DockerTlsInput = z.output<typeof dockerTls>;
 export type RegistryCertificatesInput = BoardInput["registryCertificates"];
+export type ProxiesInput = z.output<typeof proxies>;
 export type OpenTelemetryInput = z.output<typeof openTelemetry>;
-
-/** The host, without brackets, and the port of `tcp://host:port`. */
-export function parseEndpoint(value: string): { host: string; port: number } | undefined {
-  const match = /^tcp:\/\/(?:\[([0-9a-f:.]+)\]|([^\s:/[\]@]+)):(\d{1,5})$/i.exec(value);
-  const endpointHost = match?.[1] ?? match?.[2] ?? "";
-  const endpointPort = Number(match?.[3]);
-  const valid =
-    (match?.[1] !== undefined
-      ? isIp(endpointHost)
-      : isIp(endpointHost) || isDnsName(endpointHost)) && port.safeParse(endpointPort).success;
-  return valid ? { host: endpointHost, port: endpointPort } : undefined;
-}
 
 /** A daemon's address, if it is one that the provider takes. */
 export function parseDockerUrl(value: string): URL | undefined {
