@@ -1,7 +1,9 @@
 import { defineConfig } from "vitest/config";
+import { SlowestFirst } from "./test/slowestFirst.ts";
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: SlowestFirst },
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 20_000 } },
       {

@@ -10,12 +10,19 @@ import {
   uninstallCommand,
   withdrawCommand,
 } from "./board/commands.ts";
-import { boardFiles, stagedName } from "./board/files.ts";
-import { refusalAt } from "./board/reach.ts";
-import { architecture, type ReleaseComponent, release } from "./board/releases.ts";
+import { boardFilePath, boardFiles, stagedName } from "./board/files.ts";
+import { silenceAt } from "./board/greeting.ts";
+import { architecture, type ReleaseComponent, release, UPSTREAM } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
-import type { BuildkitdSettings } from "./buildkitd/settings.ts";
-import { defaultBridge, defaultRoot, defaultRootlessRoot } from "./buildkitd/toml.ts";
+import { type RegistryCertificateArgs, withRegistryFiles } from "./buildkitd/registryFiles.ts";
+import type { BuildkitdSettings } from "./buildkitd/schema.ts";
+import {
+  defaultBridge,
+  defaultNetwork,
+  defaultRoot,
+  defaultRootlessRoot,
+} from "./buildkitd/toml.ts";
+import { reachedHook, resolved } from "./reached.ts";
 import { renamed } from "./renamed.ts";
 import { hostInUrl } from "./socketAddress.ts";
 
@@ -138,6 +145,8 @@ export interface BuilderBoardArgs {
    * `/run/credentials/buildkitd.service/<name>`. Default: none.
    */
   files?: BoardFileArgs[];
+  /** Certificates for the connection with registries, by host as under `buildkitd.registry`. Default: none. */
+  registryCertificates?: Record<string, RegistryCertificateArgs>;
   /** How long a restart waits for running builds, in seconds. Default: 600. */
   drainSeconds?: number;
   /** Whether deletion takes the build cache along. Default: false. */
@@ -157,6 +166,15 @@ export interface BuilderBoardArgs {
  */
 // biome-ignore lint/suspicious/noExplicitAny: the analyzer of that schema knows no `unknown`.
 export type PackagedSettings = BuildkitdSettings & Record<string, any>;
+
+const preflights = new WeakMap<BuilderBoard, pulumi.Resource>();
+
+/** What a board's other resources may wait for: after it, nothing of the board is refused any more. */
+export function preflightOf(board: BuilderBoard): pulumi.Resource {
+  const preflight = preflights.get(board);
+  if (!preflight) throw new Error("the board is not made yet");
+  return preflight;
+}
 
 /** Seconds since 1970 of an RFC 3339 time. */
 const epoch = (time: string) => Math.floor(Date.parse(time) / 1000);
@@ -196,12 +214,16 @@ export class BuilderBoard extends pulumi.ComponentResource {
 
   constructor(name: string, args: BuilderBoardArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("buildhosts:index:BuilderBoard", name, {}, renamed(opts, args.formerName));
-    const { go: _, machine } = architecture(args.platform);
+    const { machine } = architecture(args.platform);
     const worker = args.worker ?? "oci";
     const rootless = args.rootless ?? false;
-    const network = args.network ?? (rootless ? "host" : "bridge");
+    const network = args.network ?? defaultNetwork(rootless);
     const listen = { address: args.listen?.address ?? "0.0.0.0", port: args.listen?.port ?? 1234 };
-    const settings = args.buildkitd ?? {};
+    const { settings, files: registryFiles } = withRegistryFiles(
+      args.buildkitd ?? {},
+      args.registryCertificates ?? {},
+      (file) => boardFilePath(file, rootless),
+    );
     const root = settings.root ?? (rootless ? defaultRootlessRoot : defaultRoot);
     const bridge =
       network === "bridge"
@@ -215,15 +237,25 @@ export class BuilderBoard extends pulumi.ComponentResource {
 
     const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
 
+    // The first step of an update asks, and the others know: sshd counts a connection without a log-in against
+    // whoever makes it (PerSourcePenalties).
+    let silence: Promise<string | undefined> | undefined;
+    const heard = new pulumi.ResourceHook(`${name}-heard`, async () => {
+      silence ??= silenceOf(name, args.connection);
+      const reason = await silence;
+      if (reason !== undefined) throw new Error(reason);
+    });
+
     // Resolved once, not by each of the steps.
     const connection = pulumi.output(connectionArgs(args.connection));
-    const remote = (
+    const step = (
       role: string,
       inputs: Omit<command.remote.CommandArgs, "connection">,
-      dependsOn: pulumi.Resource[],
-      secretOutputs: string[] = [],
-      waitsSeconds = 0,
-      hooks?: pulumi.ResourceHookBinding,
+      {
+        waitsSeconds = 0,
+        hooks,
+        ...opts
+      }: pulumi.CustomResourceOptions & { waitsSeconds?: number } = {},
     ) => {
       const timeout = `${TIMEOUT_SECONDS + waitsSeconds}s`;
       return new command.remote.Command(
@@ -232,53 +264,47 @@ export class BuilderBoard extends pulumi.ComponentResource {
         { connection, addPreviousOutputInEnv: false, ...inputs },
         {
           parent: this,
-          dependsOn,
-          additionalSecretOutputs: secretOutputs,
           retainOnDelete: args.abandon ?? false,
           customTimeouts: { create: timeout, update: timeout, delete: timeout },
-          ...(hooks && { hooks }),
+          hooks: { beforeCreate: [heard], beforeUpdate: [heard], ...hooks },
+          ...opts,
         },
       );
     };
 
-    const preflight = remote(
-      "preflight",
-      {
-        create: pulumi
-          .all([
-            args.caValidityStartTime,
-            args.caValidityEndTime,
-            connectionAddress(args.connection),
-          ])
-          .apply(([start, end, address]) =>
-            preflightCommand({
-              board: name,
-              stack,
-              formerName: args.formerName,
-              address,
-              machine,
-              platform: args.platform,
-              network,
-              rootless,
-              bridge,
-              snapshotter: settings.worker?.snapshotter,
-              clockAfter: epoch(start),
-              clockBefore: end === undefined ? undefined : epoch(end),
-              cacheBytes: cacheLimit(settings.worker ?? {}),
-              cacheRoot: root,
-              ownNameservers: (settings.dns?.nameservers ?? []).length > 0,
-              port: listen.port,
-              metricsPort: args.metricsAddress ? portOf(args.metricsAddress) : undefined,
-              scriptId: boardctlId,
-            }),
-          ),
-        // Known when `create` is: while the CA is not made yet, a preview need not carry the script for every board.
-        stdin: pulumi.output(args.caValidityStartTime).apply(() => boardctlPacked),
-        // A step that is replaced is deleted last: what its delete does must leave alone what is in use.
-        delete: withdrawCommand(`${stack}/${name}`),
-      },
-      [],
-    );
+    const preflight = step("preflight", {
+      create: pulumi
+        .all([args.caValidityStartTime, args.caValidityEndTime, connectionAddress(args.connection)])
+        .apply(([start, end, address]) =>
+          preflightCommand({
+            board: name,
+            stack,
+            formerName: args.formerName,
+            address,
+            machine,
+            platform: args.platform,
+            network,
+            rootless,
+            bridge,
+            snapshotter: settings.worker?.snapshotter,
+            selinux: settings.worker?.selinux ?? false,
+            clockAfter: epoch(start),
+            clockBefore: end === undefined ? undefined : epoch(end),
+            cacheBytes: cacheLimit(settings.worker ?? {}),
+            cacheRoot: root,
+            ownNameservers: (settings.dns?.nameservers ?? []).length > 0,
+            port: listen.port,
+            metricsPort: args.metricsAddress ? portOf(args.metricsAddress) : undefined,
+            scriptId: boardctlId,
+          }),
+        ),
+      // Known when `create` is: while the CA is not made yet, a preview need not carry the script for every board.
+      stdin: pulumi.output(args.caValidityStartTime).apply(() => boardctlPacked),
+      // A step that is replaced is deleted last: what its delete does must leave alone what is in use.
+      delete: withdrawCommand(`${stack}/${name}`),
+    });
+
+    preflights.set(this, preflight);
 
     const components: ReleaseComponent[] = ["containerd", "runc", "buildkit"];
     if (rootless) components.push("rootlesskit");
@@ -288,7 +314,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       return release(component, version, args.platform);
     });
     const checksums = args.releases.checksums ?? {};
-    const mirror = args.releases.mirror ?? "https://github.com";
+    const mirror = args.releases.mirror ?? UPSTREAM;
     const push = args.releases.push;
 
     const pushed = push
@@ -305,6 +331,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
                 parent: this,
                 dependsOn: [preflight],
                 retainOnDelete: args.abandon ?? false,
+                hooks: { beforeCreate: [heard], beforeUpdate: [heard] },
                 // The provider copies only when the file or its path changes, so not to another board.
                 replaceOnChanges: ["connection"],
                 deleteBeforeReplace: true,
@@ -313,7 +340,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
         )
       : [];
 
-    const install = remote(
+    const install = step(
       "install",
       {
         create: installCommand(
@@ -333,10 +360,10 @@ export class BuilderBoard extends pulumi.ComponentResource {
           args.environment,
         ),
       },
-      [preflight, ...pushed],
+      { dependsOn: [preflight, ...pushed] },
     );
 
-    const ownFiles = requireFileNames(name, args.files ?? []);
+    const ownFiles = requireFileNames(name, [...(args.files ?? []), ...registryFiles]);
     const rendered = boardFiles({
       worker,
       network,
@@ -360,27 +387,20 @@ export class BuilderBoard extends pulumi.ComponentResource {
         }),
       );
     const configId = pulumi.unsecret(configuration.apply(bundleId));
-    const config = remote(
+    const config = step(
       "config",
       { create: configId.apply(stageConfigCommand), stdin: configuration },
-      [preflight],
+      { dependsOn: [preflight] },
     );
 
-    // On the board, a client was let in; a firewall would show only here.
-    const reached = new pulumi.ResourceHook(`${name}-reached`, async () => {
-      const client = await resolved({
-        ca: args.caCertPem,
-        cert: args.healthCheck.certPem,
-        key: args.healthCheck.privateKeyPem,
-      });
-      const refusal = await refusalAt(endpoint, args.serverName, client);
-      if (refusal === undefined) return;
-      void pulumi.log.warn(
-        `${name}: buildkitd is healthy, but from this machine no client is let in at ${endpoint}: ${refusal}. Clients elsewhere may meet the same: look for a firewall on the board or in between, and at endpoint`,
-      );
+    const reached = reachedHook(name, {
+      endpoint,
+      serverName: args.serverName,
+      caCertPem: args.caCertPem,
+      client: args.healthCheck,
     });
 
-    const service = remote(
+    const service = step(
       "service",
       {
         create: configId.apply((id) =>
@@ -421,10 +441,12 @@ export class BuilderBoard extends pulumi.ComponentResource {
             ),
         ),
       },
-      [install, config],
-      ["stdout", "stderr"],
-      drainSeconds,
-      { afterCreate: [reached], afterUpdate: [reached] },
+      {
+        dependsOn: [install, config],
+        additionalSecretOutputs: ["stdout", "stderr"],
+        waitsSeconds: drainSeconds,
+        hooks: { afterCreate: [reached], afterUpdate: [reached] },
+      },
     );
 
     // It runs nothing before its deletion, which comes before that of the steps: where the board is dead, nothing of it leaves the
@@ -495,11 +517,16 @@ function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
     .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
 }
 
-/** What is known by the time that a hook runs. */
-function resolved<T>(values: { [key in keyof T]: pulumi.Input<T[key]> }): Promise<T> {
-  return new Promise((resolve) => {
-    pulumi.output(values).apply((known) => resolve(known as T));
-  });
+/** Why the SSH server that the first hop leads to says nothing; nothing where it speaks, or refuses to. */
+async function silenceOf(board: string, c: BoardConnectionArgs): Promise<string | undefined> {
+  const first = c.proxy ?? c;
+  const { host, port } = await resolved({ host: first.host, port: first.port ?? 22 });
+  const at = `${board}: ${c.proxy ? "the jump host " : ""}${hostInUrl(host)}:${port}`;
+  const reason = await silenceAt(host, port, (line) => void pulumi.log.warn(`${at}: ${line}`));
+  return (
+    reason &&
+    `${at} accepts connections, but ${reason}: it hangs, or another program has that port. Look at its console (a full disk, no memory left), restart it, or correct host and port in the stack`
+  );
 }
 
 const portOf = (address: string) => Number(address.slice(address.lastIndexOf(":") + 1));

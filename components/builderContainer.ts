@@ -1,6 +1,15 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { BoardServerCertificateArgs, PackagedSettings } from "./builderBoard.ts";
+import type {
+  BoardCertificateArgs,
+  BoardServerCertificateArgs,
+  PackagedSettings,
+} from "./builderBoard.ts";
+import {
+  type DaemonFile,
+  type RegistryCertificateArgs,
+  withRegistryFiles,
+} from "./buildkitd/registryFiles.ts";
 import {
   type DockerConnectionArgs,
   dockerConnection,
@@ -11,6 +20,7 @@ import { STOP_SECONDS } from "./container/handOver.ts";
 import { cacheHooks, containerHooks } from "./container/hooks.ts";
 import { labelsOf, type Place } from "./container/place.ts";
 import { FILLED_BY_PODMAN } from "./container/podman.ts";
+import { reachedHook } from "./reached.ts";
 import { hostInUrl } from "./socketAddress.ts";
 
 /** The network of `RUN` steps: a bridge inside of the container, or the container's own. */
@@ -56,6 +66,8 @@ export interface BuilderContainerArgs {
   /** The CA's certificate, PEM: whose clients are let in. */
   caCertPem: pulumi.Input<string>;
   certificate: BoardServerCertificateArgs;
+  /** A client's, shown to the builder from this machine after each change; it stays here. Default: nobody asks. */
+  healthCheck?: BoardCertificateArgs;
   /** The name or address in the server certificate that clients verify. */
   serverName: string;
   /** As clients reach it. Default: `tcp://<serverName>:<publish.port>`. */
@@ -97,6 +109,8 @@ export interface BuilderContainerArgs {
    * names. Default: none.
    */
   files?: ContainerFileArgs[];
+  /** Certificates for the connection with registries, by host as under `buildkitd.registry`. Default: none. */
+  registryCertificates?: Record<string, RegistryCertificateArgs>;
   /** Default: `unless-stopped`. */
   restart?: ContainerRestart;
   /** Swap is not limited. Default: no limit. */
@@ -214,12 +228,34 @@ export class BuilderContainer extends pulumi.ComponentResource {
       content: pulumi.secret(content),
       permissions: layout.secretMode,
     });
+    const pathOf = (file: DaemonFile) => `/etc/buildkit/${file.name}`;
+    const { settings, files: registryFiles } = withRegistryFiles(
+      args.buildkitd ?? {},
+      args.registryCertificates ?? {},
+      pathOf,
+    );
+    const furtherFiles = [
+      ...(args.files ?? []),
+      ...registryFiles.map((file) => ({ ...file, path: pathOf(file) })),
+    ];
     const files = containerFiles({
       network: args.network ?? "host",
       rootless,
       proxies: hasProxies(name, environment),
-      settings: args.buildkitd ?? {},
+      settings,
     });
+    const hooks = containerHooks(name, {
+      connection,
+      place,
+      rootless,
+      startSeconds,
+      restart,
+      init: args.init ?? false,
+      socket: layout.socket,
+      unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
+    });
+    const { caCertPem, serverName, healthCheck: client } = args;
+    const reached = client ? [reachedHook(name, { endpoint, serverName, caCertPem, client })] : [];
     const container = new docker.Container(
       `${name}-container`,
       {
@@ -233,7 +269,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
           secretFile("/etc/buildkit/ca.pem", args.caCertPem),
           secretFile("/etc/buildkit/cert.pem", args.certificate.certPem),
           secretFile("/etc/buildkit/key.pem", args.certificate.privateKeyPem),
-          ...ownFiles(name, args.files ?? []).map(({ path, content, isPublic }) => ({
+          ...requirePaths(name, furtherFiles).map(({ path, content, isPublic }) => ({
             file: path,
             content: pulumi.secret(content),
             permissions: isPublic ? "0644" : layout.secretMode,
@@ -252,7 +288,9 @@ export class BuilderContainer extends pulumi.ComponentResource {
           .map(([key, value]) => `${key}=${value}`)
           .sort(),
         labels: labelList({ ...args.labels, ...labelsOf(place) }),
-        networksAdvanced: args.networks?.map((network) => ({ name: network })),
+        networksAdvanced: args.networks?.length
+          ? args.networks.map((network) => ({ name: network }))
+          : undefined,
         restart,
         ...(args.init && { init: true }),
         memory: args.memoryMb,
@@ -262,8 +300,8 @@ export class BuilderContainer extends pulumi.ComponentResource {
         destroyGraceSeconds: STOP_SECONDS,
         healthcheck: {
           tests: emulated.apply((all) => healthCheck(layout.socket, all)),
-          // Each check is a program more in the container. While it starts, Docker from 25 on asks every 5 s.
-          interval: `${Math.min(Math.max(Math.floor(startSeconds / 4), 10), 30)}s`,
+          // Each check is a program more in the container. While it starts, Docker from 25 on asks every 5 s; before, only so often.
+          interval: `${Math.min(Math.max(Math.floor(startSeconds / 4), 5), 30)}s`,
           timeout: "10s",
           startPeriod: goDuration(startSeconds),
           retries: 3,
@@ -285,15 +323,11 @@ export class BuilderContainer extends pulumi.ComponentResource {
           // The provider reads these back without `systempaths`, and would replace the container each time.
           ...(rootless ? ["securityOpts"] : []),
         ],
-        hooks: containerHooks(name, {
-          connection,
-          place,
-          rootless,
-          startSeconds,
-          restart,
-          init: args.init ?? false,
-          unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
-        }),
+        hooks: {
+          ...hooks,
+          afterCreate: [...(hooks.afterCreate ?? []), ...reached],
+          afterUpdate: [...(hooks.afterUpdate ?? []), ...reached],
+        },
       },
     );
 
@@ -306,8 +340,8 @@ export class BuilderContainer extends pulumi.ComponentResource {
   }
 }
 
-/** Files of the caller's, at places of their own. */
-function ownFiles(name: string, files: ContainerFileArgs[]): ContainerFileArgs[] {
+/** Refuses files at places that are none, or that another file has. */
+function requirePaths(name: string, files: ContainerFileArgs[]): ContainerFileArgs[] {
   const ours = ["buildkitd.toml", "runc-with-proxies", "ca.pem", "cert.pem", "key.pem"];
   const taken = new Set(ours.map((file) => `/etc/buildkit/${file}`));
   for (const [index, { path }] of files.entries()) {

@@ -1,22 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { KeyAlgorithm } from "./certificates.ts";
-import { leafCertificate } from "./leafCertificate.ts";
+import { type LeafCertificateArgs, leafCertificate } from "./leafCertificate.ts";
 
-export interface ClientCertificateArgs {
-  /** Of the CA that signs: its certificate, PEM. */
-  caCertPem: pulumi.Input<string>;
-  /** Of the CA that signs: its key, PEM. */
-  caPrivateKeyPem: pulumi.Input<string>;
-  /** The client's name, the certificate's common name. Default: the resource's name. */
-  commonName?: pulumi.Input<string>;
-  /** Default: none. */
-  organization?: pulumi.Input<string>;
-  /** Of the key. Default: `ECDSA` (P-256). */
-  algorithm?: KeyAlgorithm;
-  /** How long the certificate is valid, in hours. Default: 8760, a year. */
-  validityHours?: number;
-  /** How long before its end an update renews it, in hours. Default: 720, 30 days. */
-  earlyRenewalHours?: number;
+export interface ClientCertificateArgs extends LeafCertificateArgs {
   /**
    * Counted up, it gives the client a new key, with a certificate for it. A renewal keeps the key; the certificate of
    * the old one is accepted until its end. Default: 1.
@@ -50,21 +35,7 @@ export class ClientCertificate extends pulumi.ComponentResource {
     opts: pulumi.ComponentResourceOptions = {},
   ) {
     super("buildhosts:index:ClientCertificate", name, {}, opts);
-    const leaf = leafCertificate(
-      name,
-      {
-        algorithm: args.algorithm,
-        caCertPem: args.caCertPem,
-        caPrivateKeyPem: args.caPrivateKeyPem,
-        commonName: args.commonName ?? name,
-        organization: args.organization,
-        use: "client_auth",
-        validityHours: args.validityHours,
-        earlyRenewalHours: args.earlyRenewalHours,
-        keyNumber: args.keyNumber,
-      },
-      this,
-    );
+    const leaf = leafCertificate(name, { ...args, use: "client_auth" }, this);
     this.certPem = leaf.certPem;
     this.privateKeyPem = leaf.privateKeyPem;
     this.validityEndTime = leaf.validityEndTime;

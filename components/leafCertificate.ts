@@ -10,17 +10,29 @@ export interface LeafCertificate {
   validityEndTime: pulumi.Output<string>;
 }
 
+/** What a certificate for a builder and one for a client have in common. */
 export interface LeafCertificateArgs {
-  algorithm: KeyAlgorithm | undefined;
+  /** Of the CA that signs: its certificate, PEM. */
   caCertPem: pulumi.Input<string>;
+  /** Of the CA that signs: its key, PEM. */
   caPrivateKeyPem: pulumi.Input<string>;
-  commonName: pulumi.Input<string>;
-  organization: pulumi.Input<string> | undefined;
+  /** The name of the builder, or of the client. Default: the resource's name. */
+  commonName?: pulumi.Input<string>;
+  /** Default: none. */
+  organization?: pulumi.Input<string>;
+  /** Of the key. Default: `ECDSA` (P-256). */
+  algorithm?: KeyAlgorithm;
+  /** How long the certificate is valid, in hours. Default: 8760, a year. */
+  validityHours?: number;
+  /** How long before its end an update renews it, in hours. Default: 720, 30 days. */
+  earlyRenewalHours?: number;
+}
+
+/** What only one of the two has. */
+interface LeafUse {
+  use: "server_auth" | "client_auth";
   dnsNames?: pulumi.Input<pulumi.Input<string>[]>;
   ipAddresses?: pulumi.Input<pulumi.Input<string>[]>;
-  use: "server_auth" | "client_auth";
-  validityHours: number | undefined;
-  earlyRenewalHours: number | undefined;
   /** Which key of this leaf it is: another number makes a new one. Default: 1. */
   keyNumber?: number | undefined;
 }
@@ -28,7 +40,7 @@ export interface LeafCertificateArgs {
 /** The key, request and certificate of one leaf, as children of `parent`: `-key` (the second one is `-key-2`), `-request`, `-certificate`. */
 export function leafCertificate(
   name: string,
-  args: LeafCertificateArgs,
+  args: LeafCertificateArgs & LeafUse,
   parent: pulumi.Resource,
 ): LeafCertificate {
   const validityPeriodHours = args.validityHours ?? 8_760;
@@ -46,7 +58,7 @@ export function leafCertificate(
     `${name}-request`,
     {
       privateKeyPem: key.privateKeyPem,
-      subject: { commonName: args.commonName, organization: args.organization },
+      subject: { commonName: args.commonName ?? name, organization: args.organization },
       dnsNames: args.dnsNames,
       ipAddresses: args.ipAddresses,
     },

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import * as github from "@pulumi/github";
 import * as pulumi from "@pulumi/pulumi";
+import { shortHash } from "./shortHash.ts";
 
 /** How files reach the default branch: written to it, or proposed by a pull request. */
 export const WorkflowDelivery = { commit: "commit", pullRequest: "pullRequest" } as const;
@@ -90,5 +90,5 @@ export class RepositoryWorkflows extends pulumi.ComponentResource {
 
 /** 12 hex digits by which the content of files is told apart. */
 function contentId(files: readonly (readonly [string, string])[]): string {
-  return createHash("sha256").update(JSON.stringify(files)).digest("hex").slice(0, 12);
+  return shortHash(JSON.stringify(files));
 }

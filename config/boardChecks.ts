@@ -1,14 +1,17 @@
+import { type BuildkitdNetwork, defaultNetwork } from "../components/buildkitd/toml.ts";
+import { shown } from "../components/schema/expected.ts";
 import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
 import { daemonReaches, type Reached } from "./networkChecks.ts";
-import { type Findings, type Path, shown } from "./problems.ts";
+import type { Findings, Path } from "./problems.ts";
 import { refuseVainHosts } from "./registryChecks.ts";
 import type { BoardInput } from "./schema.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
-import type { Network } from "./stackConfig.ts";
 
-/** The network of a board that names none: RootlessKit's children cannot make a bridge on the host. */
-export function networkOf(board: Pick<BoardInput, "network" | "rootless">): Network {
-  return board.network ?? (board.rootless ? "host" : "bridge");
+export function networkOf({
+  network,
+  rootless,
+}: Pick<BoardInput, "network" | "rootless">): BuildkitdNetwork {
+  return network ?? defaultNetwork(rootless);
 }
 
 /** Combinations of a board's keys that no daemon could serve, or that would do something else than they say. */
@@ -140,7 +143,7 @@ export function warnOfRisks(board: BoardInput, buildkit: string, findings: Findi
   if (!board.virtual) {
     warnOfMulticastName(["host"], board.host, findings);
     warnOfMulticastName(["jump", "host"], board.jump?.host, findings);
-    warnOfMulticastName(["endpoint"], board.endpoint && hostIn(board.endpoint), findings);
+    warnOfMulticastName(["endpoint"], board.endpoint?.host, findings);
   }
   if (networkOf(board) === "bridge") {
     for (const key of ["http", "https"] as const) {

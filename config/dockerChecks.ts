@@ -1,11 +1,13 @@
-import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
+import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
 import { PREVIOUS } from "../components/container/place.ts";
+import { shown } from "../components/schema/expected.ts";
 import { hostIn, isLoopback } from "./addresses.ts";
 import { warnOfMulticastName } from "./boardChecks.ts";
+import { endpointId, endpointUrl } from "./endpoint.ts";
 import { daemonReaches } from "./networkChecks.ts";
-import { type Findings, type Path, shown } from "./problems.ts";
+import type { Findings, Path } from "./problems.ts";
 import { refuseVainHosts, registryHosts } from "./registryChecks.ts";
-import { endpointId, endpointOf } from "./resolveBoard.ts";
+import { endpointOf } from "./resolveBoard.ts";
 import { cacheVolumeOf, containerEndpointOf, imageOf, publishOf } from "./resolveDockerHost.ts";
 import type { BoardInput, BuilderContainerInput, DockerHostInput } from "./schema.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
@@ -274,7 +276,7 @@ export function warnOfHost(host: DockerHostInput, buildkit: string, findings: Fi
   warnOfMulticastName(["docker"], hostIn(host.docker), findings);
   for (const [index, builder] of host.builders.entries()) {
     const at = findings.at("builders", index);
-    warnOfMulticastName(["endpoint"], builder.endpoint && hostIn(builder.endpoint), at);
+    warnOfMulticastName(["endpoint"], builder.endpoint?.host, at);
     warnOfContainer(builder, imageOf(builder, buildkit), at);
   }
 }
@@ -413,7 +415,7 @@ export function refuseSameBuilders(
       if (isFree) {
         const endpoint = containerEndpointOf(builder, host);
         const fix = "clients could not tell the two apart";
-        once(endpoints, ["endpoint"], endpoint, fix, endpointId(endpoint));
+        once(endpoints, ["endpoint"], endpointUrl(endpoint), fix, endpointId(endpoint));
       }
     }
   }

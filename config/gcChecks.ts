@@ -1,6 +1,8 @@
 import { isPartial, isSpan } from "../components/buildkitd/diskSpace.ts";
-import type { GcPolicy } from "../components/buildkitd/settings.ts";
-import { type Findings, nearest, shown } from "./problems.ts";
+import type { GcPolicy } from "../components/buildkitd/schema.ts";
+import { nearest } from "../components/schema/closed.ts";
+import { shown } from "../components/schema/expected.ts";
+import type { Findings } from "./problems.ts";
 
 /** The types of cache records in BuildKit v0.34.2 (`client/diskusage.go`). */
 const recordTypes = [
@@ -141,10 +143,26 @@ function vainBecause(conditions: readonly Condition[]): string {
   return "a comma means that both must hold, and no record is both; write two filters, of which one is enough";
 }
 
+/**
+ * Where there is room, minFreeSpace alone asks to keep what there is, and BuildKit goes on unless that is less
+ * (`pruneOnce` in `cache/manager.go`): one record goes each time.
+ */
+export function warnOfErosion(
+  { minFreeSpace, maxUsedSpace }: Pick<GcPolicy, "minFreeSpace" | "maxUsedSpace">,
+  findings: Findings,
+): void {
+  if (minFreeSpace === undefined || maxUsedSpace !== undefined) return;
+  findings.warn(
+    ["minFreeSpace"],
+    "stands without maxUsedSpace, and then each garbage collection removes what was used longest ago, even where the disk has room; set maxUsedSpace too.",
+  );
+}
+
 /** Policies that keep too much or too little. */
 export function warnOfPolicies(policies: readonly GcPolicy[], findings: Findings): void {
   for (const [index, policy] of policies.entries()) {
     const { reservedSpace, maxUsedSpace, minFreeSpace, keepDuration } = policy;
+    warnOfErosion(policy, findings.at(index));
     const hasAmount = [reservedSpace, maxUsedSpace, minFreeSpace].some((one) => one !== undefined);
     if (hasAmount || isSpan(keepDuration)) continue;
     findings.warn(

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { nearest } from "../components/schema/closed.ts";
+import { shown } from "../components/schema/expected.ts";
 import { isLocal } from "./addresses.ts";
 import {
   type GithubInput,
@@ -7,7 +9,7 @@ import {
   PUBLIC_API,
   type RepositoryInput,
 } from "./githubSchema.ts";
-import { type Findings, nearest, shown } from "./problems.ts";
+import type { Findings } from "./problems.ts";
 import type { GithubConfig, RepositoryConfig } from "./stackConfig.ts";
 
 /** What of the rest of the stack decides whether `buildhosts:github` can work. */
@@ -176,8 +178,10 @@ function refuseImpossible(repository: RepositoryInput, findings: Findings): void
   }
 }
 
-/** Labels of GitHub's own runners, which are on the internet and nowhere else. */
-const hostedRunner = /^(ubuntu|windows|macos)-/;
+/** Whether these are labels of GitHub's own runners, which are on the internet and nowhere else, and made for one job. */
+export function isHostedRunner(labels: readonly string[]): boolean {
+  return /^(ubuntu|windows|macos)-/.test(labels[0] ?? "");
+}
 
 /** Warns where GitHub's own runners would have to reach what only a local network has. */
 function warnOfDistance(
@@ -197,11 +201,11 @@ function warnOfDistance(
     ["pulumi", pulumi, hosts.ofMachines, "host", ""],
   ] as const) {
     const local = far.filter(isLocal);
-    const [label = "ubuntu-latest"] = workflow?.runsOn ?? [];
-    if (!workflow || local.length === 0 || !hostedRunner.test(label)) continue;
+    const labels = workflow?.runsOn ?? ["ubuntu-latest"];
+    if (!workflow || local.length === 0 || !isHostedRunner(labels)) continue;
     findings.warn(
       [key, "runsOn"],
-      `${label} is a runner of GitHub's, which does not reach ${local.join(", ")}: only a local network has ${local.length === 1 ? `that ${what}` : `those ${what}s`}. Name a runner of your own in runsOn${fix}.`,
+      `${labels[0]} is a runner of GitHub's, which does not reach ${local.join(", ")}: only a local network has ${local.length === 1 ? `that ${what}` : `those ${what}s`}. Name a runner of your own in runsOn${fix}.`,
     );
   }
 }
@@ -220,12 +224,13 @@ function refuseForeignClient(
 }
 
 function repositoryConfig(input: RepositoryInput, builderCount: number): RepositoryConfig {
-  const { buildOnBuilders, buildkitBuild, ...workflows } = input.workflows;
+  const { workflows, ...args } = input;
+  const { buildOnBuilders, buildkitBuild, ...others } = workflows;
   return {
-    ...input,
+    ...(args satisfies Pick<RepositoryConfig, keyof typeof args>),
     requireShaPins: input.requireShaPins ?? !input.existing,
     workflows: {
-      ...workflows,
+      ...others,
       ...(buildkitBuild && {
         // Of an existing repository GitHub says whether it is public (see checkGithub).
         buildkitBuild:

@@ -1,7 +1,16 @@
 import * as z from "zod";
+import { closed } from "../components/schema/closed.ts";
+import { expected, shown } from "../components/schema/expected.ts";
+import {
+  checkedText,
+  flag,
+  isPlainUrl,
+  listOf,
+  oneOf,
+  text,
+  whole,
+} from "../components/schema/values.ts";
 import { cronRefusal } from "./cron.ts";
-import { checkedText, flag, isPlainUrl, listOf, oneOf, text, whole } from "./leaves.ts";
-import { closed, expected, shown } from "./problems.ts";
 
 /** The keys below `buildhosts:github`. */
 
@@ -303,4 +312,3 @@ export const githubToken = z
 
 export type GithubInput = z.output<typeof githubSchema>;
 export type RepositoryInput = z.output<typeof repository>;
-export type WorkflowsInput = z.output<typeof workflows>;

@@ -1,6 +1,3 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import ts from "typescript";
 import * as z from "zod";
 import { secretKeys, stackKeys } from "./schema.ts";
 
@@ -14,9 +11,10 @@ type JsonSchema = z.core.JSONSchema.BaseSchema;
  * It is as strict as a JSON schema can be; what depends on two keys at once is left to the program.
  */
 export function stackFileSchema(): JsonSchema {
-  const { $schema, definitions, properties } = describe(
-    z.toJSONSchema(z.strictObject(stackKeys), { target: "draft-7", io: "input" }),
-  );
+  const { $schema, definitions, properties } = z.toJSONSchema(z.strictObject(stackKeys), {
+    target: "draft-7",
+    io: "input",
+  });
   const config = Object.fromEntries(
     Object.entries(properties ?? {}).map(([key, schema]) => [
       `buildhosts:${key}`,
@@ -42,25 +40,6 @@ export function stackFileSchema(): JsonSchema {
   };
 }
 
-/** A copy in which buildkitd's settings carry the docstrings of their interfaces. */
-function describe(schema: JsonSchema): JsonSchema {
-  // As text and back: keys of one kind share their schema, and would share its description.
-  const copy: JsonSchema = JSON.parse(JSON.stringify(schema));
-  const interfaces = settingsDocs();
-  for (const [name, definition] of Object.entries(copy.definitions ?? {}) as [
-    string,
-    JsonSchema,
-  ][]) {
-    const docs = interfaces.get(name);
-    if (docs?.doc) definition.description ??= docs.doc;
-    for (const [key, property] of Object.entries(definition.properties ?? {})) {
-      const doc = docs?.properties.get(key);
-      if (typeof property === "object" && doc) property.description ??= doc;
-    }
-  }
-  return copy;
-}
-
 /** What Pulumi itself keeps in a stack file (`ProjectStack` in its source). */
 const pulumiKeys: Record<string, JsonSchema> = {
   secretsprovider: { type: "string", description: "Where secrets are encrypted. Pulumi's." },
@@ -80,40 +59,4 @@ function secretOf({ description }: JsonSchema): JsonSchema {
     required: ["secure"],
     additionalProperties: false,
   };
-}
-
-interface InterfaceDocs {
-  doc: string | undefined;
-  properties: Map<string, string | undefined>;
-}
-
-/** The docstrings of buildkitd's settings: they are written once, where the components have them. */
-function settingsDocs(): Map<string, InterfaceDocs> {
-  const path = join(import.meta.dirname, "../components/buildkitd/settings.ts");
-  const source = ts.createSourceFile(
-    path,
-    readFileSync(path, "utf8"),
-    ts.ScriptTarget.Latest,
-    true,
-  );
-  return new Map(
-    source.statements
-      .filter((statement) => ts.isInterfaceDeclaration(statement))
-      .map((declaration) => [
-        declaration.name.text,
-        {
-          doc: docOf(declaration),
-          properties: new Map(declaration.members.map((member) => [nameOf(member), docOf(member)])),
-        },
-      ]),
-  );
-}
-
-function nameOf({ name }: ts.TypeElement): string {
-  return name && (ts.isIdentifier(name) || ts.isStringLiteral(name)) ? name.text : "";
-}
-
-function docOf(node: ts.Node): string | undefined {
-  const [doc] = ts.getJSDocCommentsAndTags(node);
-  return ts.getTextOfJSDocComment(doc?.comment)?.replace(/\s+/g, " ");
 }

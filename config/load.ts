@@ -1,8 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import type * as z from "zod";
-import { hostIn } from "./addresses.ts";
+import { nearest } from "../components/schema/closed.ts";
+import { shown } from "../components/schema/expected.ts";
 import { refuseImpossible, warnOfRisks } from "./boardChecks.ts";
-import { certificateConfig } from "./certificates.ts";
+import { certificateConfig, HEALTH_CHECK } from "./certificates.ts";
 import {
   refuseImpossibleHost,
   refuseMisleadingEnvironment,
@@ -10,10 +11,11 @@ import {
   warnOfHost,
   warnOfTags,
 } from "./dockerChecks.ts";
+import { endpointId, endpointUrl } from "./endpoint.ts";
 import { githubConfig } from "./github.ts";
-import { ConfigError, Findings, nearest, problemLine, read, shown } from "./problems.ts";
+import { ConfigError, Findings, problemLine, read } from "./problems.ts";
 import { stackReleases } from "./releases.ts";
-import { endpointId, endpointOf, resolveBoard } from "./resolveBoard.ts";
+import { endpointOf, resolveBoard } from "./resolveBoard.ts";
 import { containerEndpointOf, hostOf, resolveDockerHost } from "./resolveDockerHost.ts";
 import {
   type BoardInput,
@@ -87,7 +89,14 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   refuseSameBoards(boardInputs, findings.at("boards"));
   const certificates =
     certificatesInput &&
-    certificateConfig(certificatesInput, clients ?? [], findings.at("certificates"));
+    certificateConfig(
+      certificatesInput,
+      {
+        clients: clients ?? [],
+        builders: namesOf(boardInputs, hostInputs),
+      },
+      findings.at("certificates"),
+    );
   const releases =
     releasesInput &&
     stackReleases(releasesInput, readable, machine.projectDir, findings.at("releases"));
@@ -95,7 +104,8 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   if (hosts.length > 0) {
     refuseMisleadingEnvironment(machine.environment, findings.at("dockerHosts"));
   }
-  const stackKey = findStackKey(stack, ssh, { boards: readable, hosts }, machine, findings);
+  const stackKey = findStackKey({ stack, ssh, boards: readable, hosts, machine }, findings);
+  const extraNames = certificatesInput?.extraNames ?? [];
 
   const boards = boardInputs.map((board, index) => {
     if (!board) return undefined;
@@ -103,7 +113,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     refuseImpossible(board, releasesInput?.mirror, boardFindings);
     if (!releases || !certificates) return undefined;
     warnOfRisks(board, releases.versions.buildkit, boardFindings);
-    return resolveBoard(board, { releases, certificates, stackKey, machine }, boardFindings);
+    return resolveBoard(board, { releases, extraNames, stackKey, machine }, boardFindings);
   });
   const dockerHosts = hostInputs.map((host, index) => {
     if (!host) return undefined;
@@ -112,7 +122,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     if (!releases || !certificates) return undefined;
     const { buildkit } = releases.versions;
     warnOfHost(host, buildkit, hostFindings);
-    return resolveDockerHost(host, { buildkit, certificates, stackKey, machine }, hostFindings);
+    return resolveDockerHost(host, { buildkit, extraNames, stackKey, machine }, hostFindings);
   });
   if (releases) warnOfTags(hosts, releases.versions.buildkit, findings.at("dockerHosts"));
   const githubInput = read(stackKeys.github, value("github"), findings.at("github"));
@@ -140,7 +150,6 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   if (problems.length > 0 || !releases || !certificates || !clients)
     throw new ConfigError(problems);
   return {
-    releases: releases.versions,
     certificates,
     clients,
     boards: boards.filter((board) => board !== undefined),
@@ -148,6 +157,16 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     ...(github && { github }),
     warnings: warnings.map(problemLine),
   };
+}
+
+/** The names of all builders; nothing where one of them cannot be read. */
+function namesOf(
+  boards: readonly (BoardInput | undefined)[],
+  hosts: readonly (DockerHostInput | undefined)[],
+): string[] | undefined {
+  const named = [...boards, ...hosts.flatMap((host) => host?.builders ?? [undefined])];
+  const names = named.flatMap((one) => one?.name ?? []);
+  return names.length === named.length ? names : undefined;
 }
 
 /** Where clients reach the builders, and where this machine reaches what they run on. */
@@ -162,7 +181,10 @@ function hostsOf(boards: readonly BoardInput[], dockerHosts: readonly DockerHost
     ...boards.flatMap((board) => (board.virtual ? [] : [board.jump?.host ?? board.host])),
     ...dockerHosts.map(hostOf),
   ];
-  return { ofBuilders: [...new Set(endpoints.map(hostIn))], ofMachines: [...new Set(machines)] };
+  return {
+    ofBuilders: [...new Set(endpoints.map(({ host }) => host))],
+    ofMachines: [...new Set(machines)],
+  };
 }
 
 /** The secrets are read apart. */
@@ -230,7 +252,7 @@ function refuseUnfitClients(clients: readonly string[], findings: Findings): voi
     if (clients.indexOf(name) !== index) {
       findings.refuse([index], `received ${shown(name)}, which is there already; take one away.`);
     }
-    if (name === "health-check") {
+    if (name === HEALTH_CHECK) {
       findings.refuse(
         [index],
         `received ${shown(name)}, which is the stack's own client; choose another name.`,
@@ -241,10 +263,19 @@ function refuseUnfitClients(clients: readonly string[], findings: Findings): voi
 
 /** The key for all boards and hosts that name none of their own. */
 function findStackKey(
-  stack: StackValues,
-  ssh: SshInput | undefined,
-  { boards, hosts }: { boards: readonly BoardInput[]; hosts: readonly DockerHostInput[] },
-  machine: Machine,
+  {
+    stack,
+    ssh,
+    boards,
+    hosts,
+    machine,
+  }: {
+    stack: StackValues;
+    ssh: SshInput | undefined;
+    boards: readonly BoardInput[];
+    hosts: readonly DockerHostInput[];
+    machine: Machine;
+  },
   findings: Findings,
 ): SshKey | undefined {
   const pem = stack.values[`${namespace}sshPrivateKey`] ?? "";
@@ -254,7 +285,7 @@ function findStackKey(
   let key: SshKey | undefined;
   if (pem !== "") key = secretStackKey(pem, stack, ssh, findings);
   else if (ssh && needed) key = findSshKey(ssh, machine, findings.at("ssh"));
-  if (key?.kind === "privateKey" || (boards.length > 0 && !needed)) {
+  if (key?.privateKey !== undefined || (boards.length > 0 && !needed)) {
     const stale = staleAgent(machine);
     if (stale) findings.refuse(["ssh"], `${stale}.`);
   }
@@ -320,9 +351,10 @@ function refuseSameBoards(boards: readonly (BoardInput | undefined)[], findings:
       return endpoint && endpointId(endpoint);
     });
     if (sameEndpoint !== undefined) {
+      const endpoint = endpointOf(board);
       findings.refuse(
         [index, "endpoint"],
-        `is ${shown(endpointOf(board))}, as that of boards[${sameEndpoint}]; clients could not tell the two apart.`,
+        `is ${shown(endpoint && endpointUrl(endpoint))}, as that of boards[${sameEndpoint}]; clients could not tell the two apart.`,
       );
     }
     const sameKey = firstWith(index, (other) => (other.virtual ? undefined : other.hostKey));

@@ -1,8 +1,8 @@
 import { isIPv4 } from "node:net";
-import type { BuildkitdSettings } from "../components/buildkitd/settings.ts";
+import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
+import { parseSubnet, subnetHolds } from "../components/buildkitd/schema.ts";
 import { defaultBridge } from "../components/buildkitd/toml.ts";
 import { hostIn, isLoopback } from "./addresses.ts";
-import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
 import type { Findings } from "./problems.ts";
 import type { BoardInput } from "./schema.ts";
 

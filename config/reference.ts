@@ -28,25 +28,19 @@ export function configurationReference(): string {
   const definitions = (schema.definitions ?? {}) as Record<string, JsonSchema>;
   const config = schema.properties?.config as JsonSchema;
   const keys = config.properties as Record<string, JsonSchema>;
-  const parts = [introduction];
-  for (const [key, value] of Object.entries(keys)) {
-    if (!["buildhosts:boards", "buildhosts:dockerHosts"].includes(key)) {
-      parts.push(part(`\`${key}\``, value));
-    }
-  }
-  const boards = keys["buildhosts:boards"] as JsonSchema;
-  const kinds = (boards.items as JsonSchema).oneOf as JsonSchema[];
-  const [physical = {}, virtual = {}] = kinds;
-  parts.push(
-    part("`buildhosts:boards[]`", {
-      ...physical,
-      description: `${described(boards).text} A virtual board has no ${lacking(physical, virtual)}: the proving ground gives them.`,
-    }),
-    ...dockerHostParts(keys["buildhosts:dockerHosts"] as JsonSchema),
+  const all = Object.entries(keys);
+  return [
+    introduction,
+    ...all.filter(([, value]) => !isHosts(value)).map(([key, value]) => part(`\`${key}\``, value)),
+    ...all.filter(([, value]) => isHosts(value)).flatMap(([key, value]) => hostParts(key, value)),
     `## \`buildhosts:boards[].buildkitd\`\n\n${buildkitdIntroduction}`,
     ...buildkitdParts(definitions),
-  );
-  return parts.join("\n");
+  ].join("\n");
+}
+
+/** Whether a key is a list of hosts: each is a machine of one's own, or a virtual one. */
+function isHosts({ items }: JsonSchema): boolean {
+  return (items as JsonSchema | undefined)?.oneOf !== undefined;
 }
 
 /** The keys of a machine that a virtual one has not. */
@@ -55,21 +49,17 @@ function lacking(physical: JsonSchema, virtual: JsonSchema): string {
   return keys.filter((key) => !virtual.properties?.[key]).join(", ");
 }
 
-/** A table for a Docker host, and one for each of its builders. */
-function dockerHostParts(hosts: JsonSchema): string[] {
+/** A table for a kind of host, and one for the builders on it where they are several. */
+function hostParts(key: string, hosts: JsonSchema): string[] {
   const [host = {}, virtual = {}] = (hosts.items as JsonSchema).oneOf as JsonSchema[];
-  const builders = host.properties?.builders as JsonSchema;
-  const withText = (schema: JsonSchema, { description }: JsonSchema) => ({
-    ...schema,
-    description,
-  });
-  return [
-    part("`buildhosts:dockerHosts[]`", {
-      ...host,
-      description: `${described(hosts).text} A virtual one has no ${lacking(host, virtual)}: the proving ground gives them.`,
-    }),
-    part("`buildhosts:dockerHosts[].builders[]`", withText(builders.items as JsonSchema, builders)),
-  ];
+  const builders = host.properties?.builders as JsonSchema | undefined;
+  const description = `${described(hosts).text} A virtual one has no ${lacking(host, virtual)}: the proving ground gives them.`;
+  const parts = [part(`\`${key}[]\``, { ...host, description })];
+  if (builders) {
+    const one = { ...(builders.items as JsonSchema), description: builders.description };
+    parts.push(part(`\`${key}[].builders[]\``, one));
+  }
+  return parts;
 }
 
 function part(title: string, schema: JsonSchema): string {

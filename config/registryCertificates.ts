@@ -1,5 +1,5 @@
 import { secret } from "@pulumi/pulumi";
-import type { RegistryCertificate } from "../components/buildkitd/registryFiles.ts";
+import type { RegistryCertificateArgs } from "../components/buildkitd/registryFiles.ts";
 import type { Findings } from "./problems.ts";
 import type { RegistryCertificatesInput } from "./schema.ts";
 import { type Machine, readPem } from "./sshKey.ts";
@@ -9,8 +9,8 @@ export function readRegistryCertificates(
   input: RegistryCertificatesInput,
   machine: Machine,
   findings: Findings,
-): Record<string, RegistryCertificate> | undefined {
-  const read: Record<string, RegistryCertificate> = {};
+): Record<string, RegistryCertificateArgs> | undefined {
+  const read: Record<string, RegistryCertificateArgs> = {};
   let isComplete = true;
   for (const [host, { caFile, certFile, keyFile }] of Object.entries(input)) {
     const at = findings.at(host);

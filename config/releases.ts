@@ -1,19 +1,18 @@
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type ReleaseComponent, release } from "../components/board/releases.ts";
-import { type Findings, shown } from "./problems.ts";
+import type { BoardReleasesArgs } from "../components/builderBoard.ts";
+import { shown } from "../components/schema/expected.ts";
+import type { Findings } from "./problems.ts";
 import type { BoardInput, ReleasesInput } from "./schema.ts";
-import type { ReleaseSource, ReleaseVersions } from "./stackConfig.ts";
 import { isBelow, oldVersions } from "./versions.ts";
 
 /** What a stack says about releases. */
 export interface StackReleases {
-  versions: ReleaseVersions;
+  versions: Omit<BoardReleasesArgs, "mirror" | "push">;
   /** Where boards have them from, or nothing where the stack does not say. */
-  source?: ReleaseSource;
+  source?: Pick<BoardReleasesArgs, "mirror" | "push">;
 }
-
-export const upstreamMirror = "https://github.com";
 
 const components = ["buildkit", "containerd", "runc", "rootlesskit"] as const;
 
@@ -48,13 +47,8 @@ export function stackReleases(
     }
   }
 
-  const source: ReleaseSource | undefined =
-    push !== undefined
-      ? { kind: "push", folder: resolve(projectDir, push) }
-      : mirror !== undefined
-        ? { kind: "mirror", mirror }
-        : undefined;
-  return { versions, source };
+  if (push !== undefined) return { versions, source: { push: resolve(projectDir, push) } };
+  return { versions, source: mirror === undefined ? undefined : { mirror } };
 }
 
 function judgeVersion(component: ReleaseComponent, version: string, findings: Findings): void {

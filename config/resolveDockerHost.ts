@@ -1,32 +1,25 @@
 import { secret } from "@pulumi/pulumi";
-import { socketAddress } from "../components/socketAddress.ts";
+import type { DockerConnectionArgs, RegistryAuthArgs } from "../components/container/connection.ts";
 import { certificateNames } from "./certificates.ts";
+import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import type { Findings } from "./problems.ts";
 import { readRegistryCertificates } from "./registryCertificates.ts";
-import { environment } from "./resolveBoard.ts";
+import { environment, isWildcard } from "./resolveBoard.ts";
 import {
   type BuilderContainerInput,
   type DockerHostInput,
   parseDockerUrl,
-  parseEndpoint,
   type RegistryAuthInput,
 } from "./schema.ts";
 import { findSshKey, type Machine, readPassword, readPem } from "./sshKey.ts";
-import type {
-  CertificateConfig,
-  ContainerConfig,
-  DockerConnection,
-  DockerHostConfig,
-  ListenAddress,
-  RegistryAuth,
-  SshKey,
-} from "./stackConfig.ts";
+import type { ContainerConfig, DockerHostConfig, SshKey } from "./stackConfig.ts";
 
 /** What a Docker host takes from the rest of the stack. */
 export interface DockerHostContext {
   /** The version of BuildKit, for builders that name no image. */
   buildkit: string;
-  certificates: CertificateConfig;
+  /** Names that the stack adds to every certificate. */
+  extraNames: readonly string[];
   /** The key for hosts that name none; nothing where it cannot be had, which has been said already. */
   stackKey: SshKey | undefined;
   machine: Machine;
@@ -52,15 +45,22 @@ export function resolveDockerHost(
   ) {
     return undefined;
   }
-  const { name, platform, emulation, emulationImage, abandon } = host;
-  return { name, connection, registryAuth, platform, emulation, emulationImage, abandon, builders };
+  const { name, emulation, emulationImage, abandon } = host;
+  return {
+    name,
+    connection: { ...connection, registryAuth },
+    ...(emulation.length > 0 && {
+      emulation: { platforms: emulation, image: emulationImage, abandon },
+    }),
+    builders,
+  };
 }
 
 function registryLogin(
   { address, username, passwordFile }: RegistryAuthInput,
   machine: Machine,
   findings: Findings,
-): RegistryAuth | undefined {
+): RegistryAuthArgs | undefined {
   const password = readPassword(passwordFile, machine, findings.at("passwordFile"));
   return password === undefined ? undefined : { address, username, password: secret(password) };
 }
@@ -69,11 +69,11 @@ function dockerConnection(
   { docker: url, hostKey, ssh, tls }: DockerHostInput,
   { stackKey, machine }: DockerHostContext,
   findings: Findings,
-): DockerConnection | undefined {
-  if (url.startsWith("unix:")) return { kind: "unix", url };
+): DockerConnectionArgs | undefined {
+  if (url.startsWith("unix:")) return { url };
   if (url.startsWith("ssh:")) {
     const key = ssh ? findSshKey(ssh, machine, findings.at("ssh")) : stackKey;
-    return key && hostKey ? { kind: "ssh", url, hostKey, key } : undefined;
+    return key && hostKey ? { url, hostKey, ...key } : undefined;
   }
   if (!tls) return undefined;
   const at = findings.at("tls");
@@ -81,7 +81,7 @@ function dockerConnection(
   const certPem = readPem(tls.certFile, "certificate", machine, at.at("certFile"));
   const privateKeyPem = readPem(tls.keyFile, "key", machine, at.at("keyFile"));
   return caCertPem && certPem && privateKeyPem
-    ? { kind: "tls", url, caCertPem, certPem, privateKeyPem: secret(privateKeyPem) }
+    ? { url, tls: { caCertPem, certPem, privateKeyPem: secret(privateKeyPem) } }
     : undefined;
 }
 
@@ -94,14 +94,16 @@ export function hostOf({ docker }: Pick<DockerHostInput, "docker">): string {
 export function publishOf(
   { publish }: BuilderContainerInput,
   { docker }: Pick<DockerHostInput, "docker">,
-): ListenAddress {
+) {
   const everywhere = docker.startsWith("unix:") ? "127.0.0.1" : "0.0.0.0";
   return { address: publish.address ?? everywhere, port: publish.port };
 }
 
-export function containerEndpointOf(builder: BuilderContainerInput, host: DockerHostInput): string {
-  const address = { address: hostOf(host), port: builder.publish.port };
-  return builder.endpoint ?? `tcp://${socketAddress(address)}`;
+export function containerEndpointOf(
+  { endpoint, publish }: BuilderContainerInput,
+  host: DockerHostInput,
+): Endpoint {
+  return endpoint ?? { host: hostOf(host), port: publish.port };
 }
 
 /** A renamed container goes on with the cache of its builder. */
@@ -117,7 +119,7 @@ export function imageOf({ image, rootless }: BuilderContainerInput, buildkit: st
 function resolveContainer(
   builder: BuilderContainerInput,
   host: DockerHostInput,
-  { buildkit, certificates, machine }: DockerHostContext,
+  { buildkit, extraNames: namesOfAll, machine }: DockerHostContext,
   findings: Findings,
 ): ContainerConfig | undefined {
   const registryCertificates = readRegistryCertificates(
@@ -126,46 +128,38 @@ function resolveContainer(
     findings.at("registryCertificates"),
   );
   if (!registryCertificates) return undefined;
-  const containerName = builder.containerName ?? builder.name;
+  // The keys that become other arguments; the component has the rest under their own names.
+  const {
+    endpoint: _named,
+    registryCertificates: _files,
+    extraNames,
+    proxies,
+    openTelemetry,
+    ...args
+  } = builder;
+  const { platform, emulation, abandon } = host;
   const endpoint = containerEndpointOf(builder, host);
-  const serverName = parseEndpoint(endpoint)?.host ?? hostOf(host);
   const publish = publishOf(builder, host);
-  const isWildcard = publish.address === "0.0.0.0" || publish.address === "::";
-  const { extraNames } = certificates;
   return {
-    name: builder.name,
+    ...(args satisfies Pick<Partial<ContainerConfig>, keyof typeof args>),
     image: imageOf(builder, buildkit),
-    containerName,
-    rootless: builder.rootless,
-    network: builder.network,
+    containerName: builder.containerName ?? builder.name,
     publish,
-    endpoint,
-    serverName,
+    serverName: endpoint.host,
+    endpoint: endpointUrl(endpoint),
     certificateNames: certificateNames([
-      serverName,
+      endpoint.host,
       hostOf(host),
-      ...(isWildcard ? [] : [publish.address]),
-      ...builder.extraNames,
-      ...extraNames.dnsNames,
-      ...extraNames.ipAddresses,
+      ...(isWildcard(publish.address) ? [] : [publish.address]),
+      ...extraNames,
+      ...namesOfAll,
     ]),
-    platforms: builder.buildkitd.worker?.platforms ?? [
-      ...new Set([host.platform, ...host.emulation]),
-    ],
-    cacheVolume: cacheVolumeOf(builder),
-    adoptCache: builder.adoptCache,
-    cachePath: builder.cachePath,
-    protectCache: builder.protectCache,
-    removeCacheOnDelete: builder.removeCacheOnDelete,
-    restart: builder.restart,
-    memoryMb: builder.memoryMb,
-    cpus: builder.cpus,
-    labels: builder.labels,
-    init: builder.init,
-    networks: builder.networks,
-    environment: environment(builder.proxies ?? {}, builder.openTelemetry),
-    startSeconds: builder.startSeconds,
-    buildkitd: builder.buildkitd,
+    platform,
+    platforms: builder.buildkitd.worker?.platforms ?? [...new Set([platform, ...emulation])],
+    // A folder of the host takes the volume's place.
+    cacheVolume: builder.cachePath === undefined ? cacheVolumeOf(builder) : undefined,
+    environment: environment(proxies, openTelemetry),
     registryCertificates,
+    abandon,
   };
 }

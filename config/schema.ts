@@ -1,8 +1,8 @@
 import * as z from "zod";
+import { buildkitdSettings, registryHost } from "../components/buildkitd/schema.ts";
 import { BINFMT_IMAGE } from "../components/images.ts";
-import { buildkitdSettings, registryHost } from "./buildkitdSchema.ts";
-import { githubSchema, githubToken } from "./githubSchema.ts";
-import { readHostKey } from "./hostKey.ts";
+import { closed } from "../components/schema/closed.ts";
+import { expected, mismatch, shown } from "../components/schema/expected.ts";
 import {
   checkedText,
   flag,
@@ -13,11 +13,14 @@ import {
   listOf,
   mapOf,
   oneOf,
+  parsedText,
   port,
   text,
   whole,
-} from "./leaves.ts";
-import { closed, expected, mismatch, shown } from "./problems.ts";
+} from "../components/schema/values.ts";
+import { parseEndpoint } from "./endpoint.ts";
+import { githubSchema, githubToken } from "./githubSchema.ts";
+import { readHostKey } from "./hostKey.ts";
 import { defaultVersions, versionPattern } from "./versions.ts";
 
 /**
@@ -115,7 +118,16 @@ const certificates = closed({
   )
     .default({})
     .describe(
-      "By client, the number of its key: counted up, it gives the client a new key at the next update, for instance because the old one leaked. A renewal keeps the key. The certificate of the old key is accepted until its end, as nothing is revoked; a new CA alone ends that.",
+      "By client, the number of its key: counted up, it gives the client a new key at the next update, for instance because the old one leaked. A renewal keeps the key. The certificate of the old key is accepted until its end, as nothing is revoked; a new CA alone ends that. health-check is the stack's own client, whose key each board sees.",
+    ),
+  builderKeys: mapOf(
+    name,
+    whole("the number of a builder's key, 1 for the first", 1),
+    "a map from a builder's name to a number",
+  )
+    .default({})
+    .describe(
+      "By builder, the same: another number gives its certificate a new key at the next update, for instance because somebody had the machine.",
     ),
   extraNames: extraNames.describe("DNS names and IP addresses added to every board's certificate."),
 }).describe("The stack's CA, and the certificates that it signs.");
@@ -196,6 +208,8 @@ const listen = closed({
     .describe("Address that buildkitd listens on; :: means IPv6 and IPv4."),
   port: port.default(1234).describe("Port that buildkitd listens on."),
 }).describe("Where buildkitd listens, always with mutual TLS.");
+
+const endpoint = parsedText("tcp://<host>:<port>, an IPv6 address in brackets", parseEndpoint);
 
 const proxyUrl = checkedText(
   "an http or https address without user and password, which would stand readable on the board and in the state",
@@ -332,10 +346,7 @@ const physicalBoard = closed({
   ssh: ssh.optional().describe("How to log in, where it is not as buildhosts:ssh says."),
   platform: platform("amd64", "arm64", "riscv64"),
   listen: listen.prefault({}),
-  endpoint: checkedText(
-    "tcp://<host>:<port>, an IPv6 address in brackets",
-    (value) => parseEndpoint(value) !== undefined,
-  )
+  endpoint: endpoint
     .optional()
     .describe("As clients reach the builder. Default: tcp://<host>:<listen.port>."),
 });
@@ -438,10 +449,7 @@ const builderContainer = closed(
         "Network of RUN steps: a bridge of their own inside of the container, or the container's, where they reach the daemon's port. bridge needs BuildKit's CNI plugins in the image, and no rootless.",
       ),
     publish: publish.prefault({}),
-    endpoint: checkedText(
-      "tcp://<host>:<port>, an IPv6 address in brackets",
-      (value) => parseEndpoint(value) !== undefined,
-    )
+    endpoint: endpoint
       .optional()
       .describe(
         "As clients reach the builder. Default: tcp://<host>:<publish.port>, where host is that of docker, or localhost for a local socket.",
@@ -673,7 +681,6 @@ export const dockerHostSchema = dockerHost;
 export type ReleasesInput = z.output<typeof releases>;
 export type CertificatesInput = z.output<typeof certificates>;
 export type SshInput = z.output<typeof ssh>;
-export type JumpInput = z.output<typeof jump>;
 export type PhysicalBoardInput = z.output<typeof physicalBoard>;
 /** As the stack file has it. */
 export type VirtualBoardAsWritten = z.output<typeof virtualBoard>;
@@ -686,19 +693,8 @@ export type BuilderContainerInput = z.output<typeof builderContainer>;
 export type RegistryAuthInput = z.output<typeof registryAuth>;
 export type DockerTlsInput = z.output<typeof dockerTls>;
 export type RegistryCertificatesInput = BoardInput["registryCertificates"];
+export type ProxiesInput = z.output<typeof proxies>;
 export type OpenTelemetryInput = z.output<typeof openTelemetry>;
-
-/** The host, without brackets, and the port of `tcp://host:port`. */
-export function parseEndpoint(value: string): { host: string; port: number } | undefined {
-  const match = /^tcp:\/\/(?:\[([0-9a-f:.]+)\]|([^\s:/[\]@]+)):(\d{1,5})$/i.exec(value);
-  const endpointHost = match?.[1] ?? match?.[2] ?? "";
-  const endpointPort = Number(match?.[3]);
-  const valid =
-    (match?.[1] !== undefined
-      ? isIp(endpointHost)
-      : isIp(endpointHost) || isDnsName(endpointHost)) && port.safeParse(endpointPort).success;
-  return valid ? { host: endpointHost, port: endpointPort } : undefined;
-}
 
 /** A daemon's address, if it is one that the provider takes. */
 export function parseDockerUrl(value: string): URL | undefined {

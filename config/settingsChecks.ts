@@ -5,16 +5,22 @@ import type {
   DiskSpace,
   GcPolicy,
   WorkerSettings,
-} from "../components/buildkitd/settings.ts";
-import { containerdSocket, defaultBridge, keysOfOneWorker } from "../components/buildkitd/toml.ts";
-import { parseSubnet, subnetHolds } from "./buildkitdSchema.ts";
-import { refuseVainFilters, warnOfPolicies } from "./gcChecks.ts";
+} from "../components/buildkitd/schema.ts";
+import { parseSubnet, settingsSince, subnetHolds } from "../components/buildkitd/schema.ts";
+import {
+  type BuildkitdNetwork,
+  type BuildkitdWorker,
+  containerdSocket,
+  defaultBridge,
+  keysOfOneWorker,
+} from "../components/buildkitd/toml.ts";
+import { shown } from "../components/schema/expected.ts";
+import { refuseVainFilters, warnOfErosion, warnOfPolicies } from "./gcChecks.ts";
 import { checkNameServers, type Reached, refuseOverlap } from "./networkChecks.ts";
-import { type Findings, type Path, shown } from "./problems.ts";
+import type { Findings, Path } from "./problems.ts";
 import { refuseVainRegistries, registryHosts, warnOfRegistries } from "./registryChecks.ts";
 import { refuseUnfitRoot, warnOfRoot } from "./rootChecks.ts";
-import type { Network, Platform, Worker } from "./stackConfig.ts";
-import { isBelow, settingsSince } from "./versions.ts";
+import { isBelow } from "./versions.ts";
 
 const bridgeOnly = ["cniPoolSize", "bridgeName", "bridgeSubnet"] as const;
 const ociSnapshotters = ["auto", "overlayfs", "fuse-overlayfs", "native", "stargz"];
@@ -24,10 +30,10 @@ const gcAmounts = ["reservedSpace", "maxUsedSpace", "minFreeSpace"] as const;
 export interface Daemon {
   /** What it runs on: `board`, `builder`. */
   on: "board" | "builder";
-  worker: Worker;
+  worker: BuildkitdWorker;
   rootless: boolean;
-  network: Network;
-  platform: Platform;
+  network: BuildkitdNetwork;
+  platform: string;
   buildkitd: BuildkitdSettings;
   /** Where it is reached, if that is on a network that its bridge could be in. */
   address?: string;
@@ -217,6 +223,7 @@ export function warnOfSettings(
   if (buildkitd.worker?.gc === false) {
     warn(["worker", "gc"], "nothing limits the build cache: it grows until the disk is full.");
   }
+  warnOfErosion(buildkitd.worker ?? {}, findings.at("worker"));
   warnOfPolicies(buildkitd.worker?.gcpolicy ?? [], findings.at("worker", "gcpolicy"));
   warnOfRoot(buildkitd, findings);
   warnOfRegistries(buildkitd, findings.at("registry"));

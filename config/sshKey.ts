@@ -2,7 +2,8 @@ import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { secret } from "@pulumi/pulumi";
-import { type Findings, shown } from "./problems.ts";
+import { shown } from "../components/schema/expected.ts";
+import type { Findings } from "./problems.ts";
 import type { SshInput } from "./schema.ts";
 import type { SshKey } from "./stackConfig.ts";
 
@@ -32,7 +33,7 @@ export function findSshKey(
 
 function agentKey({ environment }: Machine, findings: Findings): SshKey | undefined {
   const socket = environment.SSH_AUTH_SOCK;
-  if (socket && isSocket(socket)) return { kind: "agent" };
+  if (socket && isSocket(socket)) return {};
   const what = socket
     ? `no agent listens at SSH_AUTH_SOCK, ${shown(socket)}`
     : "SSH_AUTH_SOCK is not set";
@@ -111,7 +112,7 @@ function certificatesIn(text: string): PemReading {
 }
 
 export function secretKey(pem: string): SshKey {
-  return { kind: "privateKey", privateKey: secret(pem) };
+  return { privateKey: secret(pem) };
 }
 
 /**

@@ -1,3 +1,4 @@
+import semver from "semver";
 import type { ReleaseComponent } from "../components/board/releases.ts";
 
 /** What a stack gets that pins nothing: the newest releases that this program is tested with. */
@@ -9,23 +10,16 @@ export const defaultVersions: Readonly<Record<ReleaseComponent, string>> = {
   rootlesskit: "v3.2.0",
 };
 
-/** Major, minor, patch; a pre-release counts as its release. */
-export type Version = readonly [number, number, number];
-
 /** `v0.34.2`, `0.34.2`, `v0.35.0-rc1`. */
 export const versionPattern = /^v?(\d{1,5})\.(\d{1,5})\.(\d{1,5})(-[0-9A-Za-z.-]+)?$/;
 
-export function parseVersion(text: string): Version {
-  const [, major, minor, patch] = versionPattern.exec(text) ?? [];
-  return [Number(major), Number(minor), Number(patch)];
+/** A pre-release counts as its release. */
+export function isBelow(version: string, other: string): boolean {
+  return semver.lt(released(version), released(other));
 }
 
-export function isBelow(text: string, other: string): boolean {
-  const [a, b] = [parseVersion(text), parseVersion(other)];
-  for (const part of [0, 1, 2] as const) {
-    if (a[part] !== b[part]) return a[part] < b[part];
-  }
-  return false;
+function released(version: string): semver.SemVer {
+  return semver.coerce(version) ?? new semver.SemVer("0.0.0");
 }
 
 interface OldVersions {
@@ -49,7 +43,7 @@ export const oldVersions: Readonly<Partial<Record<ReleaseComponent, OldVersions>
     refusal: "older lines are long past their end",
     warning: (version) => {
       if (!isBelow(version, "v2.3.5")) return undefined;
-      const [major, minor] = parseVersion(version);
+      const { major, minor } = released(version);
       const ended =
         major < 2 || minor <= 1 ? `, and the ${major}.${minor} line is past its end` : "";
       return `known security holes are open below v2.3.5${ended}`;
@@ -59,7 +53,7 @@ export const oldVersions: Readonly<Partial<Record<ReleaseComponent, OldVersions>
     minimum: "v1.1.0",
     refusal: "older lines are long past their end",
     warning: (version) => {
-      const [major, minor] = parseVersion(version);
+      const { major, minor } = released(version);
       const fixed = major === 1 && minor === 5 ? "v1.5.2" : "v1.4.4";
       return isBelow(version, fixed)
         ? "known security holes are open below v1.4.4, and in v1.5 below v1.5.2"
@@ -67,25 +61,3 @@ export const oldVersions: Readonly<Partial<Record<ReleaseComponent, OldVersions>
     },
   },
 };
-
-/**
- * The BuildKit that first knew a setting, where that is newer than the oldest one accepted. An older
- * daemon ignores the key without a word (from the config.go of each release).
- */
-export const settingsSince: readonly (readonly [path: string, version: string])[] = [
-  ["frontend", "v0.14.0"],
-  ["system", "v0.14.0"],
-  ["worker.reservedSpace", "v0.17.0"],
-  ["worker.maxUsedSpace", "v0.17.0"],
-  ["worker.minFreeSpace", "v0.17.0"],
-  ["worker.gcpolicy[].reservedSpace", "v0.17.0"],
-  ["worker.gcpolicy[].maxUsedSpace", "v0.17.0"],
-  ["worker.gcpolicy[].minFreeSpace", "v0.17.0"],
-  ["cdi", "v0.20.0"],
-  ["provenanceEnvDir", "v0.25.0"],
-  ["cache", "v0.27.0"],
-  ["proxyNetwork", "v0.31.0"],
-  ["system.maxRegistryConcurrency", "v0.31.0"],
-  ["compaction", "v0.34.0"],
-  ["system.sessionAuthTimeout", "v0.34.0"],
-];

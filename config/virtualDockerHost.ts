@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Findings, shown } from "./problems.ts";
+import { shown } from "../components/schema/expected.ts";
+import type { Findings } from "./problems.ts";
 import {
   type DockerHostInput,
   dockerHostConnection,
@@ -38,7 +39,7 @@ export function located(
         `received ${shown(builder.publish.port)}, which leads nowhere: of a virtual Docker host, ${ports} are forwarded.`,
       );
     }
-    return { ...builder, endpoint: `tcp://${found.host}:${forwarded ?? builder.publish.port}` };
+    return { ...builder, endpoint: { host: found.host, port: forwarded ?? builder.publish.port } };
   });
   return {
     ...rest,

@@ -4,19 +4,25 @@ import { cacheDir } from "./cache.ts";
 
 /** The script that runs `main`, a TypeScript file of this clone, with the Node.js that runs now. */
 export async function launcherOf(main: string): Promise<string> {
+  return filledIn(join(import.meta.dirname, "launcher.sh"), {
+    "@NODE@": process.execPath,
+    "@MAIN@": main,
+    "@COMPILE_CACHE@": cacheDir("node-compile"),
+  });
+}
+
+/** The script at `template`, whose placeholders stand in single quotes, with their values. */
+export async function filledIn(
+  template: string,
+  values: { readonly [placeholder: string]: string },
+): Promise<string> {
   if (process.platform === "win32") {
     throw new Error(
       "the offline stand-ins need a POSIX shell: on Windows, Pulumi's own programs must be within reach",
     );
   }
-  const template = await readFile(join(import.meta.dirname, "launcher.sh"), "utf8");
-  const paths: { readonly [placeholder: string]: string } = {
-    "@NODE@": process.execPath,
-    "@MAIN@": main,
-    "@COMPILE_CACHE@": cacheDir("node-compile"),
-  };
-  return template.replace(/@[A-Z_]+@/g, (placeholder) =>
-    inSingleQuotes(paths[placeholder] ?? placeholder),
+  return (await readFile(template, "utf8")).replace(/@[A-Z_]+@/g, (placeholder) =>
+    inSingleQuotes(values[placeholder] ?? placeholder),
   );
 }
 

@@ -13,8 +13,8 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
 
   const certificates = stackCertificates(config);
   const builders = await oneByOne([
-    ...config.boards.map((board) => () => [boardBuilder(board, config, certificates)]),
-    ...config.dockerHosts.map((host) => () => dockerHostBuilders(host, config, certificates)),
+    ...config.boards.map((board) => () => [boardBuilder(board, certificates)]),
+    ...config.dockerHosts.map((host) => () => dockerHostBuilders(host, certificates)),
   ]);
 
   if (config.github) {

@@ -20,14 +20,14 @@ export interface Github {
 export const byName = async (
   { ask }: Github,
   list: string,
-  key: string,
   name: unknown,
-  idKey: string,
+  /** The key of the answer that holds the list. Default: the answer is the list. */
+  key = "",
 ): Promise<Found | undefined> => {
   const { body } = await ask(`${list}?per_page=100`);
   const items = (Array.isArray(body) ? body : (body[key] ?? [])) as Record<string, unknown>[];
   const found = items.find((one) => one.name === name);
-  return found && { path: `${list}/${found[idKey]}`, body: found };
+  return found && { path: `${list}/${found.id}`, body: found };
 };
 
 export const at = async ({ ask }: Github, path: string): Promise<Found | undefined> => {

@@ -50,16 +50,15 @@ const madeOnce: Record<string, MadeOnce> = {
       byName(
         github,
         `${environmentOf(inputs, github.owner)}/deployment-branch-policies`,
-        "branch_policies",
         inputs.branchPattern,
-        "id",
+        "branch_policies",
       ),
     // It is its name and nothing else, not even a time.
     isSame: () => true,
   },
   "github:index/repositoryRuleset:RepositoryRuleset": {
     find: ({ repository, name }, github) =>
-      byName(github, `repos/${github.owner}/${repository}/rulesets`, "", name, "id"),
+      byName(github, `repos/${github.owner}/${repository}/rulesets`, name),
   },
   "github:index/repositoryFile:RepositoryFile": {
     find: ({ repository, file, branch }, github) =>
@@ -106,7 +105,7 @@ export async function repeatLostCreates(
       async ({ failedOperation, newInputs }) => {
         if (failedOperation !== "create" || isRepeated) return false;
         isRepeated = true;
-        return takeAway(name, kind, newInputs ?? {}, began, github);
+        return takeAway(kind, { name, inputs: newInputs ?? {}, began }, github);
       },
     );
     return { props, opts: pulumi.mergeOptions(opts, { hooks: { onError: [hook] } }) };
@@ -115,10 +114,8 @@ export async function repeatLostCreates(
 
 /** @returns whether there is now room for what was refused */
 async function takeAway(
-  name: string,
   { find, isSame, isUntouched, undo = { method: "DELETE" } }: MadeOnce,
-  inputs: Inputs,
-  began: number,
+  { name, inputs, began }: { name: string; inputs: Inputs; began: number },
   github: Github,
 ): Promise<boolean> {
   const found = await find(inputs, github);

@@ -50,56 +50,50 @@ export async function githubRepositories(
   };
 
   for (const one of config.repositories) {
-    const { name } = one;
-    const transformations = one.existing
+    const { name, client: builds, defaultBranch, proposeWorkflows, workflows, ...args } = one;
+    const { existing, topics = [], environment } = args;
+    const transformations = existing
       ? [refusing, repeating]
       : [repeating, keepUpOnceMade(config, one)];
     const repository = new BuilderRepository(
       name,
       {
-        existing: one.existing,
-        description: one.description,
-        ...(!one.existing && { topics: [...(one.topics ?? []), stackTopic()] }),
-        visibility: one.visibility,
-        deleteOnDestroy: one.deleteOnDestroy,
-        requireShaPins: one.requireShaPins,
-        allowedActions: one.allowedActions,
-        ...(!one.existing &&
-          one.visibility !== "public" &&
-          hasReusable(one.workflows) && {
+        ...args,
+        ...(!existing && { topics: [...topics, stackTopic()] }),
+        ...(!existing &&
+          args.visibility !== "public" &&
+          hasReusable(workflows) && {
             workflowAccess: owner?.isOrganization ? "organization" : "user",
           }),
-        workflowsPropose: one.workflows.releaseTracker?.stack !== undefined,
-        protectDefaultBranch: one.protectDefaultBranch,
-        environment: one.environment,
+        workflowsPropose: workflows.releaseTracker?.stack !== undefined,
       },
       { provider, transformations },
     );
     const opts = { provider, transformations, dependsOn: [repository] };
-    const wanted = repositoryFiles(config.owner, one.workflows);
+    const wanted = repositoryFiles(config.owner, workflows);
     if (Object.keys(wanted).length > 0) await keepUp(config, one, Object.keys(wanted));
-    const files = one.proposeWorkflows ? await unmergedFiles(config, one, wanted) : wanted;
+    const files = proposeWorkflows ? await unmergedFiles(config, one, wanted) : wanted;
     if (Object.keys(files).length > 0) {
       new RepositoryWorkflows(
         name,
         {
           repository: repository.repositoryName,
           files,
-          delivery: one.proposeWorkflows ? "pullRequest" : "commit",
-          defaultBranch: one.defaultBranch,
+          delivery: proposeWorkflows ? "pullRequest" : "commit",
+          defaultBranch,
         },
         opts,
       );
     }
-    if (one.client) {
+    if (builds) {
       new BuilderSecrets(
         name,
         {
-          ...client(one.client),
+          ...client(builds),
           writtenBy: stackTopic(),
-          rewrite: rewrites.get(repositorySecrets(config.owner, name, one.environment?.name)),
+          rewrite: rewrites.get(repositorySecrets(config.owner, name, environment?.name)),
           repository: repository.repositoryName,
-          ...(one.environment && { environment: repository.environmentName }),
+          ...(environment && { environment: repository.environmentName }),
         },
         opts,
       );

@@ -61,7 +61,7 @@ const taken: Record<string, Taken> = {
   "github:index/repositoryRuleset:RepositoryRuleset": {
     called: ({ name }) => `the ruleset "${name}"`,
     find: ({ repository, name }, github) =>
-      byName(github, `repos/${github.owner}/${repository}/rulesets`, "", name, "id"),
+      byName(github, `repos/${github.owner}/${repository}/rulesets`, name),
   },
   "github:index/actionsSecret:ActionsSecret": secret(inRepository),
   "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret": secret(environmentOf),

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { RepositoryWorkflowSet } from "../components/github/repositoryFiles.ts";
+import { isHostedRunner } from "../config/github.ts";
 import type { GithubConfig, RepositoryConfig } from "../config/stackConfig.ts";
 import { askGithub } from "./githubApi.ts";
 
@@ -69,12 +70,14 @@ async function switchOn(
 function runsOnOwnRunners(workflows: RepositoryWorkflowSet): boolean {
   const { buildkitBuild, serviceContainer, ownBuildkitd, windows, buildOnBuilders, pulumi } =
     workflows;
-  const labels = [
+  // What the stack file leaves out runs on GitHub's, but for these two.
+  const runners = [
     buildkitBuild && (buildkitBuild.runsOn ?? ["self-hosted"]),
     serviceContainer && (serviceContainer.runsOn ?? ["self-hosted"]),
     ...[ownBuildkitd, windows, buildOnBuilders, pulumi].map((one) => one?.runsOn),
   ];
-  return labels.flat().includes("self-hosted");
+  // Whatever else they are called: one's own need not have the label self-hosted.
+  return runners.some((labels) => labels && !isHostedRunner(labels));
 }
 
 const EVERYBODY_OUTSIDE = "all_external_contributors";

@@ -20,7 +20,8 @@ export interface StackOutputs {
   buildctl: pulumi.Output<string[]>;
 }
 
-interface KnownBuilder {
+/** A builder as the outputs have it. */
+export interface KnownBuilder {
   name: string;
   endpoint: string;
   platforms: string[];

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { boardctlSource } from "../components/board/boardctl.ts";
-import { ensurePrograms } from "../proving-ground/board/hostPackages.ts";
+import { ensurePrograms } from "../proving-ground/debian/programs.ts";
 import { ensureWorkflowLinters } from "../proving-ground/linters/linters.ts";
 import { toStderr as log } from "../proving-ground/progress.ts";
 import { ended, runTool } from "./ending.ts";

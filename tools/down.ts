@@ -4,6 +4,7 @@ import { engineSession } from "./engineSession.ts";
 import { takeLockAway } from "./killedRun.ts";
 import { toolOptions } from "./options.ts";
 import { findProvingGround, startGithubOf } from "./provingGround.ts";
+import { sayingSilence } from "./silentHosts.ts";
 import { isProvingGround, localDir } from "./stackFile.ts";
 import { toolLog } from "./toolLog.ts";
 
@@ -38,7 +39,7 @@ await runTool(async () => {
   // One that was started for this has nothing to take away.
   const looking = github?.isNew ? ["--refresh"] : [];
   const words = ["destroy", ...(previews ? [] : unasked), ...looking, ...pulumiArgs];
-  const { code, explanations } = await session.run(words);
+  const { code, explanations } = await sayingSilence(session, log, () => session.run(words));
   if (code !== 0) return ended.failed(`down failed on stack '${stack}'`, explanations);
   if (previews) return ended.well(`previewed the end of stack '${stack}'; nothing was changed`);
   // Where only some resources were meant, the machines are still needed.

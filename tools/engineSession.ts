@@ -10,8 +10,16 @@ import { areUsersOwn, ensurePlugins, pulumiHomeOf } from "../proving-ground/plug
 import type { Progress } from "../proving-ground/progress.ts";
 import { type Explanation, explain } from "./explain.ts";
 import { foretell } from "./foretell.ts";
+import { lastLine } from "./lastLine.ts";
 import { runEngine } from "./runEngine.ts";
-import { isProvingGround, localDir, projectDir, requireStackFile, stackFile } from "./stackFile.ts";
+import {
+  hasGithub,
+  isProvingGround,
+  localDir,
+  projectDir,
+  requireStackFile,
+  stackFile,
+} from "./stackFile.ts";
 
 /** How a run of the engine ended. */
 export interface EngineRun {
@@ -58,7 +66,7 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
   env.GOGC = process.env.GOGC ?? "400";
 
   const home = pulumiHomeOf(projectDir);
-  await ensurePlugins(engine, home, log);
+  await ensurePlugins(engine, home, log, { github: await hasGithub(stack) });
   if (!(await areUsersOwn())) {
     env.PULUMI_HOME = home;
     // A login stays where the user has it.
@@ -99,7 +107,10 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
       ["stack", "export", "--stack", stack],
       options,
     );
-    if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
+    if (exitCode !== 0)
+      throw new Error(
+        `stack '${stack}': ${lastLine(String(stderr)) ?? `pulumi ended with ${exitCode}`}`,
+      );
     return JSON.parse(String(stdout));
   };
   return {
@@ -110,16 +121,17 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
     backend,
     async run(args) {
       const takes = flagsOf(args[0]);
-      const { code, events } = await runEngine(
-        engine.pulumi,
-        [
+      const { code, events } = await runEngine({
+        pulumi: engine.pulumi,
+        args: [
           ...args,
           ...(takes.stack ? ["--stack", stack] : []),
           ...(takes.configFile ? configFile : []),
         ],
-        takes.eventLog ? ["--event-log"] : [],
-        { cwd: projectDir, env: { ...env, ...refreshByProgram(args[0]) } },
-      );
+        logFlags: takes.eventLog ? ["--event-log"] : [],
+        cwd: projectDir,
+        env: { ...env, ...refreshByProgram(args[0]) },
+      });
       return { code, explanations: explain(events), foretold: foretell(events) };
     },
     async isEmpty() {
@@ -132,7 +144,10 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
         ["stack", "import", "--stack", stack],
         { ...options, input: JSON.stringify(state) },
       );
-      if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
+      if (exitCode !== 0)
+        throw new Error(
+          `stack '${stack}': ${lastLine(String(stderr)) ?? `pulumi ended with ${exitCode}`}`,
+        );
     },
     async outputs() {
       const { stdout, exitCode, stderr } = await execa(
@@ -140,7 +155,10 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
         ["stack", "output", "--json", "--show-secrets", "--stack", stack],
         options,
       );
-      if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
+      if (exitCode !== 0)
+        throw new Error(
+          `stack '${stack}': ${lastLine(String(stderr)) ?? `pulumi ended with ${exitCode}`}`,
+        );
       return JSON.parse(String(stdout));
     },
   };
@@ -213,8 +231,4 @@ async function stackFolder(stack: string): Promise<string> {
   const committed = parse(await readFile(stackFile(stack), "utf8"));
   await writeFile(copy, stringify({ ...committed, ...(encryptionsalt && { encryptionsalt }) }));
   return folder;
-}
-
-function lastLine(text: string): string {
-  return text.trim().split("\n").at(-1) ?? "";
 }

@@ -8,6 +8,8 @@ export interface Explanation {
   resource: string;
   /** What is wrong and what to do, in one line. */
   line: string;
+  /** The board on which something is gone that the state says is there: its steps must run again, all of them. */
+  resetBoard?: string;
 }
 
 interface Rule {
@@ -81,15 +83,16 @@ export function explain(eventLog: string): Explanation[] {
   for (const text of eventLog.split("\n")) {
     if (!text.trim()) continue;
     const { diagnosticEvent, resOpFailedEvent } = JSON.parse(text);
-    if (resOpFailedEvent?.metadata?.op === "delete") {
-      const resource = resourceName(resOpFailedEvent.metadata.urn);
+    const { op, type, urn } = resOpFailedEvent?.metadata ?? {};
+    // What is on GitHub is on no host.
+    if (op === "delete" && !type.startsWith("github:")) {
+      const resource = resourceName(urn);
       found.set(`${resource}+delete`, { resource, line: DEAD_BOARD });
     }
     if (diagnosticEvent?.severity !== "error" || !diagnosticEvent.urn) continue;
-    const line = lineFor(diagnosticEvent.message);
-    if (!line) continue;
     const resource = resourceName(diagnosticEvent.urn);
-    found.set(resource, { resource, line });
+    const explanation = explanationOf(diagnosticEvent.message, resource);
+    if (explanation) found.set(resource, { resource, ...explanation });
   }
   return [...found.values()];
 }
@@ -97,15 +100,40 @@ export function explain(eventLog: string): Explanation[] {
 /** `<reason>: running "<command>":` and what it printed, where the host was reached and the command ran. */
 const RAN = /^(?<reason>.*): running "(?:[^"\\]|\\.)*":\n(?<output>[\s\S]*)$/m;
 
-function lineFor(message: string): string | undefined {
+/** What boardctl and the login shell say of a board where an earlier step's work is gone. */
+const GONE = /is not on the board any more|make the board's steps run again/;
+const NO_BOARDCTL =
+  /buildhosts\/boardctl.*not found|(unknown command|no such file).*buildhosts\/boardctl|buildhosts\/boardctl.*no such file/i;
+/** What SFTP says where the folder for files that are pushed is gone, which its user cannot make. */
+const NO_FOLDER = /buildhosts\/pushed\b.*(permission denied|no such file|does not exist)/i;
+
+function wasReset(board: string): Omit<Explanation, "resource"> {
+  return {
+    line: `what buildhosts installed on this board is gone, though the stack's state says that it is there: make its steps run again: --replace '**:remote:*::${board}-*' (README, 'A board was reset')`,
+    resetBoard: board,
+  };
+}
+
+function explanationOf(
+  message: string,
+  resource: string,
+): Omit<Explanation, "resource"> | undefined {
   const { reason, output } = RAN.exec(message)?.groups ?? {};
+  const board = resource.replace(/-(push-)?[a-z]+$/, "");
   if (reason === undefined || output === undefined) {
-    if (GITHUB_TOKEN.pattern.test(message)) return GITHUB_TOKEN.line;
-    return explainDocker(message) ?? CONNECTING.find(({ pattern }) => pattern.test(message))?.line;
+    if (NO_FOLDER.test(message)) return wasReset(board);
+    if (GITHUB_TOKEN.pattern.test(message)) return { line: GITHUB_TOKEN.line };
+    const rule = CONNECTING.find(({ pattern }) => pattern.test(message));
+    const line = explainDocker(message) ?? rule?.line;
+    return line ? { line } : undefined;
   }
   // What a command printed may speak of refused connections too, but of others than ours to the host.
-  if (CONNECTION_LOST.pattern.test(reason)) return CONNECTION_LOST.line;
-  return lastLine(output);
+  if (CONNECTION_LOST.pattern.test(reason)) return { line: CONNECTION_LOST.line };
+  const said = lastLine(output);
+  if (!said) return undefined;
+  // The login shell's words, which differ.
+  if (NO_BOARDCTL.test(said)) return wasReset(board);
+  return { line: said, ...(GONE.test(said) && { resetBoard: board }) };
 }
 
 function resourceName(urn: string): string {

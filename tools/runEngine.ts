@@ -11,6 +11,16 @@ export interface EngineRun {
   events: string;
 }
 
+export interface EngineCommand extends Pick<Options, "cwd" | "env"> {
+  /** The program. */
+  pulumi: string;
+  args: string[];
+  /** What is put before the log's path; none for a command that writes no log. */
+  logFlags: string[];
+  /** What follows the first interrupt, and after how many milliseconds. */
+  furtherSignals?: readonly (readonly [number, NodeJS.Signals])[];
+}
+
 /** What pulumi gets after the first interrupt, and after how many milliseconds. */
 const FURTHER_SIGNALS = [
   [30_000, "SIGINT"],
@@ -20,16 +30,14 @@ const FURTHER_SIGNALS = [
 /**
  * Runs pulumi, its output shown, and reads its event log. A signal to this process becomes an interrupt of pulumi's,
  * on which it ends what it has begun; this process ends by the signal after pulumi, with the log removed.
- *
- * @param logFlags what is put before the log's path; none for a command that writes no log.
  */
-export async function runEngine(
-  pulumi: string,
-  args: string[],
-  logFlags: string[],
-  options: Pick<Options, "cwd" | "env">,
-  furtherSignals: readonly (readonly [number, NodeJS.Signals])[] = FURTHER_SIGNALS,
-): Promise<EngineRun> {
+export async function runEngine({
+  pulumi,
+  args,
+  logFlags,
+  furtherSignals = FURTHER_SIGNALS,
+  ...options
+}: EngineCommand): Promise<EngineRun> {
   let child: ResultPromise | undefined;
   // The log's debug lines hold every secret in the clear: for this user alone, and for no longer than it
   // takes to read what failed.

@@ -4,14 +4,10 @@ import { execa } from "execa";
 import type { BoardConnection, VirtualBoard } from "../proving-ground/board/virtualBoard.ts";
 import type { DockerHostConnection } from "../proving-ground/docker/virtualDockerHost.ts";
 import type { Progress } from "../proving-ground/progress.ts";
+import type { KnownBuilder } from "../stack/outputs.ts";
 import { writeClientFiles } from "./clientFiles.ts";
 import { inPrivateFolder } from "./privateFolder.ts";
 import { localDir, projectDir } from "./stackFile.ts";
-
-interface Builder {
-  name: string;
-  endpoint: string;
-}
 
 /**
  * Builds the sample image with `buildctl` on each virtual machine's builders over mutual TLS, and says what came of it.
@@ -24,7 +20,7 @@ export async function buildSample(
 ): Promise<void> {
   const client = Object.keys((outputs.clientCertificates ?? {}) as object)[0];
   if (!client) return log.note("no sample image: the stack has no client");
-  for (const builder of outputs.builders as Builder[]) {
+  for (const builder of outputs.builders as KnownBuilder[]) {
     // A stack may have other hosts beside the virtual ones.
     const machine = machines.find(({ connection }) =>
       builderPorts(connection).some(

@@ -1,16 +1,11 @@
 import { join, relative } from "node:path";
+import type { KnownBuilder } from "../stack/outputs.ts";
 import { writeClientFiles } from "./clientFiles.ts";
 import { isProvingGround, localDir, projectDir } from "./stackFile.ts";
 
-interface Builder {
-  name: string;
-  endpoint: string;
-  platforms: string[];
-}
-
 /** Prints the builders of a stack, and the commands with which they are used. */
 export async function showBuilders(stack: string, outputs: Record<string, unknown>): Promise<void> {
-  const builders = outputs.builders as Builder[];
+  const builders = outputs.builders as KnownBuilder[];
   const lines = builders.map((b) => `  ${b.name}  ${b.endpoint}  ${b.platforms.join(",")}`);
   const client = Object.keys((outputs.clientCertificates ?? {}) as object)[0];
   lines.unshift("", "Builders:");

@@ -33,6 +33,11 @@ export async function virtualMachines(stack: string): Promise<VirtualMachineRequ
   ];
 }
 
+/** Whether a stack has repositories or secrets on GitHub. */
+export async function hasGithub(stack: string): Promise<boolean> {
+  return ((await stackConfig(stack))["buildhosts:github"] ?? undefined) !== undefined;
+}
+
 /** The owner of a stack's repositories on the proving ground's GitHub; nothing for a stack that wants none. */
 export async function virtualGithubOwner(stack: string): Promise<string | undefined> {
   const github = (await stackConfig(stack))["buildhosts:github"] as

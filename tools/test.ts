@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { ensurePrograms, type HostProgram } from "../proving-ground/board/hostPackages.ts";
+import { ensurePrograms, type HostProgram } from "../proving-ground/debian/programs.ts";
 import { toStderr as log } from "../proving-ground/progress.ts";
 import { check } from "./check.ts";
 import { projectDir } from "./stackFile.ts";

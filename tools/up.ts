@@ -1,6 +1,7 @@
 import { ensureBuildctl } from "../proving-ground/mirror/assets.ts";
 import { ended, runTool } from "./ending.ts";
 import { forgetRepeatable, takeLockAway } from "./killedRun.ts";
+import { runMending } from "./mending.ts";
 import { toolOptions } from "./options.ts";
 import { startSession } from "./provingGround.ts";
 import { buildSample } from "./sample.ts";
@@ -36,7 +37,8 @@ await runTool(async () => {
     await forgetRepeatable(session, log);
     // A GitHub that was just started has nothing of what the state says.
     const looking = ground?.github?.isNew ? ["--refresh"] : [];
-    const { code, explanations } = await session.run(["up", ...unasked, ...looking, ...pulumiArgs]);
+    const args = ["up", ...unasked, ...looking, ...pulumiArgs];
+    const { code, explanations } = await runMending(session, args, log);
     if (code !== 0) return ended.failed(`up failed on stack '${stack}'`, explanations);
     const outputs = await session.outputs();
     if (ground && buildctl) {

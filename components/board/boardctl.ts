@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, strToU8 } from "fflate";
+import { shortHash } from "../shortHash.ts";
 
 const PARTS = ["common", "preflight", "install", "stage", "activate", "remove", "main"];
 
@@ -17,7 +17,7 @@ export const boardctlSource: string = PARTS.map((part) =>
 export const boardctl: string = boardctlSource.replace(/^\s*#(?!!).*\n/gm, "");
 
 /** By which a changed script is seen in a diff: 12 hex digits of its sha256. */
-export const boardctlId: string = createHash("sha256").update(boardctl).digest("hex").slice(0, 12);
+export const boardctlId: string = shortHash(boardctl);
 
 /** Where `preflight` puts it. */
 export const BOARDCTL = "/usr/local/lib/buildhosts/boardctl";

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { shortHash } from "../shortHash.ts";
 
 /** Files by name, as boardctl's `stage` takes them from standard input. */
 export type Files = Record<string, string>;
@@ -16,5 +16,5 @@ export function bundle(files: Files): string {
 
 /** By which one bundle is told from another on the board: 12 hex digits of its sha256. */
 export function bundleId(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+  return shortHash(text);
 }

@@ -26,6 +26,8 @@ export interface Preflight {
   rootless: boolean;
   /** BuildKit's, where the settings name one. */
   snapshotter: string | undefined;
+  /** Whether steps are confined by SELinux. */
+  selinux: boolean;
   /** Seconds since 1970: the board's clock must not be before it. */
   clockAfter: number;
   /** The same: it must not be after it. */
@@ -58,6 +60,7 @@ export function preflightCommand(p: Preflight): string {
     ...(p.bridge ? [["--bridge", p.bridge.name, "--bridge-subnet", p.bridge.subnet]] : []),
     ...(p.bridge && p.ownNameservers ? [["--nameservers", "own"]] : []),
     ...(p.snapshotter ? [["--snapshotter", p.snapshotter]] : []),
+    ...(p.selinux ? [["--selinux", "true"]] : []),
     ["--clock-after", String(p.clockAfter)],
     ...(p.clockBefore ? [["--clock-before", String(p.clockBefore)]] : []),
     ["--cache-bytes", String(p.cacheBytes), "--cache-root", p.cacheRoot],

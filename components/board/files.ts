@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BuildkitdSettings } from "../buildkitd/settings.ts";
+import type { BuildkitdSettings } from "../buildkitd/schema.ts";
 import { defaultBridge, renderBuildkitdToml } from "../buildkitd/toml.ts";
 import { socketAddress } from "../socketAddress.ts";
 import type { Files } from "./bundle.ts";

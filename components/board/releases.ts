@@ -13,6 +13,9 @@ export interface Release {
   checksumPath: string;
 }
 
+/** Where boards fetch releases that are not told otherwise. */
+export const UPSTREAM = "https://github.com";
+
 /** A platform's architecture in the words of those who name it: Go, and `uname -m`. */
 export interface Architecture {
   go: string;

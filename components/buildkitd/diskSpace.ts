@@ -1,4 +1,4 @@
-import type { DiskSpace, Duration, GcPolicy, WorkerSettings } from "./settings.ts";
+import type { DiskSpace, Duration, GcPolicy, WorkerSettings } from "./schema.ts";
 
 /** Powers of 1024, whichever way the unit is written: github.com/docker/go-units, RAMInBytes. */
 const UNITS = "bkmgtp";

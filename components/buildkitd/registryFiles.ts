@@ -1,13 +1,14 @@
 import type { Input } from "@pulumi/pulumi";
-import type { BuildkitdSettings, RegistrySettings } from "./settings.ts";
+import type { BuildkitdSettings, RegistrySettings } from "./schema.ts";
 
 /** Certificates for the connection with one registry, PEM. */
-export interface RegistryCertificate {
-  /** Of the authorities to trust beside the system's. */
-  caPem?: string | undefined;
-  /** The client's, with its key. */
-  certPem?: string | undefined;
-  privateKeyPem?: Input<string> | undefined;
+export interface RegistryCertificateArgs {
+  /** Of the authorities to trust beside the system's. Default: none. */
+  caPem?: Input<string>;
+  /** The client's, with its key. Default: none. */
+  certPem?: Input<string>;
+  /** The client's key. Default: none. */
+  privateKeyPem?: Input<string>;
 }
 
 /** A file that a daemon's settings name. */
@@ -24,7 +25,7 @@ export interface DaemonFile {
  */
 export function withRegistryFiles(
   settings: BuildkitdSettings,
-  certificates: Readonly<Record<string, RegistryCertificate>>,
+  certificates: Readonly<Record<string, RegistryCertificateArgs>>,
   pathOf: (file: DaemonFile) => string,
 ): { settings: BuildkitdSettings; files: DaemonFile[] } {
   const files: DaemonFile[] = [];

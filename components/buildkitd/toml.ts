@@ -1,5 +1,10 @@
 import { stringify, type TomlTable, type TomlValue } from "smol-toml";
-import type { BuildkitdSettings, ContainerdRuntimeSettings, WorkerSettings } from "./settings.ts";
+import {
+  type BuildkitdSettings,
+  buildkitdSettings,
+  type ContainerdRuntimeSettings,
+  type WorkerSettings,
+} from "./schema.ts";
 
 /** Where BuildKit keeps its state when the settings name no `root`. */
 export const defaultRoot = "/var/lib/buildkit";
@@ -12,6 +17,10 @@ export const defaultRootlessRoot = "/var/lib/buildkit-rootless";
 
 /** The network of RUN steps that BuildKit makes when the settings name no other. */
 export const defaultBridge = { name: "buildkit0", subnet: "10.10.0.0/16" } as const;
+
+/** The network of a board that names none: RootlessKit's children cannot make a bridge on the host. */
+export const defaultNetwork = (rootless: boolean): BuildkitdNetwork =>
+  rootless ? "host" : "bridge";
 
 /** The socket of the containerd that a board's units start. */
 export const containerdSocket = "/run/containerd/containerd.sock";
@@ -52,26 +61,6 @@ export const keysOfOneWorker = {
   containerd: ["namespace", "runtime"],
 } as const satisfies Record<BuildkitdWorker, readonly (keyof WorkerSettings)[]>;
 
-/** Every section, because buildkitd ignores an unknown one without a word. */
-const sections: Record<keyof BuildkitdSettings, true> = {
-  root: true,
-  "insecure-entitlements": true,
-  proxyNetwork: true,
-  provenanceEnvDir: true,
-  log: true,
-  dns: true,
-  grpc: true,
-  otel: true,
-  cdi: true,
-  history: true,
-  compaction: true,
-  worker: true,
-  registry: true,
-  frontend: true,
-  system: true,
-  cache: true,
-};
-
 const header = `# Written by buildhosts: what is changed here is overwritten. Change the stack's configuration instead.
 `;
 
@@ -82,9 +71,11 @@ const header = `# Written by buildhosts: what is changed here is overwritten. Ch
  * @throws for an unknown section, and for a setting of the worker that the board does not run.
  */
 export function renderBuildkitdToml(args: BuildkitdTomlArgs): string {
+  // buildkitd ignores an unknown section without a word.
+  const sections = Object.keys(buildkitdSettings.shape);
   for (const key of Object.keys(args.settings)) {
-    if (key in sections) continue;
-    throw new Error(`buildkitd.${key}: unknown key; known are ${Object.keys(sections).join(", ")}`);
+    if (sections.includes(key)) continue;
+    throw new Error(`buildkitd.${key}: unknown key; known are ${sections.join(", ")}`);
   }
   const other = args.worker === "oci" ? "containerd" : "oci";
   for (const key of keysOfOneWorker[other]) {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BuildkitdSettings } from "../buildkitd/settings.ts";
+import type { BuildkitdSettings } from "../buildkitd/schema.ts";
 import { renderBuildkitdToml } from "../buildkitd/toml.ts";
 
 /** The port that buildkitd listens on inside of its container. */

@@ -14,6 +14,7 @@ import {
 } from "./handOver.ts";
 import { checkPlace, InTheWay, type Place, refuseCache, refuseMissingInit } from "./place.ts";
 import { isForgottenAtBoot, podmanVersion } from "./podman.ts";
+import { stepRefusal } from "./step.ts";
 
 export interface ContainerHooksInputs {
   connection: DockerConnection;
@@ -27,6 +28,8 @@ export interface ContainerHooksInputs {
   unmasked: boolean;
   /** Whether it needs the host's docker-init. */
   init: boolean;
+  /** Of its daemon, in the container. */
+  socket: string;
 }
 
 /** Looks, while previewing too, whether the volume of the cache is the builder's to take. */
@@ -59,7 +62,16 @@ export function cacheHooks(
  */
 export function containerHooks(
   name: string,
-  { connection, place, rootless, startSeconds, restart, unmasked, init }: ContainerHooksInputs,
+  {
+    connection,
+    place,
+    rootless,
+    startSeconds,
+    restart,
+    unmasked,
+    init,
+    socket,
+  }: ContainerHooksInputs,
 ): pulumi.ResourceHookBinding {
   let failure: { line: string; isKept: boolean } | undefined;
   /** Of what was put aside. */
@@ -119,6 +131,14 @@ export function containerHooks(
   const afterCreate = new pulumi.ResourceHook(`${name}-clear-up`, async () => {
     await letGo();
     await withDocker(connection, (docker) => takePreviousAway(docker, place));
+    // What cannot be tried is no fault of the builder's.
+    const refusal = await withDocker(connection, (docker) =>
+      stepRefusal(docker, place, socket),
+    ).catch(() => undefined);
+    if (refusal === undefined) return;
+    throw new Error(
+      `${place.builder}: buildkitd is healthy, but a step of a build does not run: ${refusal}; the container '${place.container}' stays as it is: correct the builder or its host, and run the update again`,
+    );
   });
   const afterUpdate = new pulumi.ResourceHook(`${name}-check`, () =>
     withDocker(connection, async (docker) => {

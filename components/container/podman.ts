@@ -1,4 +1,5 @@
 import type Docker from "dockerode";
+import semver from "semver";
 
 /**
  * Inputs of a container that nothing here sets, and that Podman fills in by itself: the provider would see changes in
@@ -13,15 +14,12 @@ export async function podmanVersion(docker: Docker): Promise<string | undefined>
 }
 
 /** From here on `podman-restart.service` starts containers with `unless-stopped` as Docker does. */
-const RESTARTS_UNLESS_STOPPED = [5, 8, 2];
+const RESTARTS_UNLESS_STOPPED = "5.8.2";
 
 /** Whether that Podman leaves a container with that restart policy alone after the host has booted. */
 export function isForgottenAtBoot(version: string, restart: string): boolean {
-  if (restart !== "unless-stopped") return false;
-  const parts = version.split(/[.-]/).map((part) => Number.parseInt(part, 10));
-  for (const [index, wanted] of RESTARTS_UNLESS_STOPPED.entries()) {
-    const part = parts[index] || 0;
-    if (part !== wanted) return part < wanted;
-  }
-  return false;
+  return (
+    restart === "unless-stopped" &&
+    semver.lt(semver.coerce(version) ?? "0.0.0", RESTARTS_UNLESS_STOPPED)
+  );
 }

@@ -17,14 +17,18 @@ export function buildOnBuildersWorkflow({
 }: BuildOnBuildersArgs = {}): string {
   return renderWorkflow("build-on-builders.yml", (workflow) => {
     for (const job of ["builders", "build"]) setRunner(workflow, job, runsOn);
-    setInStep(workflow, "builders", "Ask every builder", ["env", "MAX_NODES"], String(maxBuilders));
-    setInStep(
-      workflow,
-      "build",
-      "Connect to the builders",
-      ["env"],
-      clientOfEveryNode(maxBuilders),
-    );
+    setInStep(workflow, {
+      job: "builders",
+      step: "Ask every builder",
+      path: ["env", "MAX_NODES"],
+      value: String(maxBuilders),
+    });
+    setInStep(workflow, {
+      job: "build",
+      step: "Connect to the builders",
+      path: ["env"],
+      value: clientOfEveryNode(maxBuilders),
+    });
   });
 }
 

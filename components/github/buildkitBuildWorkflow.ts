@@ -103,15 +103,32 @@ export function buildkitBuildWorkflow({
     workflow.setIn(["env", "IMAGE"], containerImage(owner, packageName));
     for (const job of NATIVE) setRunner(workflow, job, runsOn);
     const set = (job: string, step: string, key: string, value: string) =>
-      setInStep(workflow, job, step, ["env", key], value);
+      setInStep(workflow, { job, step, path: ["env", key], value });
     const { buildkit, scanner, base, binfmt = BINFMT_IMAGE } = images;
     const build = "Build and push, by digest";
     if (buildkit) {
-      setInStep(workflow, "image", "Start a builder", ["with", "driver-opts"], `image=${buildkit}`);
+      setInStep(workflow, {
+        job: "image",
+        step: "Start a builder",
+        path: ["with", "driver-opts"],
+        value: `image=${buildkit}`,
+      });
     }
-    if (scanner) setInStep(workflow, "image", build, ["with", "sbom"], `generator=${scanner}`);
+    if (scanner) {
+      setInStep(workflow, {
+        job: "image",
+        step: build,
+        path: ["with", "sbom"],
+        value: `generator=${scanner}`,
+      });
+    }
     if (base) addBuildArgument(workflow, "image", build, `BASE_IMAGE=${base}`);
-    setInStep(workflow, "test-multi-platform", "Emulate amd64", ["with", "image"], binfmt);
+    setInStep(workflow, {
+      job: "test-multi-platform",
+      step: "Emulate amd64",
+      path: ["with", "image"],
+      value: binfmt,
+    });
     if (!attest) {
       for (const step of ATTESTATIONS) removeStep(workflow, "publish", step);
       workflow.deleteIn(["jobs", "publish", "permissions", "attestations"]);

@@ -41,7 +41,7 @@ export function releaseTrackerWorkflow({
     workflow.setIn(["on", "schedule", 0, "cron"], schedule);
     const set = (job: string, step: string, env: Record<string, string>) => {
       for (const [key, value] of Object.entries(env))
-        setInStep(workflow, job, step, ["env", key], value);
+        setInStep(workflow, { job, step, path: ["env", key], value });
     };
     if (builds) {
       set("track", "Look for a release and have it built", {

@@ -41,7 +41,7 @@ export function ownBuildkitdWorkflow({
   return renderWorkflow("build-with-own-buildkitd.yml", (workflow) => {
     setRunner(workflow, "build", runsOn);
     const set = (key: string, value: string) =>
-      setInStep(workflow, "build", "Start buildkitd", ["env", key], value);
+      setInStep(workflow, { job: "build", step: "Start buildkitd", path: ["env", key], value });
     set("BUILDKIT_IMAGE", buildkitImage);
     set("CONFIG", config);
   });
@@ -66,7 +66,12 @@ export function windowsWorkflow({
   return renderWorkflow("build-on-windows.yml", (workflow) => {
     setRunner(workflow, "build", runsOn);
     const set = (key: string, value: string) =>
-      setInStep(workflow, "build", "Install containerd, BuildKit and buildx", ["env", key], value);
+      setInStep(workflow, {
+        job: "build",
+        step: "Install containerd, BuildKit and buildx",
+        path: ["env", key],
+        value,
+      });
     set("CONTAINERD_VERSION", containerd);
     set("BUILDKIT_VERSION", buildkit);
     set("BUILDX_VERSION", buildx);

@@ -69,10 +69,12 @@ function embed(run: Scalar<string>): void {
 /** Changes a key of a job's step, which is known by its name. */
 export function setInStep(
   workflow: Workflow,
-  job: string,
-  step: string,
-  path: readonly string[],
-  value: unknown,
+  {
+    job,
+    step,
+    path,
+    value,
+  }: { job: string; step: string; path: readonly string[]; value: unknown },
 ): void {
   const steps = workflow.getIn(["jobs", job, "steps"]);
   const found = isSeq(steps) && steps.items.find((one) => isMap(one) && one.get("name") === step);

@@ -1,42 +1,9 @@
-import { cacheDir } from "../cache.ts";
-import { apt, findCommand, firstKnown, updateLists } from "../debian/apt.ts";
-import { withLock } from "../lock.ts";
-import { exists } from "../makeOnce.ts";
+import { ensurePrograms, type HostProgram } from "../debian/programs.ts";
 import type { Progress } from "../progress.ts";
 import type { Architecture, EmulatedArchitecture } from "./architectures.ts";
+import { diskPrograms } from "./diskPrograms.ts";
 import { ensureEmulation } from "./emulation.ts";
 import { ensureNativeHost } from "./native/host.ts";
-
-/** Something that is needed of this machine, and where Debian and Ubuntu have it. */
-export interface HostProgram {
-  /** A command, looked for on PATH and in sbin, or a file when it starts with a slash. */
-  program: string;
-  /** The package that brings it; of several names over the releases, the first that apt knows. */
-  debian: string | readonly string[];
-}
-
-/**
- * Installs those of `programs` that are missing, with apt. @throws one error that names all that are
- * missing and their packages, where this process may not install or there is no apt.
- */
-export async function ensurePrograms(programs: HostProgram[], log: Progress): Promise<void> {
-  const missing = await missingOf(programs);
-  if (missing.length === 0) return;
-  const names = missing.map(({ program }) => program).join(", ");
-  const lacks = `missing: ${missing.map(described).join(", ")}`;
-  if (!(await findCommand("apt-get")))
-    throw new Error(`${lacks}. There is no apt-get here: install them by this system's own means.`);
-  if (process.getuid?.() !== 0)
-    throw new Error(`${lacks}. Install them, or run this as root once.`);
-  await log.step(`install ${names}`, () =>
-    // Two at a time would meet at apt's own locks, one of which it does not wait for.
-    withLock(cacheDir("apt.lock"), async () => install(await missingOf(missing), log), {
-      onWait: () => log.note("waiting for another run that installs packages"),
-    }).catch((error: Error) => {
-      throw new Error(`${lacks}. They could not be installed: ${error.message}`);
-    }),
-  );
-}
 
 function boardPrograms({ qemu, qemuPackages, debian }: EmulatedArchitecture): HostProgram[] {
   return [
@@ -45,15 +12,9 @@ function boardPrograms({ qemu, qemuPackages, debian }: EmulatedArchitecture): Ho
       ? [{ program: "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin", debian: "opensbi" }]
       : []),
     { program: "qemu-img", debian: "qemu-utils" },
-    { program: "mmdebstrap", debian: "mmdebstrap" },
-    {
-      program: "/usr/share/keyrings/debian-archive-keyring.gpg",
-      debian: "debian-archive-keyring",
-    },
-    { program: "mke2fs", debian: "e2fsprogs" },
     { program: "depmod", debian: "kmod" },
     { program: "xz", debian: "xz-utils" },
-    { program: "setpriv", debian: "util-linux" },
+    ...diskPrograms,
   ];
 }
 
@@ -77,32 +38,4 @@ export async function ensureHostPackages(architecture: Architecture, log: Progre
       { cause: error },
     );
   }
-}
-
-function described({ program, debian }: HostProgram): string {
-  return `${program} (package ${[debian].flat().join(" or ")})`;
-}
-
-async function missingOf(programs: HostProgram[]): Promise<HostProgram[]> {
-  const there = await Promise.all(
-    programs.map(async ({ program }) =>
-      program.startsWith("/") ? exists(program) : (await findCommand(program)) !== undefined,
-    ),
-  );
-  return programs.filter((_, index) => !there[index]);
-}
-
-async function install(missing: HostProgram[], log: Progress): Promise<void> {
-  if (missing.length === 0) return;
-  const complaint = await updateLists(log);
-  const names: string[] = [];
-  for (const { debian } of missing) {
-    const name = await firstKnown([debian].flat());
-    if (name === undefined)
-      throw new Error(
-        `no package ${[debian].flat().join(" or ")} in this machine's archives${complaint}; see to /etc/apt`,
-      );
-    names.push(name);
-  }
-  await apt(["install", "--yes", "--no-install-recommends", ...new Set(names)], log);
 }

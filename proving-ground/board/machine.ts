@@ -1,7 +1,7 @@
 /** What a virtual board runs on, as `startBoard` handles it: an emulator, or a kernel that is a program. */
 export interface Machine {
   /** The process that the machine is, while it runs. */
-  process(): Promise<number | undefined>;
+  process(): number | undefined;
   /** What the board writes to its console. */
   readonly consoleLog: string;
   /** Switches the power on: the board boots from its disk as it is. Returns when the board answers. */
@@ -15,6 +15,8 @@ export interface Machine {
   keep(name: string): Promise<void>;
   /** Ends it at once, as a power cut does, and returns when it has let go of its files. */
   kill(): Promise<void>;
+  /** Sends it to its end and does not wait: for a process that is ending itself. */
+  killNow(): void;
   /** Ends a machine whose only snapshot was just kept, and returns the files in its folder that a new machine is made from. */
   finish(): Promise<string[]>;
 }

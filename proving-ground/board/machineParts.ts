@@ -1,17 +1,45 @@
 // What machines of both kinds are watched and ended with.
 
+import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
 
 /** The process whose id stands in the file `path`, if it is one that has `path` or `mark` among its arguments. */
-export async function processIn(path: string, mark = path): Promise<number | undefined> {
-  const pid = Number.parseInt(await readFile(path, "utf8").catch(() => ""), 10);
+export function processIn(path: string, mark = path): number | undefined {
+  const pid = Number.parseInt(textOf(path), 10);
   if (Number.isNaN(pid)) return undefined;
   // The id may long be another process's.
-  const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  return commandLine.split("\0").includes(mark) ? pid : undefined;
+  return textOf(`/proc/${pid}/cmdline`).split("\0").includes(mark) ? pid : undefined;
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Has `end` called when this process ends, by itself or by a signal that it can hear, until what is returned is called.
+ * `end` cannot wait for anything.
+ */
+export function atOurEnd(end: () => void): () => void {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  const bySignal = (signal: NodeJS.Signals) => {
+    end();
+    forget();
+    process.kill(process.pid, signal);
+  };
+  const forget = () => {
+    process.removeListener("exit", end);
+    for (const signal of signals) process.removeListener(signal, bySignal);
+  };
+  process.on("exit", end);
+  for (const signal of signals) process.on(signal, bySignal);
+  return forget;
 }
 
 /** Ends a process, or with a negative id its group, at once. Returns when the process has let go of its files. */
@@ -26,7 +54,7 @@ export async function kill(pid: number): Promise<void> {
 }
 
 /** Whether nothing of a process is left that could hold a file. */
-async function isGone(pid: number): Promise<boolean> {
+export async function isGone(pid: number): Promise<boolean> {
   // Where nobody waits for it, it stays in the process table as a zombie; and its other threads may
   // hold the disk for a moment longer than that.
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");

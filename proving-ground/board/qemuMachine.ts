@@ -44,7 +44,7 @@ export function qemuMachine({
 }: QemuMachineOptions): Machine {
   const { timeRegister } = architecture as { timeRegister?: number };
   const paths = qemuPaths(folder, kernel, initrd);
-  const running = async () => (await processIn(paths.pidFile)) !== undefined;
+  const running = async () => processIn(paths.pidFile) !== undefined;
   const times = async (): Promise<Record<string, string>> =>
     JSON.parse(await readFile(join(folder, timesName), "utf8"));
 
@@ -92,9 +92,13 @@ export function qemuMachine({
       await qmp(paths.monitorSocket, "cont");
     },
     async kill() {
-      const pid = await processIn(paths.pidFile);
+      const pid = processIn(paths.pidFile);
       if (pid !== undefined) await kill(pid);
       await rm(paths.pidFile, { force: true });
+    },
+    killNow() {
+      const pid = processIn(paths.pidFile);
+      if (pid !== undefined) process.kill(pid, "SIGKILL");
     },
     async finish() {
       await qmp(paths.monitorSocket, "quit");

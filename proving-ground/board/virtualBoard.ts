@@ -10,7 +10,7 @@ import { type Architecture, architectures, type Platform } from "./architectures
 import { ensureHostPackages } from "./hostPackages.ts";
 import { type BoardImage, ensureBoardImage } from "./image.ts";
 import { bootSeconds, type Machine, type PortForward } from "./machine.ts";
-import { copySparse, sshBanner } from "./machineParts.ts";
+import { atOurEnd, copySparse, sshBanner } from "./machineParts.ts";
 import { nativeMachine, nativeMachineKey } from "./native/nativeMachine.ts";
 import { machineKey, memoryMB, processors } from "./qemu.ts";
 import { makeQemuDisk, qemuMachine } from "./qemuMachine.ts";
@@ -297,10 +297,10 @@ async function virtualBoard<Connection extends BoardConnection>(
   const { connection } = state;
   const session: SshSession = sshSession(connection);
   const machine = machineOf(folder, state, session);
-  let pid = (await machine.process()) ?? 0;
+  let pid = machine.process() ?? 0;
 
   const running = async () => {
-    const found = await machine.process();
+    const found = machine.process();
     pid = found ?? pid;
     return found !== undefined;
   };
@@ -399,6 +399,8 @@ async function ensureBootedDisk(
       const state = await readState(boardFolder);
       if (!state) throw new Error(`${boardFolder}: the board is gone while it was made`);
       const board = await virtualBoard(boardFolder, state);
+      // Nobody would look for it; the next maker finds one whose maker was killed.
+      const forget = atOurEnd(() => board.machine.killNow());
       try {
         const how = architecture.native ? "native" : `${architecture.qemu}, ${machineSize}`;
         await log.step(
@@ -421,6 +423,7 @@ async function ensureBootedDisk(
         });
       } finally {
         await board.stop();
+        forget();
       }
     },
     log,

@@ -5,11 +5,11 @@ import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { execa } from "execa";
-import { ensurePrograms } from "../board/hostPackages.ts";
 import { cacheDir } from "../cache.ts";
 import { exists } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 import { requireDebianMirror } from "./aptSources.ts";
+import { ensurePrograms } from "./programs.ts";
 
 /** An HTTP proxy that runs on this machine's loopback. */
 export interface ArchiveProxy {

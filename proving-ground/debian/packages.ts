@@ -1,11 +1,11 @@
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { ensurePrograms, type HostProgram } from "../board/hostPackages.ts";
 import { cacheDir } from "../cache.ts";
 import { contentKey, makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
 import { requireDebianMirror } from "./aptSources.ts";
+import { ensurePrograms, type HostProgram } from "./programs.ts";
 
 /** Packages of one Debian release for one architecture, in Debian's names. */
 export interface DebianPackages {

@@ -19,7 +19,7 @@ const config: ImageConfig = {
 
 /** What a shell in the container, and scripts of buildx and of health checks, may call. */
 const applets =
-  "sh awk cat chmod cp cut date env find grep head id kill ls mkdir mount mv ps rm sed sleep stat tail tar test touch true umount uname unshare wget".split(
+  "sh awk base64 cat chmod cp cut date env find grep head id kill ls mkdir mktemp mount mv ps rm sed sleep stat tail tar test timeout touch true umount uname unshare wget".split(
     " ",
   );
 

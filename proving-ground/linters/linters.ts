@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { ensurePrograms } from "../board/hostPackages.ts";
 import { cacheDir } from "../cache.ts";
+import { ensurePrograms } from "../debian/programs.ts";
 import { goBuild, modulePins, thisMachine } from "../golang.ts";
 import { contentKey, exists, makeOnce } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";

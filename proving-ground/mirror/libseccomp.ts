@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { ensurePrograms } from "../board/hostPackages.ts";
 import { ensureUnpacked } from "../debian/packages.ts";
+import { ensurePrograms } from "../debian/programs.ts";
 import { thisMachine } from "../golang.ts";
 import type { Progress } from "../progress.ts";
 

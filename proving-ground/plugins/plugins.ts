@@ -4,22 +4,23 @@ import { dirname, join, resolve } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
 import type { Engine } from "../engine/engine.ts";
-import { launcherOf, writeScript } from "../launcher.ts";
+import { filledIn, launcherOf, writeScript } from "../launcher.ts";
 import { contentKey } from "../makeOnce.ts";
 import type { Progress } from "../progress.ts";
+import { ensureGithubProvider, githubProvider, githubVersion } from "./github/provider.ts";
 
 export interface InstalledPlugin {
   readonly name: string;
   readonly version: string;
-  /** `official` as Pulumi publishes it, or the `stand-in` that this folder holds. */
-  readonly origin: "official" | "stand-in";
+  /** `official` as Pulumi publishes it, the `stand-in` that this folder holds, or `built` from upstream's Go module. */
+  readonly origin: "official" | "stand-in" | "built";
 }
 
 /** The engine asks for the plugins at exactly the versions of their SDKs in package.json. */
 const PLUGINS = [
   { name: "command", version: "1.2.1" },
   { name: "docker", version: "5.0.0" },
-  { name: "github", version: "6.15.0" },
+  { name: "github", version: githubVersion },
   { name: "tls", version: "5.5.1" },
 ] as const;
 
@@ -39,18 +40,26 @@ export function pulumiHomeOf(projectDir: string): string {
   return cacheDir("pulumi-home", contentKey(resolve(projectDir)));
 }
 
-/** What only a launcher of this folder says. */
+/** What only the launchers of this clone say. */
 const MARK = "offline stand-in for an official Pulumi plugin";
+
+/** What a stack needs. */
+export interface PluginNeeds {
+  /** The plugin for GitHub, which takes minutes to build where the official one cannot be had. */
+  readonly github: boolean;
+}
 
 /**
  * Makes the resource plugins ready in `pulumiHome`: the official ones, from there,
- * from the user's own Pulumi home or from Pulumi; else launchers of the stand-ins. Where the official
- * ones could not be had, they are asked for again a day later at the earliest.
+ * from the user's own Pulumi home or from Pulumi; else launchers of the stand-ins, and of the plugin for GitHub that is
+ * built from its Go modules. Where the official ones could not be had, they are asked for again a day later at the
+ * earliest.
  */
 export async function ensurePlugins(
   engine: Engine,
   pulumiHome: string,
   log: Progress,
+  needs: PluginNeeds,
 ): Promise<InstalledPlugin[]> {
   await mkdir(join(pulumiHome, "plugins"), { recursive: true });
   const reasons = new Set<string>();
@@ -60,12 +69,21 @@ export async function ensurePlugins(
       origin: await ensurePlugin(engine, pulumiHome, plugin, (reason) => reasons.add(reason)),
     })),
   );
-  const standIns = installed.filter(({ origin }) => origin === "stand-in");
-  if (standIns.length > 0) {
-    const names = standIns.map(({ name, version }) => `${name} ${version}`).join(", ");
+  const named = (wanted: InstalledPlugin["origin"]) =>
+    installed
+      .filter(({ name, origin }) => origin === wanted && (name !== "github" || needs.github))
+      .map(({ name, version }) => `${name} ${version}`)
+      .join(", ");
+  const [standIns, built] = [named("stand-in"), named("built")];
+  const substitutes = [
+    ...(standIns ? [`${standIns} are the offline stand-ins`] : []),
+    ...(built ? [`${built} is built from its Go modules`] : []),
+  ];
+  if (substitutes.length > 0) {
     const why = reasons.size > 0 ? `: the official ones cannot be had (${[...reasons]})` : "";
-    log.note(`plugins ${names} are the offline stand-ins${why}`);
+    log.note(`plugins ${substitutes.join(", ")}${why}`);
   }
+  if (built) await ensureGithubProvider(log);
   return installed;
 }
 
@@ -88,7 +106,7 @@ async function ensurePlugin(
     notHad(reason);
   }
   await writeLauncher(executable, plugin, ask);
-  return "stand-in";
+  return plugin.name === "github" ? "built" : "stand-in";
 }
 
 function folderOf(pulumiHome: string, { name, version }: PluginName): string {
@@ -100,12 +118,12 @@ function executableOf(pulumiHome: string, plugin: PluginName): string {
   return join(folderOf(pulumiHome, plugin), `pulumi-resource-${plugin.name}${suffix}`);
 }
 
-async function kindOf(executable: string): Promise<"official" | "stand-in" | "nothing"> {
+async function kindOf(executable: string): Promise<"official" | "launcher" | "nothing"> {
   const found = await stat(executable).catch(() => undefined);
   if (found === undefined || !found.isFile()) return "nothing";
   // An official plugin is a program of many megabytes; a launcher is a page of text.
   if (found.size > 64 * 1024) return "official";
-  return (await readFile(executable, "utf8")).includes(MARK) ? "stand-in" : "official";
+  return (await readFile(executable, "utf8")).includes(MARK) ? "launcher" : "official";
 }
 
 async function ageOf(path: string): Promise<number> {
@@ -168,7 +186,10 @@ async function writeLauncher(
   { name }: PluginName,
   asked: boolean,
 ): Promise<void> {
-  const script = await launcherOf(join(import.meta.dirname, name, "main.ts"));
+  const folder = join(import.meta.dirname, name);
+  const script = await (name === "github"
+    ? launcherOfGithub(folder)
+    : launcherOf(join(folder, "main.ts")));
   const present = await readFile(executable, "utf8").catch(() => undefined);
   if (present === script) {
     const now = new Date();
@@ -177,4 +198,13 @@ async function writeLauncher(
   }
   await mkdir(dirname(executable), { recursive: true });
   await writeScript(executable, script);
+}
+
+async function launcherOfGithub(folder: string): Promise<string> {
+  return filledIn(join(folder, "launcher.sh"), {
+    "@PROGRAM@": await githubProvider(),
+    "@NODE@": process.execPath,
+    "@BUILD@": join(folder, "build.ts"),
+    "@CACHE@": cacheDir(),
+  });
 }

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
-import { ensurePrograms } from "../../proving-ground/board/hostPackages.ts";
 import { requireDebianMirror } from "../../proving-ground/debian/aptSources.ts";
+import { ensurePrograms } from "../../proving-ground/debian/programs.ts";
 import type { Progress } from "../../proving-ground/progress.ts";
 import { projectDir } from "../../tools/stackFile.ts";
 

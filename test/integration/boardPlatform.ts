@@ -18,7 +18,12 @@ const architecture: Architecture = architectures[boardPlatform];
 /** `amd64`: in names of packages and of release assets. */
 export const boardArchitecture: string = architecture.debian;
 
+/** What `uname -m` says on each platform. */
+export const machines: Record<Platform, string> = {
+  "linux/amd64": "x86_64",
+  "linux/arm64": "aarch64",
+  "linux/riscv64": "riscv64",
+};
+
 /** What `uname -m` says on the boards. */
-export const boardMachine: string = { amd64: "x86_64", arm64: "aarch64", riscv64: "riscv64" }[
-  architecture.debian
-];
+export const boardMachine: string = machines[boardPlatform];

@@ -54,7 +54,7 @@ const builderOf = (tag: string, builder: object = {}) => ({
   // This daemon gives no privileges.
   rootless: true,
   publish: { port },
-  startSeconds: 30,
+  startSeconds: 20,
   ...builder,
 });
 
@@ -178,8 +178,8 @@ describe("a builder's container", () => {
     await configure("v1", { ...restart, containerName: "buildkitd" });
     ok(await stack.up());
     expect((await docker.getContainer("buildkitd").inspect()).Config.Healthcheck).toMatchObject({
-      Interval: 10e9,
-      StartPeriod: 30e9,
+      Interval: 5e9,
+      StartPeriod: 20e9,
     });
   });
 

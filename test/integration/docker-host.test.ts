@@ -236,6 +236,25 @@ describe("a builder on a Docker host", () => {
     expect(cachedSteps(build.output)).toBe(allSteps);
   });
 
+  test("is not said to be up where it answers, but no step of a build runs", async () => {
+    const worker = { "apparmor-profile": "nobody-has-loaded" };
+    await configure({ docker: overTls(), builder: { buildkitd: { worker } } });
+    const up = await run("up");
+    expect(up.code, up.output).not.toBe(0);
+    expect(reasons(up)).toEqual([
+      expect.stringMatching(
+        /^box: buildkitd is healthy, but a step of a build does not run: .*apparmor.*; the container 'box' stays as it is/i,
+      ),
+    ]);
+    expect(await containers()).toMatch(healthy);
+    await configure({ docker: overTls() });
+    ok(await run("up"));
+    // Nothing of the step is in the cache.
+    expect(await on(host, "docker exec box buildctl du --verbose")).not.toContain(
+      "buildhosts-health",
+    );
+  });
+
   // docker-hand-over.test.ts stops one, too.
   test("is made again when it was removed by hand, by a clone that has no files of an SSH client yet", async () => {
     await on(host, "docker rm --force box");

@@ -1,111 +1,47 @@
 // The image of ours, from its Dockerfile to builders that run it: made by a builder of a stack on a Docker host,
-// pushed to a registry, run from there by its digest, with root and without.
+// pushed to a registry, run from there by its digest, with root and without. riscv64.test.ts does so on riscv64.
 
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { execa } from "execa";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { buildkitBuildFiles } from "../../components/github/buildkitBuildWorkflow.ts";
-import { defaultVersions } from "../../config/versions.ts";
-import { type ArchiveProxy, startArchiveProxy } from "../../proving-ground/debian/archiveProxy.ts";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { architectures } from "../../proving-ground/board/architectures.ts";
+import { suite } from "../../proving-ground/board/image.ts";
 import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
-import { ensureDebianImage } from "../../proving-ground/docker/debianImage.ts";
-import { ensureEmulationImage } from "../../proving-ground/docker/emulationImage.ts";
-import { type Registry, startRegistry } from "../../proving-ground/docker/registry.ts";
-import {
-  debianCache,
-  dockerHostWithDebian,
-  type VirtualDockerHost,
-} from "../../proving-ground/docker/virtualDockerHost.ts";
-import { ensureReleaseAsset } from "../../proving-ground/mirror/assets.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
+import { boardMachine, boardPlatform, machines } from "./boardPlatform.ts";
 import { cachedSteps, clientOf, dockerfile } from "./building.ts";
-import { freshDockerHost } from "./freshDockerHost.ts";
-import { projectDir, type Run, TestStack } from "./ground.ts";
+import type { Run } from "./ground.ts";
 import { on } from "./onBoard.ts";
+import { type ImageBuilder, type ImageGround, imageGround } from "./ownImages.ts";
 
-const platform = "linux/riscv64";
-const image = join(projectDir, "image");
-let folder: string;
-let host: VirtualDockerHost;
-let registry: Registry;
-let proxy: ArchiveProxy;
-let stack: TestStack;
-/** The registry's address as the host sees it, where it is taken for an insecure one. */
-let address: string;
-/** What the registry has, each by its digest. */
-const images = { debian: "", emulation: "", root: "", rootless: "" };
+let ground: ImageGround;
+let host: ImageGround["host"];
+let stack: ImageGround["stack"];
+/** Our images in the registry, each by its digest. */
+const images = { root: "", rootless: "" };
 
 beforeAll(async () => {
-  host = await freshDockerHost("-image", { kind: dockerHostWithDebian, platform });
-  folder = await mkdtemp(join(tmpdir(), "bh-image-"));
-  registry = await startRegistry(join(folder, "registry"), log);
-  proxy = await startArchiveProxy(log);
-  address = `${host.connection.gateway}:${registry.port}`;
-  const debian = await ensureDebianImage(platform, log);
-  await registry.push(debian, "library/debian", "trixie-slim");
-  images.debian = `${address}/library/debian:trixie-slim@${debian.digest}`;
-  const emulation = await ensureEmulationImage(platform, host.busybox, log);
-  await registry.push(emulation, "test/binfmt", "amd64");
-  images.emulation = `${address}/test/binfmt:amd64@${emulation.digest}`;
-  // It is there before anything of the stack is.
-  await on(host, "docker network create builders");
-  const withHost = { ...inject("ground"), board: host };
-  stack = await TestStack.makeAlone(withHost, "images");
+  ground = await imageGround(boardPlatform);
+  ({ host, stack } = ground);
 });
+afterAll(() => ground?.close());
 
-afterAll(async () => {
-  await host?.stop();
-  await proxy?.close();
-  await registry?.close();
-  if (folder) await rm(folder, { recursive: true, force: true });
-});
-
-/** The stack's builders, on the one host `farm`, which is reached over TLS. */
-async function configure(...builders: { name: string; port: 1234 | 1235 | 1236 }[]): Promise<void> {
-  const { host: loopback, dockerPort, docker, builderPorts } = host.connection;
-  await stack.configureAlone({
-    "buildhosts:dockerHosts": [
-      {
-        name: "farm",
-        docker: `tcp://${loopback}:${dockerPort}`,
-        tls: docker,
-        platform: "riscv64",
-        emulation: ["linux/amd64"],
-        emulationImage: images.emulation,
-        builders: builders.map(({ port, ...builder }) => ({
-          endpoint: `tcp://${loopback}:${builderPorts[port]}`,
-          publish: { port },
-          // Emulated, a container takes a minute and more to be healthy, and two at once up to three.
-          startSeconds: 600,
-          ...builder,
-        })),
-      },
-    ],
+const configure = (...builders: ImageBuilder[]) =>
+  ground.configure(builders, {
+    emulation: [ground.emulated],
+    emulationImage: ground.images.emulation,
   });
-}
 
-/** Of upstream's image, in a network of its own, with a cache that an earlier builder has left. */
-const maker = () => ({
-  name: "maker",
-  port: 1234 as const,
-  cacheVolume: debianCache,
-  adoptCache: true,
-  networks: ["builders"],
-  buildkitd: { registry: { [address]: { http: true } } },
-});
 /** Of our image, with a network and proxies for build steps. */
-const owner = () => ({
+const owner = (): ImageBuilder => ({
   name: "owner",
-  port: 1235 as const,
+  port: 1235,
   image: images.root,
   network: "bridge",
   proxies: { http: "http://proxy.example.com:3128", no: ["registry.example.com", ".lan"] },
 });
-const rootless = () => ({
+const rootless = (): ImageBuilder => ({
   name: "rootless",
-  port: 1236 as const,
+  port: 1236,
   image: images.rootless,
   rootless: true,
 });
@@ -114,75 +50,10 @@ const ok = ({ code, output }: Run) => expect(code, output).toBe(0);
 const statuses = () => on(host, "docker ps --format '{{.Names}} {{.Status}}' | sort");
 const allHealthy = /^maker Up .* \(healthy\)\nowner Up .* \(healthy\)\nrootless Up .* \(healthy\)$/;
 
-/** What a repository gets that builds BuildKit, its image among it. */
-const repositoryFiles = buildkitBuildFiles({ owner: "example" });
-
-/** Debian's packages that its workflow has in the image. Both images get them: emulated, they take a minute to install. */
-const packages = /^ *RUNTIME_PACKAGES=(.+)$/m.exec(
-  repositoryFiles[".github/workflows/buildkit-weekly-build.yml"] ?? "",
-)?.[1];
-
-/** The rootless image, of upstream's releases. */
-const ofReleases = [
-  ...["--local", `context=${image}`, "--local", `dockerfile=${image}`],
-  ...["--opt", "target=rootless"],
-];
-
-/**
- * The image as a repository's workflow builds it: from the files that the repository gets, with the two binaries in a
- * context that takes the place of the stage of upstream's releases.
- */
-async function ofBinaries(): Promise<string[]> {
-  const repository = join(folder, "repository");
-  for (const [path, text] of Object.entries(repositoryFiles)) {
-    await mkdir(dirname(join(repository, path)), { recursive: true });
-    await writeFile(join(repository, path), text);
-  }
-  const binaries = join(repository, "releases/buildkit");
-  await mkdir(binaries, { recursive: true });
-  const archive = await ensureReleaseAsset("buildkit", defaultVersions.buildkit, platform, log);
-  const two = ["bin/buildkitd", "bin/buildctl"];
-  await execa("tar", [`--directory=${binaries}`, "-xzf", archive, ...two]);
-  return [
-    ...["--local", `context=${join(repository, "image")}`, "--local", `dockerfile=${repository}`],
-    ...["--opt", "filename=Dockerfile.buildkit-riscv64"],
-    ...["--local", `releases=${join(repository, "releases")}`],
-    ...["--opt", "context:releases=local:releases"],
-  ];
-}
-
-/** Builds what `from` says of the image's Dockerfile and pushes it; its reference, with the digest. */
-async function buildImage(target: "buildkit" | "rootless", from: string[]): Promise<string> {
-  const client = await clientOf(stack, "default", "maker");
-  const { gateway } = host.connection;
-  const { mirror } = stack.ground;
-  const name = `${address}/buildhosts/${target}:${defaultVersions.buildkit}`;
-  const metadata = join(folder, `${target}.json`);
-  const buildArgs = {
-    BASE_IMAGE: images.debian,
-    RUNTIME_PACKAGES: packages,
-    RELEASE_MIRROR: `http://${gateway}:${mirror.port}`,
-    IMAGE_SOURCE: "https://github.com/example/buildkit",
-    http_proxy: `http://${gateway}:${proxy.port}`,
-  };
-  const { code, output } = await client.buildctl(
-    ...["build", "--progress", "plain", "--frontend", "dockerfile.v0"],
-    ...from,
-    ...Object.entries(buildArgs).flatMap(([key, value]) => ["--opt", `build-arg:${key}=${value}`]),
-    // Compression takes longer under emulation than it saves.
-    ...["--output", `type=image,name=${name},push=true,compression=uncompressed`],
-    ...["--metadata-file", metadata],
-  );
-  expect(code, output).toBe(0);
-  const digest = JSON.parse(await readFile(metadata, "utf8"))["containerimage.digest"];
-  expect(await registry.digestOf(`buildhosts/${target}`, defaultVersions.buildkit)).toBe(digest);
-  return `${name}@${digest}`;
-}
-
 /** Each test begins where the one before it ended. */
 describe("a Docker host", () => {
   test("that is reached over tcp:// and TLS gets, from nothing, a builder in a network of its own", async () => {
-    await configure(maker());
+    await configure(ground.maker());
     ok(await stack.up());
     expect(await statuses()).toMatch(/^maker Up .* \(healthy\)$/);
     const networks = "docker inspect --format '{{json .NetworkSettings.Networks}}' maker";
@@ -191,28 +62,25 @@ describe("a Docker host", () => {
 
   test("emulates another platform: its builder offers it, and runs a step of it", async () => {
     const { builders } = await stack.outputs();
-    expect(builders).toMatchObject([{ platforms: ["linux/riscv64", "linux/amd64"] }]);
-    const debian = { suite: "bookworm", architecture: "amd64", names: ["busybox-static"] };
-    const busybox = join(await ensureUnpacked(debian, log), "bin/busybox");
+    expect(builders).toMatchObject([{ platforms: [boardPlatform, ground.emulated] }]);
+    const architecture = architectures[ground.emulated].debian;
+    const debian = { suite, architecture, names: ["busybox-static"] };
+    const busybox = join(await ensureUnpacked(debian, log), "usr/bin/busybox");
     const client = await clientOf(stack);
-    const build = await client.build({ platform: "linux/amd64", busybox });
+    const build = await client.build({ platform: ground.emulated, busybox });
     expect(build.code, build.output).toBe(0);
-    expect(await build.file("built-on")).toBe("built on x86_64\n");
+    expect(await build.file("built-on")).toBe(`built on ${machines[ground.emulated]}\n`);
   });
 });
 
 describe("the image of ours", () => {
   test("is built by that builder and pushed, for root and for rootless builders", async () => {
-    images.root = await log.step("build our image", async () =>
-      buildImage("buildkit", await ofBinaries()),
-    );
-    images.rootless = await log.step("build our rootless image", () =>
-      buildImage("rootless", ofReleases),
-    );
+    images.root = await log.step("build our image", () => ground.build("buildkit"));
+    images.rootless = await log.step("build our rootless image", () => ground.build("rootless"));
   });
 
   test("runs by its digest, healthy, beside the builder that made it", async () => {
-    await configure(maker(), owner(), rootless());
+    await configure(ground.maker(), owner(), rootless());
     const up = await stack.up();
     ok(up);
     expect(up.changes.replace ?? []).toEqual([]);
@@ -246,11 +114,11 @@ describe("the image of ours", () => {
     const build = await client.build();
     expect(build.code, build.output).toBe(0);
     expect(cachedSteps(build.output)).toBe(0);
-    expect(await build.file("built-on")).toBe("built on riscv64\n");
+    expect(await build.file("built-on")).toBe(`built on ${boardMachine}\n`);
     const network = await client.build({
       dockerfile: dockerfile("network"),
       buildArgs: {
-        OUTSIDE: `${host.connection.gateway}:${registry.port}`,
+        OUTSIDE: `${host.connection.gateway}:${ground.registry.port}`,
         DAEMON: "10.10.0.1:1234",
       },
     });
@@ -284,7 +152,7 @@ describe("the image of ours", () => {
     const build = await client.build();
     expect(build.code, build.output).toBe(0);
     expect(cachedSteps(build.output)).toBe(0);
-    expect(await build.file("built-on")).toBe("built on riscv64\n");
+    expect(await build.file("built-on")).toBe(`built on ${boardMachine}\n`);
   });
 
   test("is left alone by a refresh and a second update", async () => {

@@ -73,6 +73,21 @@ describe("a host that is not to be had ends the update within a bound, in one cl
     expect((performance.now() - started) / 1000).toBeLessThan(110);
   });
 
+  test("a host that accepts the connection and says nothing", async () => {
+    const silent = await startSilent();
+    const started = performance.now();
+    try {
+      const run = await upWith({ port: silent.port });
+      expectRefused(run, /accepts connections, but no SSH server spoke for 40 s: it hangs/);
+      expect(run.output).toMatch(/no SSH server has spoken for 10 s; it is waited for, until 40 s/);
+    } finally {
+      silent.close();
+    }
+    expect((performance.now() - started) / 1000).toBeLessThan(60);
+    // More would look like an attack, were it the board's own sshd.
+    expect(silent.connections()).toBe(1);
+  });
+
   test("another host key, direct and by jump host, whichever of the two it is", async () => {
     const { connection } = scene.board;
     const { publicLine } = anotherKey();
@@ -158,6 +173,24 @@ function freePort(): Promise<number> {
       server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
     });
   });
+}
+
+/** As a kernel that accepts for a server that hangs. */
+async function startSilent() {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket.on("error", () => {}));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  return {
+    port: typeof address === "object" && address ? address.port : 0,
+    connections: () => sockets.length,
+    close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
 }
 
 /** Passes connections on to a port of loopback, until they are cut. */

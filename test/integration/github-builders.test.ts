@@ -15,6 +15,7 @@ import { runScript, type ScriptRun } from "../unit/runScript.ts";
 import { boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { sample } from "./building.ts";
 import { ensureBuildx } from "./dockerCommands.ts";
+import { githubPlugin } from "./githubPlugin.ts";
 import { ground, projectDir, TestStack } from "./ground.ts";
 
 const REPOSITORY = "builders/buildkit-riscv64";
@@ -28,6 +29,7 @@ let board: VirtualBoard;
 let stack: TestStack;
 
 beforeAll(async () => {
+  await githubPlugin();
   folder = await mkdtemp(join(tmpdir(), "buildhosts-builders-"));
   github = await startGithub({ organizations: ["builders"] });
   const shared = await ground();

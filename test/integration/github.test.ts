@@ -7,6 +7,7 @@ import {
   type GithubOptions,
   startGithub,
 } from "../../proving-ground/github/github.ts";
+import { githubPlugin } from "./githubPlugin.ts";
 import { type Run, TestStack } from "./ground.ts";
 import { stateOf } from "./state.ts";
 
@@ -29,6 +30,7 @@ async function start(options: GithubOptions = {}): Promise<void> {
   runs = [];
 }
 const stop = () => github?.stop();
+beforeAll(githubPlugin);
 afterEach(() => {
   // What GitHub itself would not have understood.
   expect(github.problems.splice(0)).toEqual([]);
@@ -388,6 +390,56 @@ describe("workflows by a pull request, secrets of an environment and of the orga
     for (const place of ["builders/riscv64/builders", "builders"])
       expect(await secret("CERT", place)).toBe(own);
     expect(done(await up())).toEqual({});
+  });
+});
+
+/** Each test begins where the one before it ended. */
+describe("a repository whose jobs somebody approves, and that destroy deletes", () => {
+  const protectedBy = async () => {
+    const { protection_rules } = (await github.ask(
+      "GET",
+      `${REPOSITORY}/environments/builders`,
+    )) as unknown as { protection_rules: Listed };
+    return protection_rules;
+  };
+  const approved = (reviewerUserIds?: number[]) =>
+    configure({
+      visibility: "public",
+      deleteOnDestroy: true,
+      allowedActions: ["docker/*"],
+      environment: { name: "builders", ...(reviewerUserIds && { reviewerUserIds }) },
+    });
+
+  beforeAll(() => start());
+  afterAll(stop);
+
+  test("comes up with its reviewers, and a second up with a refresh changes nothing", async () => {
+    const { id } = (await github.ask("GET", "/user")) as { id: number };
+    await approved([id]);
+    await up();
+    expect(await protectedBy()).toMatchObject([
+      { type: "required_reviewers", reviewers: [{ type: "User", reviewer: { id } }] },
+    ]);
+    expect(await github.ask("GET", `${REPOSITORY}/actions/permissions/selected-actions`)).toEqual({
+      github_owned_allowed: true,
+      verified_allowed: false,
+      patterns_allowed: ["docker/*"],
+    });
+    const asked = github.served.length;
+    expect(done(await up("--refresh"))).toEqual({});
+    expect(changesSince(asked)).toEqual([]);
+  });
+
+  test("has none when the stack names none any longer", async () => {
+    await approved();
+    expect(done(await up())).toEqual({ update: ["riscv64-environment"] });
+    expect(await protectedBy()).toEqual([]);
+  });
+
+  test("is gone after destroy", async () => {
+    const removal = await run(stack.destroy());
+    expect(removal.code, removal.output).toBe(0);
+    await expect(github.ask("GET", REPOSITORY)).rejects.toThrow("404");
   });
 });
 

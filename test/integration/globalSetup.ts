@@ -38,7 +38,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
   const engine = await ensureEngine(log);
   const home = process.env.BUILDHOSTS_TEST_PULUMI_HOME ?? pulumiHomeOf(projectDir);
-  if (!process.env.BUILDHOSTS_TEST_PULUMI_HOME) await ensurePlugins(engine, home, log);
+  if (!process.env.BUILDHOSTS_TEST_PULUMI_HOME)
+    await ensurePlugins(engine, home, log, { github: false });
   const releases = new Set<string>();
   for (const set of [
     defaultVersions,

@@ -22,7 +22,7 @@ describe("a board with another name", () => {
   };
 
   test("is refused where nobody says that it is the same: nothing is installed and nothing removed", async () => {
-    // In a state of its own: what an update makes before it is refused has the new name from then on.
+    // In a state of its own: the component has the new name from then on, and its steps are others.
     const refused = await stack.copy();
     await refused.configure({ name: "lab" });
     const up = await refused.up();
@@ -95,4 +95,19 @@ describe("a board with another name", () => {
       await on(board, "ls -d /usr/local/lib/buildhosts /run/buildhosts 2>/dev/null || echo none"),
     ).toBe("none");
   });
+});
+
+test("a board that was refused under its new name keeps its certificate and its processes once formerName says it", async () => {
+  const { board, stack } = await provisioned();
+  const pids = await pidsOf(board);
+  const certificate = await on(board, "cat /etc/buildkit/cert.pem");
+  await stack.configure({ name: "lab" });
+  expect((await stack.up()).code).not.toBe(0);
+  await stack.configure({ name: "lab", formerName: "board" });
+  const up = await stack.up();
+  expect(up.code, up.output).toBe(0);
+  expect(await owner(board)).toBe("buildhosts/test/lab");
+  expect(await pidsOf(board)).toEqual(pids);
+  expect(await on(board, "cat /etc/buildkit/cert.pem")).toBe(certificate);
+  expect(Object.keys((await stack.up()).changes)).toEqual(["same"]);
 });

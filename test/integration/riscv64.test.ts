@@ -1,5 +1,5 @@
 // What shows that riscv64 works: an emulated board becomes a builder, builds, is upgraded and clean after its removal; and the
-// workflow's own build of BuildKit runs on it. What does not depend on the architecture is shown on native boards.
+// workflow's own build of BuildKit runs on it; and a Docker host makes the image of ours and runs it. What does not depend on the architecture is shown on native boards.
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,6 +19,7 @@ import { runScript } from "../unit/runScript.ts";
 import { type Client, clientOf } from "./building.ts";
 import { ground, otherBuildkit, TestStack } from "./ground.ts";
 import { buildkitVersion, filesOf, on, pidsOf } from "./onBoard.ts";
+import { type ImageGround, imageGround } from "./ownImages.ts";
 
 const REPOSITORY = "builders/buildkit-riscv64";
 const SHA = "0123456789abcdef0123456789abcdef01234567";
@@ -204,5 +205,37 @@ describe("the build of BuildKit for riscv64", () => {
     await on(board, "cd /srv/phase1 && mv whole dist/buildctl");
     expect(said).toContain(`::error::${message}`);
     expect(code).not.toBe(0);
+  });
+});
+
+/** Each test begins where the one before it ended. The board is off by then: two emulated machines fill this one. */
+describe("the image of ours for riscv64", () => {
+  let images: ImageGround;
+  let image: string;
+
+  beforeAll(async () => {
+    await board.stop();
+    images = await imageGround("linux/riscv64");
+  });
+  afterAll(() => images?.close());
+
+  test("is built by a builder of a riscv64 Docker host and pushed", async () => {
+    await images.configure([images.maker()]);
+    const up = await images.stack.up();
+    expect(up.code, up.output).toBe(0);
+    image = await log.step("build our image for riscv64", () => images.build("buildkit"));
+  });
+
+  test("is a builder there, in the other's place", async () => {
+    const owner = { name: "owner", port: 1235 as const, image, network: "bridge" };
+    await images.configure([owner]);
+    const up = await images.stack.up();
+    expect(up.code, up.output).toBe(0);
+    expect(await on(images.host, "docker ps --format '{{.Names}} {{.Status}}'")).toMatch(
+      /^owner Up .* \(healthy\)$/,
+    );
+    const build = await (await clientOf(images.stack)).build();
+    expect(build.code, build.output).toBe(0);
+    expect(await build.file("built-on")).toBe("built on riscv64\n");
   });
 });

@@ -11,6 +11,7 @@ import { freePort } from "../../proving-ground/freePort.ts";
 import { type Github, startGithub } from "../../proving-ground/github/github.ts";
 import { thisMachine } from "../../proving-ground/golang.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
+import { githubPlugin } from "./githubPlugin.ts";
 import { provisioned, TestStack } from "./ground.ts";
 import { pushScriptedImage } from "./scriptedImage.ts";
 
@@ -94,6 +95,7 @@ describe.skipIf(!otherHome)("under other plugins nothing changes", () => {
   describe("on GitHub", () => {
     let github: Github;
     beforeAll(async () => {
+      await githubPlugin();
       github = await startGithub({ organizations: ["builders"] });
     });
     afterAll(() => github?.stop());

@@ -10,6 +10,7 @@ import { cacheDir } from "../../proving-ground/cache.ts";
 import { type Github, startGithub } from "../../proving-ground/github/github.ts";
 import { pulumiHomeOf } from "../../proving-ground/plugins/plugins.ts";
 import { runScript, type ScriptRun } from "../unit/runScript.ts";
+import { githubPlugin } from "./githubPlugin.ts";
 import { projectDir } from "./ground.ts";
 
 const WORKFLOW = "/repos/builders/images/contents/.github/workflows/build-on-builders.yml";
@@ -20,6 +21,7 @@ let github: Github;
 const runs: ScriptRun[] = [];
 
 beforeAll(async () => {
+  await githubPlugin();
   folder = await mkdtemp(join(tmpdir(), "buildhosts-checkout-"));
   checkout = join(folder, "checkout");
   const files = await execa("git", ["ls-files", "-co", "--exclude-standard"], { cwd: projectDir });

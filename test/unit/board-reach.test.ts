@@ -3,9 +3,12 @@ import { createSecureServer } from "node:http2";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type ClientFiles, refusalAt } from "../../components/board/reach.ts";
+import { reachedHook } from "../../components/reached.ts";
+import { underMocks } from "./pulumiMocks.ts";
 
 // As a client on the operator's machine finds a builder; that a firewall shows so, no test here can show.
 
@@ -73,4 +76,34 @@ test("a certificate for another name, a port without a listener and a silent one
   expect(await refusalAt(`tcp://127.0.0.1:${silentPort}`, "board.lan", client)).toContain(
     "ECONNREFUSED",
   );
+});
+
+test("after an update a builder that lets nobody in from here is warned about, and no other", async () => {
+  const warned = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+  const ask = async (at: number) => {
+    const { result } = await underMocks(() =>
+      reachedHook("lab", {
+        endpoint: `tcp://127.0.0.1:${at}`,
+        serverName: "board.lan",
+        caCertPem: client.ca,
+        client: { certPem: client.cert, privateKeyPem: client.key },
+      }),
+    );
+    await result.callback({} as pulumi.ResourceHookArgs);
+  };
+  try {
+    await ask(port);
+    expect(warned).not.toHaveBeenCalled();
+    const closed = createServer();
+    const nobody = await listening(closed);
+    closed.close();
+    await ask(nobody);
+    expect(warned.mock.calls).toEqual([
+      [
+        `lab: buildkitd is healthy, but from this machine no client is let in at tcp://127.0.0.1:${nobody}: connect ECONNREFUSED 127.0.0.1:${nobody}. Clients elsewhere may meet the same: look for a firewall on its host or in between, and at endpoint`,
+      ],
+    ]);
+  } finally {
+    warned.mockRestore();
+  }
 });

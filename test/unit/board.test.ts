@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { architectures } from "../../proving-ground/board/architectures.ts";
 import { isStatic, registrationOf, smallestProgram } from "../../proving-ground/board/emulation.ts";
-import { ensureHostPackages, ensurePrograms } from "../../proving-ground/board/hostPackages.ts";
+import { ensureHostPackages } from "../../proving-ground/board/hostPackages.ts";
 import { machineKey, type QemuOptions, qemuArguments } from "../../proving-ground/board/qemu.ts";
 import { monitor, qmp, readRegister, writeRegister } from "../../proving-ground/board/qmp.ts";
 import {
@@ -19,6 +19,7 @@ import {
   parseDeb822,
   parseOneLine,
 } from "../../proving-ground/debian/aptSources.ts";
+import { ensurePrograms } from "../../proving-ground/debian/programs.ts";
 import { linesTo } from "../../proving-ground/progress.ts";
 
 let folder: string;

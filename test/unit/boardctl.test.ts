@@ -562,6 +562,29 @@ END`,
     );
   });
 
+  test("warns where SELinux does not know the root of a daemon that confines its steps", async () => {
+    newBoard();
+    const warned = async (root: string) => {
+      const asked = [...words, "--selinux", "true", "--cache-root", root];
+      const { exitCode, all } = await board.sent(asked);
+      expect(exitCode, all).toBe(0);
+      return all?.includes("SELinux") ? all.replaceAll(board.folder, "") : undefined;
+    };
+    const root = board.at("/data/nvme/buildkit");
+    expect(await warned(root)).toBeUndefined();
+    board.write("/sys/fs/selinux/enforce", "0");
+    expect(await warned(root)).toBeUndefined();
+    board.write("/sys/fs/selinux/enforce", "1");
+    expect(await warned(root)).toContain(
+      `  warning: SELinux is enforcing here, and its policy does not know /data/nvme/buildkit (buildkitd.root): RUN steps may not read their own files there. Labels as those of /var/lib/buildkit: mkdir -p /data/nvme/buildkit && semanage fcontext -a -e /var/lib/buildkit /data/nvme/buildkit && restorecon -R /data/nvme/buildkit`,
+    );
+    expect(await warned(board.at("/var/lib/buildkit"))).toBeUndefined();
+    expect(await warned(board.at("/var/lib/buildkit/inner"))).toBeUndefined();
+    expect((await board.sent([...words, "--cache-root", root])).all).not.toContain("SELinux");
+    board.program("stat", "echo unconfined_u:object_r:container_var_lib_t:s0");
+    expect(await warned(root)).toBeUndefined();
+  });
+
   const sockets = (port: string, state: string) => {
     board.write("/proc/net/tcp", "");
     board.write(
@@ -697,7 +720,7 @@ END`,
     const { all } = await board.functions("problems=0 cache_root=/x; check_other_installations");
     expect(all).toBe(
       "  1. containerd.service of another installation is running (/usr/lib/systemd/system/containerd.service)\n" +
-        "     fix: this machine's Docker uses it: name the machine under dockerHosts, where BuildKit runs as a container; or remove that package, or use another board",
+        "     fix: this machine's Docker uses it: name the machine under dockerHosts, where BuildKit runs as a container, or use another board",
     );
   });
 
@@ -727,6 +750,43 @@ END`,
       `only 512 MB are free for ${board.at(home)}; 700 MB are needed`,
       `the cache may grow to 900 MB (gc maxUsedSpace), but ${board.at("/data")} has room for 512 MB`,
     ]);
+  });
+
+  /** A disk of 100 GB with so many inodes, and so many of them free. */
+  const inodes = (all: string, free: number) =>
+    board.program(
+      "df",
+      `printf 'header\\n'; case $1 in -Pi) echo x ${all} 1 ${free} 1% / ;; *) echo x 97656250 1 90000000 1% / ;; esac`,
+    );
+
+  test("looks for inodes, which run out where files are many and small", async () => {
+    const warned = async (bytes: number) => {
+      const { all } = await board.functions(
+        `problems=0\ncheck_inodes ${bytes} ${board.at("/data")}`,
+      );
+      return all.replaceAll(board.folder, "");
+    };
+    // As mkfs makes them: one for each 16 KiB.
+    inodes("6103515", 6_000_000);
+    expect(await warned(0)).toBe("");
+    // For files that are large (mkfs.ext4 -T largefile): one for each MiB.
+    inodes("95367", 90_000);
+    expect(await warned(5_000_000_000)).toBe("");
+    expect(await warned(0)).toBe(
+      "  warning: the file system of /data has 95367 inodes, one for every 1048 kB that the cache may have: most files are smaller, so that they run out before garbage collection, which counts bytes alone, frees anything. Make it with more (mkfs.ext4 -i 16384), take xfs or btrfs, or lower buildkitd maxUsedSpace",
+    );
+    // btrfs has no number of them, in coreutils' words and in busybox'.
+    for (const none of ["0", "-"]) {
+      inodes(none, 0);
+      expect(await warned(0)).toBe("");
+    }
+    inodes("6103515", 12);
+    expect(await warned(0)).toBe(
+      "  1. only 12 inodes are free for /usr/local/lib/buildhosts, which is as many files; 1000 are needed\n     fix: delete files there, however small",
+    );
+    expect((await board.functions("disk_full")).all).toBe(
+      "is the disk full? (92160 MB and 12 inodes free)",
+    );
   });
 
   test("compares the clock with the authority's end as well", async () => {

@@ -1,6 +1,6 @@
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
-import type { BuildkitdSettings } from "../../components/buildkitd/settings.ts";
+import type { BuildkitdSettings } from "../../components/buildkitd/schema.ts";
 import {
   type BuildkitdTomlArgs,
   keysOfOneWorker,

@@ -30,12 +30,13 @@ const versions = {
   rootlesskit: "v3.0.2",
 };
 
-function read(board: object, releases: object = {}): StackConfig {
+function read(board: object, releases: object = {}, certificates?: object): StackConfig {
   const one = { name: "lab", host: "lab.example.com", hostKey, platform: "riscv64", ...board };
   const values = {
     "buildhosts:releases": JSON.stringify({ ...versions, ...releases }),
     "buildhosts:ssh": JSON.stringify({ privateKeyFile: "id" }),
     "buildhosts:boards": JSON.stringify([one]),
+    ...(certificates && { "buildhosts:certificates": JSON.stringify(certificates) }),
   };
   return readStackConfig({ values, secretKeys: [] }, { projectDir: project, environment: {} });
 }
@@ -72,6 +73,26 @@ describe("a board of a stack", () => {
       "tls:index/privateKey:PrivateKey lab-server-key",
     ]);
     expect(commands(mocks)).toMatchSnapshot();
+  });
+
+  test("has no certificate before preflight has found the machine to be this board", async () => {
+    const mocks = await composed({});
+    const order = mocks.registered.map(({ name }) => name);
+    expect(order.indexOf("lab-server-key")).toBeGreaterThan(order.indexOf("lab-preflight"));
+  });
+
+  test("gets a new key, and so does each client, when the stack counts its number up", async () => {
+    const keys = { builderKeys: { lab: 2 }, clientKeys: { default: 3, "health-check": 4 } };
+    const mocks = await composed({}, {}, keys);
+    expect(mocks.names().filter((name) => name.includes("privateKey"))).toEqual([
+      "tls:index/privateKey:PrivateKey ca-key",
+      "tls:index/privateKey:PrivateKey client-default-key-3",
+      "tls:index/privateKey:PrivateKey client-health-check-key-4",
+      "tls:index/privateKey:PrivateKey lab-server-key-2",
+    ]);
+    expect(JSON.stringify(mocks.inputs("lab-server-request").privateKeyPem)).toContain(
+      "KEY of lab-server-key-2",
+    );
   });
 
   test("says to its steps all that they check and remember", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { cacheLimit } from "../../components/buildkitd/diskSpace.ts";
-import type { WorkerSettings } from "../../components/buildkitd/settings.ts";
+import type { WorkerSettings } from "../../components/buildkitd/schema.ts";
 
 const GB = 1024 ** 3;
 

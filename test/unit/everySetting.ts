@@ -1,4 +1,4 @@
-import type { BuildkitdSettings } from "../../components/buildkitd/settings.ts";
+import type { BuildkitdSettings } from "../../components/buildkitd/schema.ts";
 
 type Every<T> = T extends (infer Item)[]
   ? Every<Item>[]

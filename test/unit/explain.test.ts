@@ -113,11 +113,47 @@ test("a command that failed on the host is explained by its own last line, whate
   ]);
 });
 
+describe("of a board that was reset, whose steps the state takes for done, the way to mend it is said, by", () => {
+  const boardctl = "/usr/local/lib/buildhosts/boardctl";
+  const ran = (status: number, said: string) =>
+    `Process exited with status ${status}: running "${boardctl} activate \\\\\n  --config \\"x\\"":\n${said}\n`;
+  const isGone =
+    /^what buildhosts installed on this board is gone, .*--replace '\*\*:remote:\*::board-1-\*'/;
+  test.each([
+    ["bash", "service", ran(127, `bash: line 1: ${boardctl}: No such file or directory`), isGone],
+    ["dash", "install", ran(127, `sh: 1: ${boardctl}: not found`), isGone],
+    ["busybox", "config", ran(127, `sh: ${boardctl}: not found`), isGone],
+    ["zsh", "config", ran(127, `zsh:1: no such file or directory: ${boardctl}`), isGone],
+    ["fish", "service", ran(127, `fish: Unknown command: ${boardctl}`), isGone],
+    ["csh", "service", ran(1, `${boardctl}: Command not found.`), isGone],
+    [
+      "SFTP, of a file that is pushed",
+      "push-runc",
+      "failed to create parent directories for /usr/local/lib/buildhosts/pushed/runc.riscv64: permission denied",
+      isGone,
+    ],
+    [
+      "boardctl, of a release",
+      "service",
+      ran(1, "board-1: runc v1.5.2 is not on the board any more, though …"),
+      /^board-1: runc v1.5.2 is not on the board any more/,
+    ],
+  ])("%s", (_, role, message, line) => {
+    expect(explain(eventLog(error(message, `board-1-${role}`)))).toEqual([
+      { resource: `board-1-${role}`, line: expect.stringMatching(line), resetBoard: "board-1" },
+    ]);
+  });
+});
+
 test("a connection that broke off while a command ran is no refused connection", () => {
   const message =
     'wait: remote command exited without exit status or exit signal: running "boardctl install":\nboard-1: fetching\n';
   const [explanation] = explain(eventLog(error(message, "board-1-install")));
   expect(explanation?.line).toMatch(/the connection broke off .* Run the update again/);
+  // Not after a power cut, which this may be.
+  expect(explanation?.line).toMatch(
+    /if it still runs, .* if its power was cut, what worked before/,
+  );
 });
 
 test("a deletion that failed names the way out for a board that is gone", () => {
@@ -132,6 +168,13 @@ test("a deletion that failed names the way out for a board that is gone", () => 
     expect.stringMatching(/does not answer/),
     expect.stringMatching(/abandon: true/),
   ]);
+});
+
+test("a deletion that failed on GitHub says nothing of a host", () => {
+  const type = "github:index/actionsVariable:ActionsVariable";
+  const metadata = { op: "delete", urn: urn("images-nodes"), type };
+  const failed = { resOpFailedEvent: { metadata, status: 0, steps: 0 } };
+  expect(explain(eventLog(error("404 Not Found []", "images-nodes"), failed))).toEqual([]);
 });
 
 test("errors of other kinds, warnings and events without an error are left to the engine", () => {

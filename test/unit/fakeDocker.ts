@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type Docker from "dockerode";
 
 /** A container of the fake daemon. */
@@ -12,6 +13,14 @@ export interface FakeContainer {
   /** Whether a user's stop was the last that happened to it. */
   wasStopped: boolean;
   mounts: { Type: string; Name?: string; Source: string; Destination: string }[];
+}
+
+/** As Docker puts what a command says on its stream. */
+function frame(text: string): Buffer {
+  const head = Buffer.alloc(8);
+  head[0] = 1;
+  head.writeUInt32BE(Buffer.byteLength(text), 4);
+  return Buffer.concat([head, Buffer.from(text)]);
 }
 
 const answer = (statusCode: number, message: string) =>
@@ -31,6 +40,10 @@ export class FakeDocker {
   changesUntilOff = Number.POSITIVE_INFINITY;
   /** What `docker info` says of docker-init. */
   initCommit: { ID: string } | undefined = { ID: "de40ad0" };
+  /** How a command in a container ends, and what it says. */
+  command: { ExitCode: number; said: string } = { ExitCode: 0, said: "" };
+  /** The commands that were run in containers. */
+  readonly commands: string[][] = [];
   #made = 0;
 
   /** As the parts under test see it. */
@@ -142,6 +155,14 @@ export class FakeDocker {
         this.containers.splice(this.containers.indexOf(found()), 1);
       },
       logs: async () => Buffer.alloc(0),
+      exec: async ({ Cmd }: { Cmd: string[] }) => {
+        if (found().state !== "running") throw answer(409, "container is not running");
+        this.commands.push(Cmd);
+        return {
+          start: async () => Readable.from([frame(this.command.said)]),
+          inspect: async () => ({ ExitCode: this.command.ExitCode }),
+        };
+      },
     };
   }
 

@@ -389,6 +389,8 @@ describe("what the provider has no resource for", () => {
       { buildkitBuild: {} },
       { serviceContainer: { buildkitImage: "b" } },
       { pulumi: { stack: "home", runsOn: ["self-hosted", "lab"] } },
+      { buildOnBuilders: { runsOn: ["lab"] } },
+      { buildkitBuild: { runsOn: ["ubuntu-latest"] }, windows: { runsOn: ["lab-windows"] } },
     ]) {
       expect(await upkeep({ existing: true, workflows })).toEqual([`warn: ${RISK}: ${FIX}.`]);
     }
@@ -407,7 +409,11 @@ describe("what the provider has no resource for", () => {
   });
 
   test.each<[string, "public" | "private", RepositoryConfig["workflows"]]>([
-    ["runners of GitHub", "public", { buildOnBuilders: {}, buildkitBuild: { runsOn: ["r"] } }],
+    [
+      "runners of GitHub",
+      "public",
+      { buildOnBuilders: {}, buildkitBuild: { runsOn: ["ubuntu-24.04-riscv"] } },
+    ],
     ["nobody outside", "private", { buildkitBuild: {} }],
   ])("nothing is asked of %s", async (_, visibility, workflows) => {
     await repositoryThere(visibility);

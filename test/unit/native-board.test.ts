@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,6 +44,29 @@ describe("a machine that cannot run a native board", () => {
     expect(unable()).toBe(
       `a native board needs Linux on amd64, and this is ${system} on ${architecture}.`,
     );
+  });
+
+  const host = join(import.meta.dirname, "../../proving-ground/board/native/host.ts");
+  const asked = `import { unable } from ${JSON.stringify(host)}; console.log(unable() ?? "able");`;
+
+  test.runIf(!unable()).each([
+    ["ptrace", [101], "able"],
+    ["seccomp", [317], "able"],
+    [
+      "both",
+      [101, 317],
+      "a native board needs ptrace or seccomp, and this process may use neither.",
+    ],
+    [
+      "network namespaces",
+      [272],
+      "a native board needs a network namespace, and this process may not make one.",
+    ],
+  ])("is a sandbox without %s", (_, calls, said) => {
+    const without = join(import.meta.dirname, "without-system-calls.pl");
+    const args = [without, calls.join(","), process.execPath, "--input-type=module", "-e", asked];
+    const { stdout, stderr } = spawnSync("perl", args, { encoding: "utf8" });
+    expect(stdout, stderr).toBe(`${said}\n`);
   });
 });
 

@@ -13,7 +13,6 @@ import {
 import { type KeyPair, keyPair, type SshServer, startSshServer } from "./sshServer.ts";
 
 const remoteCommand = resource("command:remote:Command");
-const localCommand = resource("command:local:Command");
 const copyToRemote = resource("command:remote:CopyToRemote");
 
 const hostKey = keyPair();
@@ -252,6 +251,17 @@ describe("a remote command", () => {
     expect(lines.join()).toContain("warning: Unable to set 'PULUMI_COMMAND_STDOUT'");
   });
 
+  test("does not ask the server for what the last run printed where the inputs forbid it", async () => {
+    const inputs = checked(remoteCommand, {
+      connection: connection(),
+      create: "true",
+      addPreviousOutputInEnv: false,
+    });
+    const old = { id: "x", inputs, state: { ...inputs, stdout: "old", stderr: "" } };
+    await remoteCommand.update(old, inputs, request());
+    expect(lines.join()).not.toContain("PULUMI_COMMAND_STDOUT");
+  });
+
   test("without `update` runs `create` again", async () => {
     const inputs = checked(remoteCommand, { connection: connection(), create: "echo again" });
     const old = { id: "x", inputs, state: { ...inputs, stdout: "", stderr: "" } };
@@ -447,57 +457,6 @@ describe("a copy to a remote host", () => {
     await copyToRemote.update(old, { ...state, source: text("y") }, request());
     expect(await content("file")).toBe("y");
   });
-});
-
-describe("a local command", () => {
-  const create = async (inputs: PropertyMap, options?: Partial<Request>) =>
-    await localCommand.create(checked(localCommand, inputs), request(options));
-
-  test("runs in its folder, by its interpreter, with its variables and stdin", async () => {
-    const { state } = await create({
-      create: "pwd; cat; echo $A $0",
-      dir: "/",
-      interpreter: ["/bin/sh", "-c"],
-      environment: { A: "1" },
-      stdin: "in\n",
-    });
-    expect(state.stdout).toBe("/\nin\n1 /bin/sh");
-  });
-
-  test.each([
-    [{ create: "echo no; exit 3" }, 'exit status 3: running "echo no; exit 3":\nno\n'],
-    [{ create: "kill -9 $$" }, "signal: killed: running"],
-    [{ create: "true", dir: "/nonexistent" }, "chdir /nonexistent: no such file or directory"],
-    [{ create: "true", interpreter: ["nonexistent"] }, "exec: nonexistent: not found"],
-  ] as [PropertyMap, string][])("that fails says how: %j", async (inputs, message) => {
-    await expect(create(inputs)).rejects.toThrow(message);
-  });
-
-  test("knows what the last run printed, unless told otherwise", async () => {
-    const update = async (inputs: PropertyMap) => {
-      const all = { create: 'echo "$PULUMI_COMMAND_STDOUT"', ...inputs };
-      const old = { id: "x", inputs: all, state: { ...all, stdout: "old", stderr: "" } };
-      return (await localCommand.update(old, all, request())).stdout;
-    };
-    expect(await update({})).toBe("old");
-    expect(await update({ addPreviousOutputInEnv: false })).toBe("");
-  });
-
-  test("refuses to read files back, and names the way out", () => {
-    const { failures } = localCommand.check({ create: "true", assetPaths: ["*"] }, NEW);
-    expect(failures[0]?.property).toBe("assetPaths");
-    expect(failures[0]?.reason).toContain("pulumi plugin install resource command 1.2.1");
-  });
-});
-
-test("the function local.run runs its command at once, and returns its inputs too", async () => {
-  const run = command.functions["command:local:run"];
-  const { log, signal } = request();
-  const args = { command: "cat", stdin: new Secret("in"), logging: "none" };
-  expect(await run?.invoke(args, { log, signal })).toEqual({ ...args, stdout: "in", stderr: "" });
-  expect(run?.check({}).failures).toEqual([
-    { property: "command", reason: "required, but not set" },
-  ]);
 });
 
 /** A public key on the curve P-256. */

@@ -31,7 +31,6 @@ const NEW = { name: "builder", olds: {} };
 const plugin = docker();
 const container = resource("container:Container");
 const volume = resource("volume:Volume");
-const network = resource("network:Network");
 const remoteImage = resource("remoteImage:RemoteImage");
 
 function resource(type: string): Resource {
@@ -129,7 +128,6 @@ describe("a name that the program does not give", () => {
   test.each([
     ["a container", container, { image: "i" }],
     ["a volume", volume, {}],
-    ["a network", network, {}],
   ])("is made for %s, and kept", (_, of, inputs) => {
     const first = checked(of, inputs);
     expect(first.name).toMatch(/^builder-[0-9a-f]{7}$/);
@@ -319,15 +317,13 @@ describe("a change of a container", () => {
   });
 });
 
-describe("a volume or a network that becomes another", () => {
-  test.each<[string, Resource, PropertyMap]>([
-    ["a volume", volume, { driver: "other" }],
-    ["a network", network, { internal: true }],
-  ])("goes before the new one comes where %s has a name from the program", (_, of, change) => {
+describe("a volume that becomes another", () => {
+  test("goes before the new one comes where it has a name from the program", () => {
+    const change = { driver: "other" };
     const replacement = (old: PropertyMap, now: PropertyMap) => {
-      const inputs = checked(of, old);
-      const news = checked(of, now, inputs);
-      return of.diff({ id: "old", inputs, state: inputs }, news);
+      const inputs = checked(volume, old);
+      const news = checked(volume, now, inputs);
+      return volume.diff({ id: "old", inputs, state: inputs }, news);
     };
     for (const now of [{ name: "a", ...change }, { name: "b" }, { name: "b", ...change }]) {
       expect(replacement({ name: "a" }, now)).toMatchObject({ deleteBeforeReplace: true });

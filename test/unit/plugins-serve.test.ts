@@ -25,6 +25,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import type { Engine } from "../../proving-ground/engine/engine.ts";
 import { areUsersOwn, ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
 import type { Progress } from "../../proving-ground/progress.ts";
+import { keyPair, startSshServer } from "./sshServer.ts";
 
 const COMMAND = "plugins/resource-command-v1.2.1/pulumi-resource-command";
 const TLS = "plugins/resource-tls-v5.5.1/pulumi-resource-tls";
@@ -62,27 +63,31 @@ const ONLINE = `
 f="$PULUMI_HOME/plugins/resource-$4-v$5"
 mkdir -p "$f" && head -c 70000 /dev/zero >"$f/pulumi-resource-$4"`;
 
+/** Of a stack that has nothing on GitHub. */
+const ensured = (engine: Engine, home: string) =>
+  ensurePlugins(engine, home, log, { github: false });
+
 async function asked(): Promise<number> {
   return (await readFile(join(home, "asked"), "utf8").catch(() => "")).split("\n").length - 1;
 }
 
 describe("the plugins", () => {
   test("are the stand-ins where the official ones cannot be had, and one line says why", async () => {
-    const plugins = await ensurePlugins(await engineThat(OFFLINE), home, log);
+    const plugins = await ensured(await engineThat(OFFLINE), home);
     expect(plugins).toEqual([
       { name: "command", version: "1.2.1", origin: "stand-in" },
       { name: "docker", version: "5.0.0", origin: "stand-in" },
-      { name: "github", version: "6.15.0", origin: "stand-in" },
+      { name: "github", version: "6.15.0", origin: "built" },
       { name: "tls", version: "5.5.1", origin: "stand-in" },
     ]);
     expect(notes).toEqual([
-      "plugins command 1.2.1, docker 5.0.0, github 6.15.0, tls 5.5.1 are the offline stand-ins: the official ones cannot be had (no such host)",
+      "plugins command 1.2.1, docker 5.0.0, tls 5.5.1 are the offline stand-ins: the official ones cannot be had (no such host)",
     ]);
     expect((await stat(join(home, TLS))).mode & 0o777).toBe(0o755);
   });
 
   test("are the official ones where they can be had", async () => {
-    const plugins = await ensurePlugins(await engineThat(ONLINE), home, log);
+    const plugins = await ensured(await engineThat(ONLINE), home);
     expect(plugins.map(({ origin }) => origin)).toEqual([
       "official",
       "official",
@@ -94,24 +99,24 @@ describe("the plugins", () => {
 
   test("are asked for again only after a day", async () => {
     const offline = await engineThat(OFFLINE);
-    await ensurePlugins(offline, home, log);
-    await ensurePlugins(offline, home, log);
+    await ensured(offline, home);
+    await ensured(offline, home);
     expect(await asked()).toBe(4);
 
     const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000);
     await utimes(join(home, COMMAND), yesterday, yesterday);
-    const plugins = await ensurePlugins(await engineThat(ONLINE), home, log);
+    const plugins = await ensured(await engineThat(ONLINE), home);
     expect(plugins.map(({ origin }) => origin)).toEqual([
       "official",
       "stand-in",
-      "stand-in",
+      "built",
       "stand-in",
     ]);
   });
 
   test("that are official already are left alone", async () => {
-    await ensurePlugins(await engineThat(ONLINE), home, log);
-    const plugins = await ensurePlugins(await engineThat(OFFLINE), home, log);
+    await ensured(await engineThat(ONLINE), home);
+    const plugins = await ensured(await engineThat(OFFLINE), home);
     expect(plugins.map(({ origin }) => origin)).toEqual([
       "official",
       "official",
@@ -125,9 +130,9 @@ describe("the plugins", () => {
     const own = join(home, "own");
     await mkdir(own);
     vi.stubEnv("PULUMI_HOME", own);
-    await ensurePlugins(await engineThat(ONLINE), own, log);
+    await ensured(await engineThat(ONLINE), own);
     const other = join(home, "other");
-    const plugins = await ensurePlugins(await engineThat(OFFLINE), other, log);
+    const plugins = await ensured(await engineThat(OFFLINE), other);
     expect(plugins.map(({ origin }) => origin)).toEqual([
       "official",
       "official",
@@ -146,17 +151,17 @@ describe("the plugins", () => {
     await mkdir(own);
     vi.stubEnv("PULUMI_HOME", own);
     const offline = await engineThat(OFFLINE);
-    await ensurePlugins(await engineThat(ONLINE), own, log);
+    await ensured(await engineThat(ONLINE), own);
     const other = join(home, "other");
     await mkdir(join(other, "plugins"), { recursive: true });
     await symlink(join(own, COMMAND, ".."), join(other, COMMAND, ".."), "dir");
-    await ensurePlugins(await engineThat(OFFLINE), other, log);
+    await ensured(await engineThat(OFFLINE), other);
     expect((await lstat(join(other, COMMAND, ".."))).isDirectory()).toBe(true);
     expect((await stat(join(own, COMMAND))).size).toBe(70_000);
 
     await rm(join(own, COMMAND));
     expect(await areUsersOwn()).toBe(false);
-    const plugins = await ensurePlugins(offline, other, log);
+    const plugins = await ensured(offline, other);
     expect(plugins.map(({ origin }) => origin)).toEqual([
       "stand-in",
       "official",
@@ -167,10 +172,10 @@ describe("the plugins", () => {
 
   test("get launchers with the paths of this clone, whatever stood in them", async () => {
     const offline = await engineThat(OFFLINE);
-    await ensurePlugins(offline, home, log);
+    await ensured(offline, home);
     const launcher = await readFile(join(home, COMMAND), "utf8");
     await writeFile(join(home, COMMAND), launcher.replaceAll(process.cwd(), "/gone"));
-    await ensurePlugins(offline, home, log);
+    await ensured(offline, home);
     expect(await readFile(join(home, COMMAND), "utf8")).toBe(launcher);
     expect(launcher).toContain(`node='${process.execPath}'`);
     expect(launcher).not.toMatch(/@[A-Z_]+@/);
@@ -187,7 +192,7 @@ describe("a stand-in, once started", () => {
   beforeAll(async () => {
     home = launchers = await mkdtemp(join(tmpdir(), "pulumi-home-"));
     notes = [];
-    await ensurePlugins(await engineThat(OFFLINE), launchers, log);
+    await ensured(await engineThat(OFFLINE), launchers);
     engine = new grpc.Server();
     engine.addService(engineService.EngineService, {
       log: (call: grpc.ServerUnaryCall<LogRequest, unknown>, done: grpc.sendUnaryData<unknown>) => {
@@ -234,22 +239,23 @@ describe("a stand-in, once started", () => {
 
   test("keeps secrets and unknown values on their way", async () => {
     const request = new messages.CheckRequest();
-    request.setUrn(urnOf("command:local:Command"));
+    request.setUrn(urnOf("command:remote:Command"));
     const stdin = { [SIGNATURE]: SECRET, value: "hunter2" };
-    request.setNews(struct({ create: UNKNOWN, stdin, dir: null }));
+    const connection = { [SIGNATURE]: SECRET, value: UNKNOWN };
+    request.setNews(struct({ connection, create: UNKNOWN, stdin, environment: null }));
     const inputs = await new Promise((resolve) =>
       plugin.check(request, (_error, answer) => resolve(answer.getInputs()?.toJavaScript())),
     );
-    expect(inputs).toEqual({ create: UNKNOWN, stdin });
+    expect(inputs).toEqual({ connection, create: UNKNOWN, stdin });
   });
 
   test("finds no change in inputs that the program has ignored", async () => {
     const request = new messages.DiffRequest();
-    request.setUrn(urnOf("command:local:Command"));
-    const before = struct({ create: "one", dir: "/" });
+    request.setUrn(urnOf("command:remote:Command"));
+    const before = struct({ create: "one", stdin: "in" });
     request.setOlds(before);
     request.setOldInputs(before);
-    request.setNews(struct({ create: "two", triggers: ["b"], dir: "/" }));
+    request.setNews(struct({ create: "two", triggers: ["b"], stdin: "in" }));
     const diff = () =>
       new Promise((resolve) =>
         plugin.diff(request, (_error, answer) =>
@@ -266,9 +272,22 @@ describe("a stand-in, once started", () => {
 
   test("shows what a command prints beside its resource before it is done", async () => {
     const request = new messages.CreateRequest();
-    request.setUrn(urnOf("command:local:Command"));
-    request.setProperties(struct({ create: "echo one; echo two" }));
+    request.setUrn(urnOf("command:remote:Command"));
+    const [hostKey, clientKey] = [keyPair(), keyPair()];
+    const host = await startSshServer({ hostKey, clientKey });
+    const connection = {
+      host: "127.0.0.1",
+      port: host.port,
+      privateKey: clientKey.privateKey,
+      hostKey: hostKey.publicKey,
+      // The defaults, which a check fills in.
+      user: "root",
+      dialErrorLimit: 10,
+      perDialTimeout: 15,
+    };
+    request.setProperties(struct({ connection, create: "echo one; echo two" }));
     await new Promise((resolve) => plugin.create(request, resolve));
+    await host.close();
     expect(logged).toEqual(["child one (status)", "child two (status)"]);
   });
 

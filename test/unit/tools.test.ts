@@ -59,7 +59,7 @@ n=0; while [ -e ${folder}/ready ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1));
     writeFileSync(
       main,
       `import { runEngine } from ${JSON.stringify(join(root, "tools/runEngine.ts"))};
-await runEngine(${JSON.stringify(pulumi)}, ["up"], ["--event-log"], {}, ${JSON.stringify(furtherSignals)});`,
+await runEngine(${JSON.stringify({ pulumi, args: ["up"], logFlags: ["--event-log"], furtherSignals })});`,
     );
     return start(main);
   }

@@ -44,7 +44,12 @@ BOARD=${BOARD##*/}
 [ -n "$BOARD" ] || BOARD=$(uname -n)
 
 # For an error that a write ended with.
-disk_full() { printf 'is the disk full? (%s MB free)' "$(($(free_kb "$HOME_DIR/spool") * 1024 / 1000000))"; }
+disk_full() {
+  left_inodes=$(inodes "$HOME_DIR/spool")
+  left_inodes=${left_inodes#* }
+  [ "${left_inodes:-1000}" -lt 1000 ] && left_inodes=" and $left_inodes inodes" || left_inodes=''
+  printf 'is the disk full? (%s MB%s free)' "$(($(free_kb "$HOME_DIR/spool") * 1024 / 1000000))" "$left_inodes"
+}
 
 # A name for a temporary file or folder on the same file system as its target, so that a rename is atomic.
 fresh() { mktemp -d "$HOME_DIR/spool/$1.XXXXXX" || fail "$HOME_DIR/spool: cannot make a temporary folder: $(disk_full)"; }

@@ -37,6 +37,8 @@ existing() {
 }
 
 free_kb() { df -Pk "$(existing "$1")" | awk 'NR == 2 { print $4 }'; }
+# How many inodes the file system has, and how many of them are free; nothing where it makes them as it needs them.
+inodes() { df -Pi "$(existing "$1")" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $2, $4 }'; }
 megabytes() { printf '%s' "$(($1 * 1024 / 1000000))"; } # megabytes KIB
 
 # What only root can see or do is left out where the user cannot become root: that is a problem of its own already.
@@ -223,6 +225,31 @@ check_disk() {
     "lower buildkitd maxUsedSpace for this board, or give $root a larger disk"
 }
 
+# check_inodes BYTES ROOT: each file takes an inode, of which many file systems have a number that is fixed when they are made.
+# Garbage collection counts bytes alone, so the inodes must last for as many as the cache may have.
+check_inodes() {
+  left_inodes=$(inodes "$HOME_DIR")
+  left_inodes=${left_inodes#* }
+  [ "${left_inodes:-1000}" -ge 1000 ] || problem \
+    "only $left_inodes inodes are free for $HOME_DIR, which is as many files; 1000 are needed" "delete files there, however small"
+  all_inodes=$(inodes "$2")
+  all_inodes=${all_inodes% *}
+  [ -n "$all_inodes" ] || return 0
+  most=$1
+  [ "$most" -gt 0 ] || most=$(($(df -Pk "$(existing "$2")" | awk 'NR == 2 { print $2 }') * 1024))
+  [ "$all_inodes" -ge $((most / 65536)) ] || warning \
+    "the file system of $2 has $all_inodes inodes, one for every $((most / all_inodes / 1000)) kB that the cache may have: most files are smaller, so that they run out before garbage collection, which counts bytes alone, frees anything. Make it with more (mkfs.ext4 -i 16384), take xfs or btrfs, or lower buildkitd maxUsedSpace"
+}
+
+# check_labels ROOT: steps that SELinux confines (worker.selinux) read only what has the labels of a container's files, which
+# the policy gives to /var/lib/buildkit alone.
+check_labels() {
+  [ "$(cat /sys/fs/selinux/enforce 2>/dev/null)" = 1 ] || return 0
+  case $1/ in /var/lib/buildkit/*) return 0 ;; *) ;; esac
+  case $(stat -L -c %C "$1" 2>/dev/null) in *:container_*) return 0 ;; *) ;; esac
+  warning "SELinux is enforcing here, and its policy does not know $1 (buildkitd.root): RUN steps may not read their own files there. Labels as those of /var/lib/buildkit: mkdir -p $1 && semanage fcontext -a -e /var/lib/buildkit $1 && restorecon -R $1"
+}
+
 # The kernel's own list of TCP sockets: not every board has a program that shows it.
 listening() { # listening PORT: the inode of a socket that listens there
   awk -v port="$1" '$4 == "0A" && substr($2, length($2) - 4) == sprintf(":%04X", port) { print $10; exit }' \
@@ -338,11 +365,11 @@ check_other_installations() {
     case $fragment in
       "$UNIT_DIR"/* | /etc/systemd/system/* | '') ;;
       *)
-        docker=''
+        way='remove that package'
         if [ "$unit" = containerd.service ] && unit_active docker.service; then
-          docker="this machine's Docker uses it: name the machine under dockerHosts, where BuildKit runs as a container; or "
+          way="this machine's Docker uses it: name the machine under dockerHosts, where BuildKit runs as a container"
         fi
-        problem "$unit of another installation is running ($fragment)" "${docker}remove that package, or use another board" ;;
+        problem "$unit of another installation is running ($fragment)" "$way, or use another board" ;;
     esac
   done <<EOF
 $running
@@ -381,7 +408,7 @@ preflight() {
   problems=0
   board='' machine='' platform='' network=bridge rootless=false snapshotter=auto clock_after=0 clock_before=0
   cache_bytes=0 cache_root=/var/lib/buildkit port='' metrics_port='' bridge='' bridge_subnet=''
-  of='' former='' nameservers=board peer=${SSH_CONNECTION-}
+  of='' former='' nameservers=board selinux=false peer=${SSH_CONNECTION-}
   peer=${peer%% *}
   while [ $# -ge 2 ]; do
     case $1 in
@@ -395,6 +422,7 @@ preflight() {
       --network) network=$2 ;;
       --rootless) rootless=$2 ;;
       --snapshotter) snapshotter=$2 ;;
+      --selinux) selinux=$2 ;;
       --clock-after) clock_after=$2 ;;
       --clock-before) clock_before=$2 ;;
       --cache-bytes) cache_bytes=$2 ;;
@@ -420,6 +448,8 @@ preflight() {
   check_kernel
   check_clock "$clock_after" "$clock_before"
   check_disk "$cache_bytes" "$cache_root"
+  check_inodes "$cache_bytes" "$cache_root"
+  [ "$selinux" = false ] || check_labels "$cache_root"
   check_port "$port" listen
   [ -z "$metrics_port" ] || check_port "$metrics_port" metrics
   if [ -n "$bridge_subnet" ]; then

@@ -1,18 +1,15 @@
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { ensurePrograms, type HostProgram } from "../../debian/programs.ts";
 import type { Progress } from "../../progress.ts";
-import { ensurePrograms, type HostProgram } from "../hostPackages.ts";
+import { diskPrograms } from "../diskPrograms.ts";
 
 /** What makes and runs native boards; the kernel's compilers are kernel.ts's. */
 export const nativePrograms: HostProgram[] = [
   { program: "slirp4netns", debian: "slirp4netns" },
   { program: "ip", debian: "iproute2" },
-  { program: "mmdebstrap", debian: "mmdebstrap" },
-  {
-    program: "/usr/share/keyrings/debian-archive-keyring.gpg",
-    debian: "debian-archive-keyring",
-  },
-  { program: "mke2fs", debian: "e2fsprogs" },
-  { program: "setpriv", debian: "util-linux" },
+  ...diskPrograms,
 ];
 
 /**
@@ -25,11 +22,27 @@ export async function ensureNativeHost(log: Progress): Promise<void> {
   await ensurePrograms(nativePrograms, log);
 }
 
-/** Why no native board can run on this machine, whatever were installed; undefined where one can. */
+/**
+ * Why no native board can run on this machine, whatever were installed; undefined where one can. What takes a process to
+ * find out is tried once.
+ */
 export function unable(): string | undefined {
   if (process.platform !== "linux" || process.arch !== "x64")
     return `a native board needs Linux on amd64, and this is ${process.platform} on ${process.arch}.`;
   if (process.getuid?.() !== 0) return "a native board needs root, for a network namespace.";
   if (!existsSync("/dev/net/tun")) return "a native board needs /dev/net/tun, which is not there.";
+  refusal ??= { reason: refused() };
+  return refusal.reason;
+}
+let refusal: { reason: string | undefined } | undefined;
+
+/** What a sandbox, such as a container without privileges, refuses. */
+function refused(): string | undefined {
+  if (spawnSync("unshare", ["--net", "true"]).status !== 0)
+    return "a native board needs a network namespace, and this process may not make one.";
+  const tracing = spawnSync("perl", [join(import.meta.dirname, "can-trace.pl")]);
+  // Where there is no perl, the board's own start tells.
+  if (!tracing.error && tracing.status !== 0)
+    return "a native board needs ptrace or seccomp, and this process may use neither.";
   return undefined;
 }

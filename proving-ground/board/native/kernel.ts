@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../../cache.ts";
 import { downloadPackages } from "../../debian/packages.ts";
+import { ensurePrograms, type HostProgram } from "../../debian/programs.ts";
 import { contentKey, exists, makeOnce } from "../../makeOnce.ts";
 import type { Progress } from "../../progress.ts";
-import { ensurePrograms, type HostProgram } from "../hostPackages.ts";
 
 /**
  * Where the kernel's source is from: Debian's package, which holds upstream's with Debian's patches. Debian's own

@@ -67,7 +67,7 @@ export function nativeMachine({
     await sshBanner(sshPort, bootSeconds, {
       silentMs: 1000,
       async check() {
-        if ((await running()) === undefined)
+        if (running() === undefined)
           throw new Error(`the native board has ended:\n${await tail(consoleLog)}`);
       },
     });
@@ -114,7 +114,7 @@ export function nativeMachine({
   };
 
   const end = async () => {
-    const pid = await running();
+    const pid = running();
     // The supervisor takes the kernel and the network with it.
     if (pid !== undefined) await kill(-pid);
     for (const name of ["pid", "slirp.sock", "uml"])
@@ -126,6 +126,10 @@ export function nativeMachine({
     process: running,
     boot,
     kill: end,
+    killNow() {
+      const pid = running();
+      if (pid !== undefined) process.kill(-pid, "SIGKILL");
+    },
     async goTo(name) {
       await end();
       await copySparse(join(folder, snapshotName(name)), layer);
@@ -137,7 +141,7 @@ export function nativeMachine({
       // databases without a care for that.
       await session.run("systemctl poweroff").catch(() => undefined);
       session.close();
-      await until(120, "the native board to switch itself off", async () => !(await running()));
+      await until(120, "the native board to switch itself off", async () => !running());
       await end();
       await copySparse(layer, join(folder, snapshotName(name)));
       await boot();

@@ -5,7 +5,7 @@ import { check, type Fields } from "../provider/shapes.ts";
 import { hasUnknowns, type PropertyMap, reveal, UNKNOWN } from "../provider/values.ts";
 import type { Logging, Output } from "./output.ts";
 
-/** The inputs that local and remote commands share. */
+/** What a command is, wherever it runs. */
 export interface CommandInputs {
   readonly create?: string;
   readonly update?: string;

@@ -1,6 +1,5 @@
 import type { Plugin } from "../provider/plugin.ts";
 import { copyToRemote } from "./copyToRemote.ts";
-import { localCommand, localRun } from "./localCommand.ts";
 import { remoteCommand } from "./remoteCommand.ts";
 
 /** Stands in for the official plugin `command`, with the resources that this project uses. */
@@ -11,9 +10,7 @@ export const command: Plugin = {
   // The framework that the official plugin is built on notes its own version there.
   providerInputs: { "__pulumi-go-provider-version": "1.2.0" },
   resources: {
-    "command:local:Command": localCommand,
     "command:remote:Command": remoteCommand,
     "command:remote:CopyToRemote": copyToRemote,
   },
-  functions: { "command:local:run": localRun },
 };

@@ -3,7 +3,6 @@ import type { Fields, Shape } from "../provider/shapes.ts";
 const STRING: Shape = { kind: "string" };
 const BOOLEAN: Shape = { kind: "boolean" };
 const NUMBER: Shape = { kind: "number" };
-const STRINGS: Shape = { kind: "list", of: STRING };
 const ANYTHING: Shape = { kind: "any" };
 
 const LOGGING: Shape = {
@@ -43,30 +42,11 @@ const PROCESS: Fields = {
   addPreviousOutputInEnv: { shape: BOOLEAN },
 };
 
-const NO_FILES =
-  "the offline stand-in for the plugin command 1.2.1 does not read files back after the command; " +
-  "print them to stdout, or get the plugin itself with `pulumi plugin install resource command 1.2.1`";
-
-const LOCAL_PROCESS: Fields = {
-  ...PROCESS,
-  interpreter: { shape: STRINGS },
-  dir: { shape: STRING },
-  assetPaths: { shape: STRINGS, unsupported: NO_FILES },
-  archivePaths: { shape: STRINGS, unsupported: NO_FILES },
-};
-
-/** The inputs of each resource and function of the plugin, as the official schema has them. */
+/** The inputs of each resource, as the official schema has them. */
 export const REMOTE_COMMAND: Fields = {
   ...LIFECYCLE,
   ...PROCESS,
   connection: { shape: CONNECTION, required: true, secret: true },
-};
-
-export const LOCAL_COMMAND: Fields = { ...LIFECYCLE, ...LOCAL_PROCESS };
-
-export const LOCAL_RUN: Fields = {
-  ...LOCAL_PROCESS,
-  command: { shape: STRING, required: true },
 };
 
 export const COPY_TO_REMOTE: Fields = {

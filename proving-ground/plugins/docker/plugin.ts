@@ -2,7 +2,6 @@ import type { Plugin } from "../provider/plugin.ts";
 import { dockerConfiguration } from "./configuration.ts";
 import { type Daemon, daemonOf } from "./connection.ts";
 import { container } from "./container.ts";
-import { network } from "./network.ts";
 import { remoteImage } from "./remoteImage.ts";
 import { volume } from "./volume.ts";
 
@@ -26,10 +25,8 @@ export function docker(): Plugin {
     }),
     resources: {
       "docker:index/container:Container": container(current),
-      "docker:index/network:Network": network(current),
       "docker:index/remoteImage:RemoteImage": remoteImage(current),
       "docker:index/volume:Volume": volume(current),
     },
-    functions: {},
   };
 }

@@ -17,7 +17,6 @@ export interface Plugin {
   /** The configuration that the provider itself takes; without this, it takes none. */
   readonly configuration?: Configuration;
   readonly resources: { readonly [type: string]: Resource };
-  readonly functions: { readonly [token: string]: PluginFunction };
 }
 
 /** What a provider resource says: a host to reach, for example. One process serves one provider. */
@@ -95,9 +94,4 @@ export interface Resource {
   delete(old: Existing, request: Request): Promise<void>;
   /** Inputs and state as they are now; nothing when the resource is gone. */
   read(old: Existing): Promise<Omit<Existing, "id"> | undefined>;
-}
-
-export interface PluginFunction {
-  check(args: PropertyMap): Checked;
-  invoke(args: PropertyMap, request: Omit<Request, "name" | "preview">): Promise<PropertyMap>;
 }

@@ -202,19 +202,8 @@ function handlers(plugin: Plugin, address: string | undefined): grpc.UntypedServ
       return new emptyMessages.Empty();
     }),
 
-    invoke: unary(async (request: messages.InvokeRequest) => {
-      const found = plugin.functions[request.getTok()];
-      if (found === undefined) throw notSupported(plugin, `the function ${request.getTok()}`);
-      const { inputs, failures } = found.check(mapOf(request.getArgs()));
-      const response = new messages.InvokeResponse();
-      response.setFailuresList(failures.map(checkFailure));
-      if (failures.length === 0) {
-        const result = await logged("", (log) =>
-          found.invoke(inputs, { log, signal: interrupted.signal }),
-        );
-        response.setReturn(structOf(result));
-      }
-      return response;
+    invoke: unary((request: messages.InvokeRequest) => {
+      throw notSupported(plugin, `the function ${request.getTok()}`);
     }),
 
     cancel: unary(() => {

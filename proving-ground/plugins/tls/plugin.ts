@@ -15,6 +15,5 @@ export function tls(clock: Clock = () => new Date()): Plugin {
       "tls:index/selfSignedCert:SelfSignedCert": selfSignedCert(clock),
       "tls:index/locallySignedCert:LocallySignedCert": locallySignedCert(clock),
     },
-    functions: {},
   };
 }

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import * as z from "zod";
-import { expected, mismatch } from "./problems.ts";
+import { expected, mismatch } from "./expected.ts";
 
 /** Small schemas that several keys share. Each says in one sentence what it allows. */
 
@@ -17,6 +17,16 @@ export function text(allowed: string, pattern: RegExp) {
 
 export function checkedText(allowed: string, allows: (value: string) => boolean) {
   return z.string(expected(allowed)).refine(allows, expected(allowed));
+}
+
+/** A text that `parse` makes something of. */
+export function parsedText<Parsed>(allowed: string, parse: (value: string) => Parsed | undefined) {
+  return z.string(expected(allowed)).transform((value, context) => {
+    const parsed = parse(value);
+    if (parsed !== undefined) return parsed;
+    context.addIssue({ code: "custom", message: mismatch(value, allowed) });
+    return z.NEVER;
+  });
 }
 
 export function oneOf<const Word extends string>(...words: Word[]) {

@@ -1,0 +1,12 @@
+import type { HostProgram } from "../debian/programs.ts";
+
+/** What makes the disk of a board of any kind, and ends what ran in it. */
+export const diskPrograms: HostProgram[] = [
+  { program: "mmdebstrap", debian: "mmdebstrap" },
+  {
+    program: "/usr/share/keyrings/debian-archive-keyring.gpg",
+    debian: "debian-archive-keyring",
+  },
+  { program: "mke2fs", debian: "e2fsprogs" },
+  { program: "setpriv", debian: "util-linux" },
+];
