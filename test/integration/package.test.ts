@@ -1,13 +1,15 @@
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { parse } from "yaml";
 import { quote } from "../../components/shell.ts";
 import { ensureEngine } from "../../proving-ground/engine/engine.ts";
 import { toStderr as log } from "../../proving-ground/progress.ts";
 
 const projectDir = join(import.meta.dirname, "..", "..");
+const examples = join(projectDir, "examples");
 
 let folder: string;
 beforeAll(async () => {
@@ -68,4 +70,52 @@ test("components/ is a Pulumi package: nine components, their arguments typed", 
     endpoint: { type: "string" },
     platforms: { type: "array", items: { type: "string" } },
   });
+});
+
+test("the example in YAML has types and properties of the package, and everything that they require", async () => {
+  const schema = await packageSchema();
+  const program = parse(await readFile(join(examples, "package-yaml", "Pulumi.yaml"), "utf8"));
+  const types = program.resources as Record<string, { type: string; properties: object }>;
+
+  for (const [name, { type, properties }] of Object.entries(types)) {
+    const { inputProperties, requiredInputs = [] } = schema.resources[type] ?? {};
+    expect(inputProperties, `${name}: ${type}`).toBeDefined();
+    expect(Object.keys(inputProperties), name).toEqual(
+      expect.arrayContaining(Object.keys(properties)),
+    );
+    expect(Object.keys(properties), name).toEqual(expect.arrayContaining(requiredInputs));
+    for (const [property, value] of Object.entries(properties)) {
+      const nested = schema.types[inputProperties[property].$ref?.replace("#/types/", "")];
+      if (!nested?.properties) continue;
+      const path = `${name}.${property}`;
+      expect(Object.keys(nested.properties), path).toEqual(
+        expect.arrayContaining(Object.keys(value)),
+      );
+      expect(Object.keys(value), path).toEqual(expect.arrayContaining(nested.required ?? []));
+    }
+  }
+});
+
+test("the example in TypeScript is previewed from its own folder", async () => {
+  const { engine, env } = inject("ground");
+  const stackFolder = join(folder, "typescript");
+  const example = join(examples, "package-typescript");
+  await mkdir(join(stackFolder, "state"), { recursive: true });
+  await cp(join(example, "Pulumi.yaml"), join(stackFolder, "Pulumi.yaml"));
+  const pulumi = (cwd: string, ...args: string[]) =>
+    execa(engine.pulumi, [...args, "--non-interactive", "--color", "never", "--cwd", cwd], {
+      env: { ...env, PULUMI_BACKEND_URL: `file://${join(stackFolder, "state")}` },
+      all: true,
+      timeout: 60_000,
+    });
+  await pulumi(stackFolder, "stack", "init", "home");
+
+  const { all } = await pulumi(
+    example,
+    ...["preview", "--stack", "home", "--config-file", join(stackFolder, "Pulumi.home.yaml")],
+  );
+
+  expect(all).toMatch(/BuilderBoard visionfive create/);
+  expect(all).toMatch(/command:remote:Command visionfive-service create/);
+  expect(all).toMatch(/\+ \d+ to create/);
 });

@@ -454,17 +454,17 @@ describe("a package", () => {
     expect(await said({ packages: packages("public", "builders/images") })).toEqual([]);
   });
 
-  test("that not everybody can pull is said with the step by hand, in the README's words", async () => {
+  test("that not everybody can pull is said with the step by hand, in the words of docs/github.md", async () => {
     const [line = "", ...others] = await said({ packages: packages("private", "builders/images") });
     expect(others).toEqual([]);
     expect(line).toBe(
       `warn: package buildkit-riscv64 is private and should be public. By hand, as GitHub has no API for it: open ${settings()}, and under Danger Zone choose Change visibility, public.`,
     );
-    const readme = await readFile(join(import.meta.dirname, "../../README.md"), "utf8");
+    const page = await readFile(join(import.meta.dirname, "../../docs/github.md"), "utf8");
     const shown = line
       .replace("warn: ", "")
       .replace(`${github.url}/orgs/builders`, "https://github.com/orgs/example");
-    expect(readme).toContain(`\n${shown}\n`);
+    expect(page).toContain(`\n${shown}\n`);
   });
 
   test.each([
