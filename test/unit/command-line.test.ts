@@ -1,0 +1,571 @@
+import { createServer } from "node:net";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { buildOf, logWriter, onEach } from "../../commands/builds.ts";
+import { examine } from "../../commands/doctor.ts";
+import { kindsOf, sumsOf } from "../../commands/du.ts";
+import { Control, type PruneRequest, type UsageRecord } from "../../commands/lib/control.ts";
+import { exitCodes, worst } from "../../commands/lib/failure.ts";
+import {
+  builderOf,
+  clientOf,
+  type KnownBuilder,
+  type KnownStack,
+  stackFrom,
+} from "../../commands/lib/knownStack.ts";
+import { capOf, lookAtAll } from "../../commands/lib/look.ts";
+import { bytes, duration, table } from "../../commands/lib/output.ts";
+import { countOf, sizeOf, timeOf } from "../../commands/lib/quantities.ts";
+import { type Finding, refusal, shortError } from "../../commands/lib/reach.ts";
+import { smallestProgram } from "../../commands/lib/step.ts";
+import { candidates, whyNothing } from "../../commands/prune.ts";
+import { judge } from "../../commands/status.ts";
+import type { ClientFiles } from "../../tools/clientFiles.ts";
+import { fakeBuildkitd, TestAuthority, timestamp } from "./fakeBuildkitd.ts";
+
+let authority: TestAuthority;
+let files: ClientFiles;
+beforeAll(async () => {
+  authority = await TestAuthority.make();
+  files = await authority.client();
+});
+
+const fakes: { close(): void }[] = [];
+afterEach(() => {
+  for (const fake of fakes.splice(0)) fake.close();
+});
+
+async function fake(
+  ...args: Parameters<typeof fakeBuildkitd> extends [unknown, ...infer R] ? R : never
+) {
+  const made = await fakeBuildkitd(authority, ...args);
+  fakes.push(made);
+  return made;
+}
+
+/** A port that takes connections and says nothing. */
+async function silentPort(): Promise<number> {
+  const server = createServer(() => {});
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  fakes.push({ close: () => void server.close() });
+  return (server.address() as { port: number }).port;
+}
+
+/** A port that nobody listens on. */
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function at(port: number, name: string, wanted = "v0.34.2"): KnownBuilder {
+  return {
+    ...{ name, host: "127.0.0.1", port, endpoint: `tcp://127.0.0.1:${port}`, wanted },
+    ...{ platforms: ["linux/amd64"], serverName: "127.0.0.1" },
+  };
+}
+
+const stackOf = (builders: KnownBuilder[]): KnownStack => ({
+  ...{ name: "home", builders, clients: { default: files }, renewalHours: 720 },
+  buildxName: "buildhosts",
+});
+
+describe("status", () => {
+  const judged = async (builders: KnownBuilder[], client = files, boundMs = 1000) =>
+    judge(stackOf(builders), client, await lookAtAll(builders, client, boundMs));
+
+  test("tells of a builder what it says of itself", async () => {
+    const { builder } = await fake({
+      usage: [{ Size: 3e9 }, { Size: 1e9, Shared: true }],
+      builds: [
+        { Ref: "runs", CreatedAt: timestamp(Date.now()) },
+        { Ref: "ran", CreatedAt: timestamp(1000), CompletedAt: timestamp(2000) },
+      ],
+    });
+    const { builders, exitCode } = await judged([builder]);
+    expect(exitCode).toBe(exitCodes.well);
+    expect(builders).toEqual([
+      {
+        ...{ name: "board", endpoint: builder.endpoint, reachable: true, problems: [] },
+        ...{ answerMs: expect.any(Number), version: "v0.34.2", wantedVersion: "v0.34.2" },
+        ...{ workers: 1, platforms: ["linux/amd64"], runningBuilds: 1 },
+        ...{ cacheBytes: 3e9, cacheCapBytes: 20e9 },
+        certificateDays: { server: 299, client: 299, ca: 3649 },
+      },
+    ]);
+  });
+
+  test("needs attention where another version runs, and where up would renew a certificate", async () => {
+    const { builder } = await fake({ version: "v0.34.1", days: 20 });
+    const { builders, exitCode } = await judged([builder]);
+    expect(exitCode).toBe(exitCodes.attention);
+    expect(builders[0]?.problems).toEqual([
+      "BuildKit v0.34.1 runs, and the stack file asks for v0.34.2; run: buildhosts up --stack home",
+      expect.stringMatching(
+        /^certificate of the builder: ends in 19 d \(.*\); run: buildhosts up --stack home, which renews it$/,
+      ),
+    ]);
+  });
+
+  test("of ten builders of which four are dead in their own ways takes 2 s, and the worst decides", async () => {
+    const well = await Promise.all(["a", "b", "c", "d", "e", "f"].map((name) => fake({ name })));
+    const silent = await fake({ name: "silent", silent: ["Info", "ListWorkers"] });
+    const other = await fakeBuildkitd(await TestAuthority.make(), { name: "other" });
+    fakes.push(other);
+    const builders = [
+      ...well.map(({ builder }) => builder),
+      silent.builder,
+      at(await closedPort(), "closed"),
+      at(await silentPort(), "mute"),
+      other.builder,
+    ];
+    const started = performance.now();
+    const { builders: told, exitCode } = await judged(builders, files, 600);
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect(exitCode).toBe(exitCodes.failed);
+    expect(
+      told.filter(({ reachable }) => !reachable).map(({ name, problems }) => [name, ...problems]),
+    ).toEqual([
+      ["silent", "no answer in time"],
+      [
+        "closed",
+        expect.stringMatching(/^port: 127\.0\.0\.1:\d+: ECONNREFUSED; nothing listens there/),
+      ],
+      ["mute", expect.stringMatching(/^TLS: no handshake: no answer; /)],
+      ["other", expect.stringMatching(/^TLS: the certificate shown is not of this stack's CA/)],
+    ]);
+  });
+
+  test("is of use where the cache is not counted in time", async () => {
+    const { builder } = await fake({ silent: ["DiskUsage"] });
+    const { builders } = await judged([builder], files, 400);
+    expect(builders[0]).toMatchObject({ reachable: true, cacheBytes: null, problems: [] });
+  });
+
+  test("says what a builder means that refuses the client", async () => {
+    const { builder } = await fake();
+    const { cert, key } = await (await TestAuthority.make()).client();
+    const { builders } = await judged([builder], { ...files, cert, key });
+    expect(builders[0]?.problems[0]).toMatch(
+      // Node's server says nothing, buildkitd does: test/integration/command-line.test.ts.
+      /^the client's rights: the builder ends the connection after the handshake, .*; run up again/,
+    );
+  });
+});
+
+describe("doctor", () => {
+  const all = async (builder: KnownBuilder, client = files, speed = true) => {
+    const findings: Finding[] = [];
+    const stack = { name: "home", renewalHours: 720 };
+    for await (const one of examine(stack, builder, client, speed)) findings.push(one);
+    return findings;
+  };
+  const states = (findings: { check: string; state: string }[]) =>
+    Object.fromEntries(findings.map(({ check, state }) => [check, state]));
+
+  test("looks at everything that a build needs", async () => {
+    const { builder, asked } = await fake({ names: ["localhost"] });
+    const findings = await all({ ...builder, host: "localhost" });
+    expect(states(findings)).toEqual({
+      ...{ "certificate of the client": "well", "certificate of the CA": "well" },
+      ...{ name: "well", port: "well", TLS: "well", "certificate of the builder": "well" },
+      ...{ "the client's rights": "well", BuildKit: "well", clocks: "well", workers: "well" },
+      ...{ cache: "well", "a step of a build": "well", speed: "well" },
+    });
+    const [step, ...sent] = asked.Solve ?? [];
+    expect(step).toMatchObject({ Frontend: "dockerfile.v0", Internal: true });
+    expect(sent).toHaveLength(10);
+    // All of it is taken away again.
+    expect(asked.Prune?.map(({ filter }) => filter)).toEqual([
+      ["description~=buildhosts-probe"],
+      ["description~=buildhosts-probe"],
+    ]);
+  });
+
+  test("stops at a name that has no address, with what to do", async () => {
+    const findings = await all({ ...at(1, "gone"), host: "gone.invalid" });
+    expect(findings.at(-1)).toMatchObject({
+      check: "name",
+      state: "failed",
+      seen: expect.stringMatching(/^gone\.invalid has no address here: (ENOTFOUND|EAI_AGAIN)$/),
+      fix: expect.stringContaining("'endpoint'"),
+    });
+  });
+
+  test("stops at a closed port", async () => {
+    const findings = await all(at(await closedPort(), "closed"));
+    expect(findings.at(-1)).toMatchObject({ check: "port", state: "failed" });
+  });
+
+  test("says which names a certificate has", async () => {
+    const { builder } = await fake();
+    const findings = await all({ ...builder, serverName: "builder.example.com" });
+    expect(findings.at(-1)).toMatchObject({
+      check: "TLS",
+      state: "failed",
+      seen: "the certificate is not for builder.example.com, but for IP Address:127.0.0.1",
+    });
+  });
+
+  test("says that a client's certificate has ended", async () => {
+    const { builder } = await fake();
+    const [first] = await all(builder, await authority.client(-1));
+    expect(first).toMatchObject({
+      check: "certificate of the client",
+      state: "failed",
+      fix: "run: buildhosts up --stack home",
+    });
+  });
+
+  test.each([
+    [10_000, "attention"],
+    [600_000, "failed"],
+    [-600_000, "failed"],
+    [0, "well"],
+  ])("says of a clock that is %i ms ahead: %s", async (aheadMs, state) => {
+    const { builder } = await fake({ aheadMs });
+    const findings = await all(builder, files, false);
+    expect(findings.find(({ check }) => check === "clocks")?.state).toBe(state);
+  });
+
+  test("has the reason of a step that does not run", async () => {
+    const { builder } = await fake({ solveError: "runc run failed: no cgroup" });
+    const findings = await all(builder, files, false);
+    expect(findings.at(-1)).toMatchObject({
+      check: "a step of a build",
+      state: "failed",
+      seen: "runc run failed: no cgroup",
+    });
+  });
+
+  test("tells of a platform that is gone", async () => {
+    const { builder } = await fake();
+    const platforms = ["linux/amd64", "linux/riscv64"];
+    const findings = await all({ ...builder, platforms }, files, false);
+    expect(findings.find(({ check }) => check === "workers")).toMatchObject({
+      state: "attention",
+      seen: "1, for linux/amd64; not for linux/riscv64",
+    });
+  });
+});
+
+describe("builds", () => {
+  const record = {
+    ...{ Ref: "r", Frontend: "dockerfile.v0", FrontendAttrs: {}, error: null },
+    ...{ CreatedAt: timestamp(1000), CompletedAt: timestamp(3500) },
+    ...{ numCachedSteps: 1, numTotalSteps: 4, numCompletedSteps: 4 },
+  };
+
+  test.each([
+    ["done", {}],
+    ["failed", { error: { code: 2, message: "exit code: 1" } }],
+    ["canceled", { error: { code: 1, message: "context canceled" } }],
+    ["running", { CompletedAt: null }],
+  ])("tells one that is %s", (state, differs) => {
+    expect(buildOf({ ...record, ...differs }, "board", 6000)).toMatchObject({
+      ...{ builder: "board", ref: "r", state, durationMs: state === "running" ? 5000 : 2500 },
+      ...{ steps: { cached: 1, completed: 4, total: 4 }, what: "dockerfile.v0" },
+    });
+  });
+
+  test("says what was built, as far as the client did", () => {
+    const FrontendAttrs = {
+      "vcs:source": "https://example.com/a",
+      filename: "Dockerfile",
+      target: "t",
+    };
+    expect(buildOf({ ...record, FrontendAttrs }, "b").what).toBe("https://example.com/a, target t");
+  });
+
+  test("come from every builder that answers", async () => {
+    const one = await fake({ name: "one", builds: [record] });
+    const { found, silent } = await onEach(
+      [one.builder, at(await closedPort(), "two")],
+      files,
+      async (control) => (await control.builds()).records.map(({ Ref }) => Ref),
+    );
+    expect(found).toEqual([["r"]]);
+    expect(silent).toEqual([{ builder: "two", error: expect.stringContaining("ECONNREFUSED") }]);
+  });
+
+  test("have a log, whose lines may come in halves", async () => {
+    const log = (vertex: string, text: string) => ({ logs: [{ vertex, msg: Buffer.from(text) }] });
+    const vertex = { digest: "a", name: "[1/2] RUN make", started: timestamp(1000) };
+    const { builder } = await fake({
+      logs: {
+        r: [
+          { vertexes: [vertex] },
+          log("a", "cc ma"),
+          log("a", "in.c\nlink"),
+          { vertexes: [{ ...vertex, completed: timestamp(3500) }] },
+          {
+            vertexes: [
+              {
+                digest: "b",
+                name: "COPY",
+                cached: true,
+                started: timestamp(1),
+                completed: timestamp(1),
+              },
+            ],
+          },
+        ],
+      },
+    });
+    const lines: string[] = [];
+    const control = new Control(builder, files);
+    await control.follow(
+      "r",
+      logWriter((line) => lines.push(line)),
+      5000,
+    );
+    control.close();
+    expect(lines).toEqual([
+      ...["#1 [1/2] RUN make", "#1 cc main.c", "#1 link", "#1 DONE 2.5s"],
+      ...["#2 COPY", "#2 CACHED"],
+    ]);
+  });
+});
+
+const usage = (differs: Partial<UsageRecord>): UsageRecord => ({
+  ...{ ID: "x", Mutable: false, InUse: false, Size: 100, CreatedAt: null, LastUsedAt: null },
+  ...{ UsageCount: 0, Description: "", RecordType: "regular", Shared: false, ...differs },
+});
+
+describe("du", () => {
+  const records = [
+    usage({ Size: 5 }),
+    usage({ Size: 7, InUse: true }),
+    usage({ Size: 11, Shared: true }),
+    usage({ Size: 13, RecordType: "exec.cachemount" }),
+  ];
+
+  test("counts what is shared once", () => {
+    expect(sumsOf(records)).toEqual({
+      records: 4,
+      bytes: 25,
+      reclaimableBytes: 18,
+      sharedBytes: 11,
+    });
+  });
+
+  test("has the largest kind first", () => {
+    expect(Object.keys(kindsOf(records))).toEqual(["exec.cachemount", "regular"]);
+  });
+});
+
+describe("prune", () => {
+  const plain: PruneRequest = { filter: [], all: false, keepDuration: 0, reservedSpace: 0 };
+  const now = 10_000_000;
+  const hour = { keepDuration: 3600e9 };
+  const young = usage({ LastUsedAt: timestamp(now - 60_000) });
+
+  test.each<[string, UsageRecord[], Partial<PruneRequest>, string[]]>([
+    ["an empty cache", [], {}, ["the cache is empty"]],
+    [
+      "builds that run",
+      [usage({ InUse: true })],
+      {},
+      ["1 records (100 B) are in use by builds, or records above them are"],
+    ],
+    [
+      "what BuildKit keeps",
+      [usage({ RecordType: "internal" }), usage({ RecordType: "frontend" })],
+      {},
+      ["2 records (200 B) are BuildKit's own (internal, frontend), and go with --all"],
+    ],
+    [
+      "what is shared",
+      [usage({ Shared: true })],
+      {},
+      ["1 records (100 B) share their data with images of containerd, and go with --all"],
+    ],
+    [
+      "what is young",
+      [young],
+      hour,
+      ["1 records (100 B) were used in the last 1 h 0 min (--older-than)"],
+    ],
+    [
+      "a small cache",
+      [usage({})],
+      { reservedSpace: 1000 },
+      ["the cache has 100 B, which is less than --keep-storage 1.0 kB"],
+    ],
+    ["a filter", [usage({})], { filter: ["type==x"] }, ["--filter type==x fits none of 1 records"]],
+  ])("names as the reason for nothing: %s", (_, records, request, reasons) => {
+    expect(whyNothing(records, { ...plain, ...request }, now)).toEqual(reasons);
+  });
+
+  test("may take what nothing keeps", () => {
+    const records = [usage({}), young, usage({ InUse: true }), usage({ RecordType: "internal" })];
+    expect(candidates(records, { ...plain, ...hour }, now)).toEqual([records[0]]);
+    expect(candidates(records, { ...plain, all: true }, now)).toHaveLength(3);
+  });
+
+  test("sends what was asked for", async () => {
+    const { builder, asked } = await fake({ usage: [usage({}), usage({ InUse: true })] });
+    const control = new Control(builder, files);
+    const freed: UsageRecord[] = [];
+    const request = {
+      filter: ["type==regular"],
+      all: true,
+      keepDuration: 3600e9,
+      reservedSpace: 5,
+    };
+    await control.prune(request, (record) => freed.push(record), 5000);
+    control.close();
+    expect(asked.Prune).toEqual([request]);
+    expect(freed).toHaveLength(1);
+  });
+});
+
+describe("a stack's outputs", () => {
+  const outputs = {
+    builders: [
+      { name: "lab", endpoint: "tcp://10.0.0.1:1234", platforms: ["linux/amd64"] },
+      { name: "six", endpoint: "tcp://[fd00::1]:1235", platforms: ["linux/riscv64"] },
+    ],
+    buildctl: [
+      "buildctl --addr tcp://10.0.0.1:1234 --tlsservername lab.example.com --tlscacert ca.pem",
+      "buildctl --addr 'tcp://[fd00::1]:1235' --tlsservername fd00::1 --tlscacert ca.pem",
+    ],
+    buildx: ["docker buildx create --name buildhosts --node lab"],
+    clientCertificates: { alice: { ca: "", cert: "", key: "" } },
+  };
+  const wishes = { renewalHours: 720, versions: { lab: "v0.34.2" } };
+
+  test("say where builders are, and under which name", () => {
+    expect(stackFrom("home", outputs, wishes).builders).toEqual([
+      {
+        ...outputs.builders[0],
+        host: "10.0.0.1",
+        port: 1234,
+        serverName: "lab.example.com",
+        wanted: "v0.34.2",
+      },
+      {
+        ...outputs.builders[1],
+        host: "fd00::1",
+        port: 1235,
+        serverName: "fd00::1",
+        wanted: undefined,
+      },
+    ]);
+  });
+
+  test("of a stack that is down are refused with the way up", () => {
+    expect(() => stackFrom("home", {}, wishes)).toThrow(
+      "stack 'home': it is down: its state has no builder; run: buildhosts up --stack home",
+    );
+  });
+
+  test("name the builders and the clients that there are", () => {
+    const known = stackFrom("home", outputs, wishes);
+    expect(() => builderOf(known, "lap")).toThrow(
+      "builder 'lap': stack 'home' has no such builder (it has: lab, six)",
+    );
+    expect(() => clientOf(known, "bob")).toThrow(
+      "client 'bob': stack 'home' has no such client (it has: alice)",
+    );
+    expect(clientOf(known, undefined).name).toBe("alice");
+  });
+});
+
+describe("what is written and read", () => {
+  test.each([
+    ["20GB", 20e9],
+    ["1.5 GiB", 1.5 * 2 ** 30],
+    ["512mb", 512e6],
+    ["0", 0],
+  ])("%s is a size", (text, size) => expect(sizeOf(text)).toBe(size));
+
+  test.each([
+    ["90m", 5_400_000],
+    ["7d", 604_800_000],
+  ])("%s is a time", (text, ms) => expect(timeOf(text)).toBe(ms));
+
+  test.each([
+    ["20 eggs", sizeOf],
+    ["-1GB", sizeOf],
+    ["7", timeOf],
+    ["0", countOf],
+    ["1.5", countOf],
+  ])("%s is refused", (text, read) => expect(() => read(text)).toThrow(/^Expected a /));
+
+  test("sizes and times are short", () => {
+    expect([0, 999, 1000, 12_345_678, 250e9].map(bytes)).toEqual([
+      "0 B",
+      "999 B",
+      "1.0 kB",
+      "12.3 MB",
+      "250 GB",
+    ]);
+    expect([5, 1500, 250_000, 7_500_000, 4e8].map(duration)).toEqual([
+      "5 ms",
+      "1.5 s",
+      "4 min 10 s",
+      "2 h 5 min",
+      "4 d",
+    ]);
+  });
+
+  test("a table has no lines, and nothing at the ends of its rows", () => {
+    expect(
+      table(
+        ["A", "LONGER"],
+        [
+          ["value", "1"],
+          ["v", ""],
+        ],
+      ),
+    ).toBe("A       LONGER\nvalue   1\nv\n");
+  });
+
+  test("the worst decides", () => {
+    expect(worst([])).toBe(0);
+    expect(worst([0, 3, 1, 3])).toBe(1);
+    expect(worst([0, 3])).toBe(3);
+  });
+
+  test("the cap of a cache is the largest of its rules", () => {
+    const rule = { all: true, keepDuration: 0, minFreeSpace: 0, filters: [] };
+    expect(
+      capOf([
+        { ...rule, maxUsedSpace: 5, reservedSpace: 9 },
+        { ...rule, maxUsedSpace: 0, reservedSpace: 7 },
+      ]),
+    ).toBe(7);
+    expect(capOf([])).toBeUndefined();
+  });
+
+  test("an error of gRPC is one line", () => {
+    expect(shortError({ code: 4, details: "Deadline exceeded after 1.2s" })).toBe(
+      "no answer in time",
+    );
+    expect(
+      shortError({
+        code: 14,
+        details:
+          "No connection established. Last error: connect ECONNREFUSED 127.0.0.1:1. Resolution note: ",
+      }),
+    ).toBe("connect ECONNREFUSED 127.0.0.1:1");
+  });
+
+  test.each([
+    ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", /does not know the CA/],
+    ["ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED", /has ended/],
+    ["ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", /was shown none/],
+    ["remote error: tls: bad certificate", /refuses the client's certificate/],
+    ["ECONNRESET", undefined],
+  ])("%s is said in words", (alert, words) => {
+    if (words) expect(refusal(alert)).toMatch(words);
+    else expect(refusal(alert)).toBeUndefined();
+  });
+
+  test("the program of a step is what the boards' own health check runs", () => {
+    expect(smallestProgram("mips")).toBeUndefined();
+    expect(smallestProgram("riscv64")?.length).toBe(132);
+  });
+});
