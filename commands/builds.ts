@@ -1,5 +1,11 @@
 import type { ClientFiles } from "../tools/clientFiles.ts";
-import { type BuildRecord, Control, dateOf, type StatusResponse } from "./lib/control.ts";
+import {
+  type BuildRecord,
+  Control,
+  dateOf,
+  type StatusResponse,
+  type Timestamp,
+} from "./lib/control.ts";
 import { type ExitCode, exitCodes, Failure } from "./lib/failure.ts";
 import { buildersOf, clientOf, type KnownBuilder, knownStack } from "./lib/knownStack.ts";
 import { colour, duration, looking, print, printJson, short, table, warn } from "./lib/output.ts";
@@ -118,7 +124,7 @@ function whatOf({ Frontend, FrontendAttrs }: BuildRecord): string {
     attrs.target && `target ${attrs.target}`,
     attrs.platform,
   ].filter(Boolean);
-  return said.join(", ") || Frontend || "LLB";
+  return said.join(", ") || attrs.filename || Frontend || "LLB";
 }
 
 function buildsTable(list: Build[]): string {
@@ -178,10 +184,17 @@ export async function buildLogs(
   }
   const control = new Control(hit.builder, files);
   try {
-    const writer = json
+    const write = json
       ? (part: StatusResponse) => print(JSON.stringify(readablePart(part)))
       : logWriter(print);
-    await control.follow(hit.record.Ref, writer, Number.POSITIVE_INFINITY);
+    // What has ended is put in order; what runs is told as it comes.
+    const parts: StatusResponse[] = [];
+    const on = hit.record.CompletedAt ? (part: StatusResponse) => parts.push(part) : write;
+    try {
+      await control.follow(hit.record.Ref, on, Number.POSITIVE_INFINITY);
+    } finally {
+      for (const part of inSteps(parts)) write(part);
+    }
   } catch (error) {
     // buildkitd ends the log of a failed build with its error, which is the build's and not ours.
     if (!hit.record.error)
@@ -192,6 +205,26 @@ export async function buildLogs(
   const failed = hit.record.error?.message;
   if (failed && !json) print(`ERROR: ${failed}`);
   return exitCodes.well;
+}
+
+/** A whole log with what belongs to a step together, in the order in which steps began. */
+export function inSteps(parts: StatusResponse[]): StatusResponse[] {
+  const vertexes = new Map<string, StatusResponse["vertexes"][number]>();
+  for (const vertex of parts.flatMap((part) => part.vertexes)) vertexes.set(vertex.digest, vertex);
+  const began = ({ started }: { started: Timestamp | null }) =>
+    started ? started.seconds + started.nanos / 1e9 : Number.POSITIVE_INFINITY;
+  return [...vertexes.values()]
+    .sort((a, b) => began(a) - began(b) || 0)
+    .flatMap((vertex): StatusResponse[] => [
+      {
+        vertexes: [{ ...vertex, completed: null }],
+        logs: parts.flatMap(({ logs }) => logs).filter((log) => log.vertex === vertex.digest),
+        warnings: parts
+          .flatMap(({ warnings }) => warnings)
+          .filter((one) => one.vertex === vertex.digest),
+      },
+      { vertexes: [vertex], logs: [], warnings: [] },
+    ]);
 }
 
 function readablePart({ vertexes, logs, warnings }: StatusResponse) {

@@ -11,29 +11,32 @@ export async function addCompletion(program: Command): Promise<void> {
   const completion = tab(program);
   const stacks = stackNames();
   const builders = await builderNames(chosenStack());
-  for (const [name, command] of completion.commands) {
+  const offer = (names: string[]) => (complete: (name: string, what: string) => void) => {
+    for (const name of names) complete(name, "");
+  };
+  for (const [path, command] of completion.commands) {
+    command.description = summaryOf(program, path.split(" ")) ?? command.description;
     for (const option of command.options.values()) {
-      if (option.value === "stack")
-        option.handler = (complete) => {
-          for (const stack of stacks) complete(stack, `Pulumi.${stack}.yaml`);
-        };
-      if (option.value === "builder")
-        option.handler = (complete) => {
-          for (const builder of builders) complete(builder, "");
-        };
+      if (option.value === "stack") option.handler = offer(stacks);
+      if (option.value === "builder") option.handler = offer(builders);
     }
-    if (!["du", "prune", "doctor"].includes(name)) continue;
-    for (const argument of command.arguments.values())
-      argument.handler = (complete) => {
-        for (const builder of builders) complete(builder, "");
-      };
+    for (const argument of command.arguments.values()) {
+      if (argument.name === "builder") argument.handler = offer(builders);
+    }
   }
+}
+
+/** The line that the list of commands has for it. */
+function summaryOf(program: Command, [name, ...rest]: string[]): string | undefined {
+  const command = program.commands.find((one) => one.name() === name);
+  if (!command) return undefined;
+  return rest.length > 0 ? summaryOf(command, rest) : command.summary() || undefined;
 }
 
 /** What has been typed so far says which stack's builders are meant. */
 function chosenStack(words: string[] = process.argv): string {
+  const equals = words.find((word) => word.startsWith("--stack="));
+  if (equals) return equals.slice("--stack=".length);
   const at = words.findIndex((word) => word === "--stack" || word === "-s");
-  const [, written] =
-    /^--stack=(.+)$/.exec(words.find((word) => word.startsWith("--stack=")) ?? "") ?? [];
-  return written ?? (at >= 0 ? words[at + 1] : undefined) ?? "dev";
+  return (at >= 0 ? words[at + 1] : undefined) ?? "dev";
 }

@@ -17,7 +17,7 @@ import { Control, type Worker } from "./lib/control.ts";
 import { type ExitCode, exitCodes, Failure } from "./lib/failure.ts";
 import { clientOf, type KnownBuilder, knownStack } from "./lib/knownStack.ts";
 import { type Look, lookAtAll } from "./lib/look.ts";
-import { duration, looking, print, printJson, warn, working } from "./lib/output.ts";
+import { counted, duration, looking, print, printJson, warn, working } from "./lib/output.ts";
 import { shortError } from "./lib/reach.ts";
 import { buildProbe } from "./lib/step.ts";
 
@@ -68,7 +68,7 @@ async function make({ stack, client, json, name, nerdctl }: ConnectOptions): Pro
     if (!json) working.note(line);
   };
 
-  const looks = await working.step(`ask ${known.builders.length} builders`, () =>
+  const looks = await working.step(`ask ${counted(known.builders.length, "builder")}`, () =>
     lookAtAll(known.builders, files, LOOK_MS),
   );
   const live = looks.filter(({ unreachable }) => !unreachable);
@@ -103,8 +103,9 @@ async function make({ stack, client, json, name, nerdctl }: ConnectOptions): Pro
     warn(`no buildx builder was made: ${missing}; buildctl needs none`);
   }
 
-  connection.built = await working.step(`build an image on ${live.length} builders`, () =>
-    buildOnEach(live, files),
+  connection.built = await working.step(
+    `build an image on ${counted(live.length, "builder")}`,
+    () => buildOnEach(live, files),
   );
   for (const { builder, ms, error } of connection.built) {
     if (error) warn(`${builder}: no image was built: ${error}; see: buildhosts doctor ${builder}`);

@@ -10,7 +10,16 @@ import {
   knownStack,
 } from "./lib/knownStack.ts";
 import { capOf, platformsOf, sameVersion } from "./lib/look.ts";
-import { bytes, colour, duration, looking, print, printJson, working } from "./lib/output.ts";
+import {
+  bytes,
+  colour,
+  counted,
+  duration,
+  looking,
+  print,
+  printJson,
+  working,
+} from "./lib/output.ts";
 import { certificateFinding, type Finding, shortError, walk } from "./lib/reach.ts";
 import { buildProbe, sendProbe } from "./lib/step.ts";
 
@@ -173,7 +182,7 @@ async function cacheFinding(control: Control, workers: Worker[], stack: string):
     const records = await control.diskUsage([], BOUND_MS);
     const used = records.reduce((sum, { Size, Shared }) => sum + (Shared ? 0 : Size), 0);
     const cap = capOf(workers.flatMap(({ GCPolicy }) => GCPolicy));
-    const seen = `${bytes(used)}${cap ? ` of ${bytes(cap)}` : ""} in ${records.length} records`;
+    const seen = `${bytes(used)}${cap ? ` of ${bytes(cap)}` : ""} in ${counted(records.length, "record")}`;
     // The builder itself collects at its cap: more than that means that it cannot.
     if (!cap || used <= cap * 1.1) return { check, state: "well", seen };
     const fix = `more than its cap: run: buildhosts prune --stack ${stack}, which says what is in the way`;

@@ -36,6 +36,12 @@ export async function buildhosts(argv: string[]): Promise<number> {
   if (argv[0] === "complete") {
     const { addCompletion } = await import("./completion.ts");
     await addCompletion(program);
+  } else {
+    // For the list alone: the library of completion brings its own, and is not loaded for nothing.
+    program
+      .command("complete")
+      .argument("<shell>", "bash, zsh or fish")
+      .summary("print what a shell sources to complete all of this");
   }
   try {
     if (argv.length === 0) program.help({ error: true });
@@ -76,6 +82,7 @@ export function commandLine(run: Runs): Command {
   }
 
   add(program, "connect")
+    .summary("make this machine a client: certificates, and one buildx builder of all")
     .description(
       "Makes this machine a client: writes a client's certificates (mode 0600), and makes or mends one buildx builder with a node for each builder that answers. Ends by building an image of one line on each. Without docker it says how buildctl is used.",
     )
@@ -88,6 +95,7 @@ export function commandLine(run: Runs): Command {
     .action((options) => run(async () => (await import("./connect.ts")).connect(options)));
 
   add(program, "status")
+    .summary("show how each builder is, in one table")
     .description(
       "Shows each builder as this machine sees it: whether it answers, its version and the one that the stack asks for, workers, platforms, cache, running builds, and the days until each certificate ends. The worst of it is the exit code.",
     )
@@ -95,12 +103,14 @@ export function commandLine(run: Runs): Command {
     .action((options) => run(async () => (await import("./status.ts")).status(options)));
 
   const builds = add(program, "builds")
+    .summary("show what runs and ran lately on each builder")
     .description("Shows what runs and what ran lately on each builder, as it remembers it.")
     .option("--builder <builder>", "that one alone")
     .option("--running", "only what runs now")
     .option("--limit <count>", "at most that many, the newest", countOf, 20)
     .action((options) => run(async () => (await import("./builds.ts")).builds(options)));
   add(builds, "logs")
+    .summary("write the log of a build")
     .description("Writes the log of a build; one that runs is followed to its end.")
     .argument("<ref>", "as `buildhosts builds` shows it, or how it begins")
     .action((ref, _, command: Command) =>
@@ -108,6 +118,7 @@ export function commandLine(run: Runs): Command {
     );
 
   add(program, "du")
+    .summary("show what the caches are made of")
     .description("Shows what the cache of each builder, or of one, is made of.")
     .argument("[builder]", "that one alone")
     .option("--filter <filter>", "as in buildctl: type==regular, description~=apt", collect, [])
@@ -115,6 +126,7 @@ export function commandLine(run: Runs): Command {
     .action((builder, options) => run(async () => (await import("./du.ts")).du(builder, options)));
 
   add(program, "prune")
+    .summary("delete from the caches what no build uses")
     .description(
       "Deletes from the cache of each builder, or of one, what no build uses. Asks first; says why nothing was freed.",
     )
@@ -129,6 +141,7 @@ export function commandLine(run: Runs): Command {
     );
 
   add(program, "doctor")
+    .summary("go the way of a build to one builder, and say what is wrong")
     .description(
       "Goes the way of a build to one builder and says what is wrong, each with its fix: name, port, TLS, certificates, rights, version, clocks, workers, cache, a step, and the time of 100 MB.",
     )

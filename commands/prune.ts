@@ -3,7 +3,7 @@ import { onEach, told } from "./builds.ts";
 import { dateOf, type PruneRequest, type UsageRecord } from "./lib/control.ts";
 import { type ExitCode, exitCodes, Failure, worst } from "./lib/failure.ts";
 import { buildersOf, clientOf, knownStack } from "./lib/knownStack.ts";
-import { bytes, duration, looking, print, printJson, working } from "./lib/output.ts";
+import { bytes, counted, duration, looking, print, printJson, working } from "./lib/output.ts";
 
 const COUNT_MS = 60_000;
 const PRUNE_MS = 600_000;
@@ -39,7 +39,7 @@ export async function prune(builder: string | undefined, options: PruneOptions):
     keepDuration: (options.olderThan ?? 0) * 1e6,
     reservedSpace: options.keepStorage ?? 0,
   };
-  const counted = await looking.step("count the caches", () =>
+  const caches = await looking.step("count the caches", () =>
     onEach(asked, files, async (control, one) => ({
       one,
       records: await control.diskUsage([], COUNT_MS),
@@ -47,20 +47,22 @@ export async function prune(builder: string | undefined, options: PruneOptions):
   );
   looking.close();
   if (!yes) {
-    for (const { one, records } of counted.found) {
+    for (const { one, records } of caches.found) {
       const may = candidates(records, request);
       const size = may.reduce((sum, { Size }) => sum + Size, 0);
-      process.stderr.write(`${one.name}: at most ${bytes(size)} in ${may.length} records\n`);
+      process.stderr.write(
+        `${one.name}: at most ${bytes(size)} in ${counted(may.length, "record")}\n`,
+      );
     }
     if (!(await agreed())) {
       process.stderr.write("Nothing was deleted.\n");
       return exitCodes.well;
     }
   }
-  const before = new Map(counted.found.map(({ one, records }) => [one.name, records]));
-  const pruned = await working.step(`prune ${before.size} builders`, () =>
+  const before = new Map(caches.found.map(({ one, records }) => [one.name, records]));
+  const pruned = await working.step(`prune ${counted(before.size, "builder")}`, () =>
     onEach(
-      counted.found.map(({ one }) => one),
+      caches.found.map(({ one }) => one),
       files,
       async (control, { name }) => {
         const freed: UsageRecord[] = [];
@@ -72,14 +74,14 @@ export async function prune(builder: string | undefined, options: PruneOptions):
     ),
   );
   working.close();
-  const silent = [...counted.silent, ...pruned.silent];
+  const silent = [...caches.silent, ...pruned.silent];
   if (json) {
     printJson({ stack, builders: pruned.found, silent });
   } else {
     for (const { builder: name, freedBytes, records, why } of pruned.found) {
       print(
         records > 0
-          ? `${name}: freed ${bytes(freedBytes)} in ${records} records`
+          ? `${name}: freed ${bytes(freedBytes)} in ${counted(records, "record")}`
           : `${name}: freed nothing: ${why.join("; ")}`,
       );
     }
@@ -134,10 +136,10 @@ export function whyNothing(
     ];
   }
   const words: Record<Obstacle, string> = {
-    "in use": "are in use by builds, or records above them are",
-    shared: "share their data with images of containerd, and go with --all",
-    kept: "are BuildKit's own (internal, frontend), and go with --all",
-    young: `were used in the last ${duration(request.keepDuration / 1e6)} (--older-than)`,
+    "in use": "used by a build, or by another record",
+    shared: "shared with an image of containerd, which --all takes",
+    kept: "BuildKit's own (internal, frontend), which --all takes",
+    young: `used in the last ${duration(request.keepDuration / 1e6)} (--older-than)`,
   };
   const stayed = new Map<Obstacle, UsageRecord[]>();
   let free = 0;
@@ -148,13 +150,13 @@ export function whyNothing(
   }
   const reasons = [...stayed].map(([why, those]) => {
     const size = those.reduce((sum, { Size }) => sum + Size, 0);
-    return `${those.length} records (${bytes(size)}) ${words[why]}`;
+    return `${counted(those.length, "record")} (${bytes(size)}): ${words[why]}`;
   });
   if (free > 0) {
     reasons.push(
       request.filter.length > 0
-        ? `--filter ${request.filter.join(" --filter ")} fits none of ${free} records`
-        : `${free} records lie below ones that stay`,
+        ? `--filter ${request.filter.join(" --filter ")} fits none of ${counted(free, "record")}`
+        : `${counted(free, "record")}: below others that stay`,
     );
   }
   return reasons;

@@ -4,7 +4,7 @@ import type { ClientFiles } from "../tools/clientFiles.ts";
 import { type ExitCode, exitCodes, worst } from "./lib/failure.ts";
 import { clientOf, type KnownStack, knownStack } from "./lib/knownStack.ts";
 import { type Look, lookAtAll, sameVersion } from "./lib/look.ts";
-import { bytes, colour, duration, looking, print, table, warn } from "./lib/output.ts";
+import { bytes, colour, counted, duration, looking, print, table, warn } from "./lib/output.ts";
 import { certificateFinding, daysUntil } from "./lib/reach.ts";
 
 /** How long a builder may take, so that ten of them, some dead, take two seconds. */
@@ -40,7 +40,7 @@ export async function status({ stack, client, json, watch }: StatusOptions): Pro
   const known = await looking.step(`read the state of stack '${stack}'`, () => knownStack(stack));
   const { files } = clientOf(known, client);
   for (;;) {
-    const looks = await looking.step(`ask ${known.builders.length} builders`, () =>
+    const looks = await looking.step(`ask ${counted(known.builders.length, "builder")}`, () =>
       lookAtAll(known.builders, files, BOUND_MS),
     );
     looking.close();

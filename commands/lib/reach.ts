@@ -227,7 +227,7 @@ export function shortError(error: unknown): string {
   const text = (details ?? message ?? String(error)).replace(/\s+/g, " ").trim();
   if (code === 4) return "no answer in time";
   const [, last] = /Last error: (.*?)(?:\. Resolution note:.*)?$/.exec(text) ?? [];
-  return refusal(text) ?? last ?? text;
+  return refusal(text) ?? (last ?? text).replace(/^Error: /, "");
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {

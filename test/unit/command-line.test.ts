@@ -1,6 +1,9 @@
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { buildOf, logWriter, onEach } from "../../commands/builds.ts";
+import { buildOf, inSteps, logWriter, onEach } from "../../commands/builds.ts";
 import { examine } from "../../commands/doctor.ts";
 import { kindsOf, sumsOf } from "../../commands/du.ts";
 import { Control, type PruneRequest, type UsageRecord } from "../../commands/lib/control.ts";
@@ -328,6 +331,87 @@ describe("builds", () => {
   });
 });
 
+describe("the log of a build that has ended", () => {
+  test("has together what belongs to a step, in the order in which steps began", () => {
+    const step = (digest: string, from: number, to: number) => ({
+      ...{ digest, name: digest, cached: false, error: "" },
+      ...{ started: timestamp(from), completed: timestamp(to) },
+    });
+    const said = (vertex: string, text: string) => ({ vertex, msg: Buffer.from(text) });
+    const lines: string[] = [];
+    const write = logWriter((line) => lines.push(line));
+    for (const part of inSteps([
+      { vertexes: [step("late", 2000, 3000), step("early", 1000, 2000)], logs: [], warnings: [] },
+      { vertexes: [], logs: [said("late", "b\n"), said("early", "a\n")], warnings: [] },
+    ]))
+      write(part);
+    const early = ["#1 early", "#1 a", "#1 DONE 1.0s"];
+    expect(lines).toEqual([...early, "#2 late", "#2 b", "#2 DONE 1.0s"]);
+  });
+});
+
+describe("the bin", () => {
+  const root = join(import.meta.dirname, "../..");
+  const run = (...args: string[]) =>
+    execa(process.execPath, [join(root, "commands/main.ts"), ...args], {
+      env: { NODE_COMPILE_CACHE: join(tmpdir(), "buildhosts-unit-compile"), NO_COLOR: "1" },
+      stdin: "ignore",
+      reject: false,
+      timeout: 20_000,
+    });
+
+  test.each([
+    [[], 2, /^Usage: buildhosts/],
+    [["stat"], 2, /^error: unknown command 'stat'\n\(Did you mean .*status/s],
+    [["status", "--wat"], 2, /^error: unknown option '--wat'\n.*see buildhosts status --help/s],
+    [["doctor"], 2, /^error: missing required argument 'builder'\n.*see buildhosts doctor --help/s],
+    [["prune", "--older-than", "7"], 2, /argument '7' is invalid\. Expected a time such as 90m/],
+    [["status", "--stack", "none"], 2, /^✗ stack 'none': there is no Pulumi\.none\.yaml; /],
+    [["connect", "--remove", "--client", "../x"], 2, /^✗ client '\.\.\/x': that is no name/],
+  ])("%j ends with %i, and says why in a line", async (args, code, says) => {
+    const { exitCode, stdout, stderr } = await run(...args);
+    expect(stderr).toMatch(says);
+    expect(stdout).toBe("");
+    expect(exitCode).toBe(code);
+  });
+
+  test.each(["connect", "status", "builds", "builds logs", "du", "prune", "doctor"])(
+    "%s has a help, with the stack and JSON",
+    async (name) => {
+      const { exitCode, stdout } = await run(...name.split(" "), "--help");
+      expect(stdout).toMatch(/^ {2}-s, --stack <stack> /m);
+      expect(stdout).toMatch(/^ {2}--json /m);
+      expect(exitCode).toBe(0);
+    },
+  );
+
+  test("is the tools of npm run as well, whose help says so", async () => {
+    const { exitCode, stdout } = await run("down", "--help");
+    expect(stdout).toMatch(/^buildhosts down \[options\]\n/);
+    expect(exitCode).toBe(0);
+  });
+
+  test.each([
+    [["st"], "status"],
+    [
+      ["doctor", "--stack", "example", ""],
+      "visionfive",
+    ],
+    [["status", "--stack", "na"], "native"],
+    [["prune", "--older"], "--older-than"],
+  ])("completes %j", async (words, expected) => {
+    const { stdout } = await run("complete", "--", ...words);
+    const offered = stdout.split("\n").map((line) => line.split("\t")[0]);
+    expect(offered).toContain(expected);
+  });
+
+  test.each(["bash", "zsh", "fish"])("prints what %s sources", async (shell) => {
+    const { exitCode, stdout } = await run("complete", shell);
+    expect(stdout).toContain("buildhosts complete --");
+    expect(exitCode).toBe(0);
+  });
+});
+
 const usage = (differs: Partial<UsageRecord>): UsageRecord => ({
   ...{ ID: "x", Mutable: false, InUse: false, Size: 100, CreatedAt: null, LastUsedAt: null },
   ...{ UsageCount: 0, Description: "", RecordType: "regular", Shared: false, ...differs },
@@ -367,25 +451,25 @@ describe("prune", () => {
       "builds that run",
       [usage({ InUse: true })],
       {},
-      ["1 records (100 B) are in use by builds, or records above them are"],
+      ["1 record (100 B): used by a build, or by another record"],
     ],
     [
       "what BuildKit keeps",
       [usage({ RecordType: "internal" }), usage({ RecordType: "frontend" })],
       {},
-      ["2 records (200 B) are BuildKit's own (internal, frontend), and go with --all"],
+      ["2 records (200 B): BuildKit's own (internal, frontend), which --all takes"],
     ],
     [
       "what is shared",
       [usage({ Shared: true })],
       {},
-      ["1 records (100 B) share their data with images of containerd, and go with --all"],
+      ["1 record (100 B): shared with an image of containerd, which --all takes"],
     ],
     [
       "what is young",
       [young],
       hour,
-      ["1 records (100 B) were used in the last 1 h 0 min (--older-than)"],
+      ["1 record (100 B): used in the last 1 h 0 min (--older-than)"],
     ],
     [
       "a small cache",
@@ -393,7 +477,7 @@ describe("prune", () => {
       { reservedSpace: 1000 },
       ["the cache has 100 B, which is less than --keep-storage 1.0 kB"],
     ],
-    ["a filter", [usage({})], { filter: ["type==x"] }, ["--filter type==x fits none of 1 records"]],
+    ["a filter", [usage({})], { filter: ["type==x"] }, ["--filter type==x fits none of 1 record"]],
   ])("names as the reason for nothing: %s", (_, records, request, reasons) => {
     expect(whyNothing(records, { ...plain, ...request }, now)).toEqual(reasons);
   });
