@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { ClientFiles } from "../tools/clientFiles.ts";
 import { Control, type Worker } from "./lib/control.ts";
 import { type ExitCode, exitCodes } from "./lib/failure.ts";
+import { insideStep } from "./lib/insideStep.ts";
 import {
   builderOf,
   clientOf,
@@ -102,9 +103,11 @@ export async function* examine(
     const workers = await control.workers(BOUND_MS);
     yield workersFinding(workers, builder);
     yield await cacheFinding(control, workers, stack);
-    yield await working.step(`build an image on ${builder.name} and run a step`, () =>
+    const step = await working.step(`build an image on ${builder.name} and run a step`, () =>
       stepFinding(control, workers),
     );
+    yield step;
+    if (step.state === "well") yield* insideStep(control, workers);
     if (speed)
       yield await working.step(`send ${SEND_MEGABYTES} MB to ${builder.name}`, () =>
         speedFinding(control),

@@ -1,11 +1,17 @@
 import { createHash, randomBytes } from "node:crypto";
 import { type Control, encoded, type LlbDefinition, type Worker } from "./control.ts";
+import { type SystemCall, stepProgram } from "./stepProgram.ts";
 
 /** In the name of every file that a probe leaves in a builder's cache, so that they can be found and taken away. */
 const PROBE = "buildhosts-probe";
 
 /** How long the cache of a busy builder may take to let them go. */
 const PRUNE_MS = 30_000;
+
+/** Whether there is a program for the processor of the builder's first worker. */
+export function architectureOf(workers: Worker[]): string {
+  return workers[0]?.platforms[0]?.Architecture ?? "";
+}
 
 /**
  * Builds an image of one program on the builder, with BuildKit's own Dockerfile frontend, and runs that program in a step:
@@ -18,33 +24,60 @@ export async function buildProbe(
   workers: Worker[],
   boundMs: number,
 ): Promise<number | undefined> {
-  const architecture = workers[0]?.platforms[0]?.Architecture ?? "";
-  const program = smallestProgram(architecture);
+  const program = stepProgram(architectureOf(workers), []);
   if (!program) return undefined;
+  const started = performance.now();
+  try {
+    await control.solve(imageOf(program), boundMs);
+    return performance.now() - started;
+  } finally {
+    await removeProbes(control);
+  }
+}
+
+/** What a program writes that makes these system calls in a step; undefined where there is none for that processor. */
+export async function saidInStep(
+  control: Control,
+  workers: Worker[],
+  calls: SystemCall[],
+  boundMs: number,
+): Promise<Buffer | undefined> {
+  const program = stepProgram(architectureOf(workers), calls);
+  if (!program) return undefined;
+  const request = imageOf(program);
+  const said: Buffer[] = [];
+  try {
+    // Nothing remembers the log of such a build: it is listened to while it runs.
+    const heard = control.follow(
+      request.Ref,
+      ({ logs }) => said.push(...logs.map(({ msg }) => msg)),
+      boundMs,
+    );
+    heard.catch(() => {});
+    await control.solve(request, boundMs);
+    await heard;
+    return Buffer.concat(said);
+  } finally {
+    await removeProbes(control);
+  }
+}
+
+function imageOf(program: Buffer) {
   const dockerfile = [
     "FROM scratch",
     `COPY --chmod=755 ${PROBE} /${PROBE}`,
     `RUN ["/${PROBE}"]`,
     "",
   ].join("\n");
-  const started = performance.now();
-  try {
-    await control.solve(
-      {
-        Ref: `${PROBE}-${randomBytes(8).toString("hex")}`,
-        Frontend: "dockerfile.v0",
-        FrontendAttrs: { "no-cache": "" },
-        FrontendInputs: {
-          context: fileIn(PROBE, program),
-          dockerfile: fileIn("Dockerfile", Buffer.from(dockerfile)),
-        },
-      },
-      boundMs,
-    );
-    return performance.now() - started;
-  } finally {
-    await removeProbes(control);
-  }
+  return {
+    Ref: `${PROBE}-${randomBytes(8).toString("hex")}`,
+    Frontend: "dockerfile.v0",
+    FrontendAttrs: { "no-cache": "" },
+    FrontendInputs: {
+      context: fileIn(PROBE, program),
+      dockerfile: fileIn("Dockerfile", Buffer.from(dockerfile)),
+    },
+  };
 }
 
 /** One message of gRPC may have 16 MB on buildkitd's side. */
@@ -117,37 +150,4 @@ function fileIn(name: string, data: Buffer): LlbDefinition {
 
 function digestOf(bytes: Buffer): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-}
-
-/**
- * The smallest program that Linux runs on that processor: an ELF header, one segment, and exit(0). The same as in
- * components/board/boardctl/activate.sh.
- */
-export function smallestProgram(architecture: string): Buffer | undefined {
-  const machines: Record<string, { machine: number; code: number[] }> = {
-    amd64: { machine: 62, code: [0xb8, 0x3c, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05, 0, 0, 0] },
-    arm64: { machine: 183, code: [0, 0, 0x80, 0xd2, 0xa8, 0x0b, 0x80, 0xd2, 1, 0, 0, 0xd4] },
-    riscv64: { machine: 243, code: [0x13, 5, 0, 0, 0x93, 8, 0xd0, 5, 0x73, 0, 0, 0] },
-  };
-  const found = machines[architecture];
-  if (!found) return undefined;
-  const elf = Buffer.alloc(132);
-  const [address, start] = [0x400000n, 120];
-  elf.write("\u007fELF\u0002\u0001\u0001", "latin1");
-  elf.writeUInt16LE(2, 16); // an executable
-  elf.writeUInt16LE(found.machine, 18);
-  elf.writeUInt32LE(1, 20);
-  elf.writeBigUInt64LE(address + BigInt(start), 24); // where it begins
-  elf.writeBigUInt64LE(64n, 32); // the one segment's header
-  elf.writeUInt16LE(64, 52);
-  elf.writeUInt16LE(56, 54);
-  elf.writeUInt16LE(1, 56);
-  elf.writeUInt32LE(1, 64); // loaded,
-  elf.writeUInt32LE(5, 68); // read and executed
-  elf.writeBigUInt64LE(address, 80);
-  elf.writeBigUInt64LE(BigInt(elf.length), 96);
-  elf.writeBigUInt64LE(BigInt(elf.length), 104);
-  elf.writeBigUInt64LE(0x1000n, 112);
-  elf.set(found.code, start);
-  return elf;
 }

@@ -1,4 +1,7 @@
-import { createServer } from "node:net";
+import { createHash } from "node:crypto";
+import { createSocket } from "node:dgram";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, isIPv6 } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -8,6 +11,7 @@ import { examine } from "../../commands/doctor.ts";
 import { kindsOf, sumsOf } from "../../commands/du.ts";
 import { Control, type PruneRequest, type UsageRecord } from "../../commands/lib/control.ts";
 import { exitCodes, worst } from "../../commands/lib/failure.ts";
+import { dnsAnswer, dnsQuestion, nameServersIn, proxyIn } from "../../commands/lib/insideStep.ts";
 import {
   builderOf,
   clientOf,
@@ -19,11 +23,11 @@ import { capOf, lookAtAll } from "../../commands/lib/look.ts";
 import { bytes, duration, table } from "../../commands/lib/output.ts";
 import { countOf, sizeOf, timeOf } from "../../commands/lib/quantities.ts";
 import { type Finding, refusal, shortError } from "../../commands/lib/reach.ts";
-import { smallestProgram } from "../../commands/lib/step.ts";
+import { asking, printing, type SystemCall, stepProgram } from "../../commands/lib/stepProgram.ts";
 import { candidates, whyNothing } from "../../commands/prune.ts";
 import { judge } from "../../commands/status.ts";
 import type { ClientFiles } from "../../tools/clientFiles.ts";
-import { fakeBuildkitd, TestAuthority, timestamp } from "./fakeBuildkitd.ts";
+import { answeringStep, fakeBuildkitd, TestAuthority, timestamp } from "./fakeBuildkitd.ts";
 
 let authority: TestAuthority;
 let files: ClientFiles;
@@ -174,16 +178,22 @@ describe("doctor", () => {
       ...{ "certificate of the client": "well", "certificate of the CA": "well" },
       ...{ name: "well", port: "well", TLS: "well", "certificate of the builder": "well" },
       ...{ "the client's rights": "well", BuildKit: "well", clocks: "well", workers: "well" },
-      ...{ cache: "well", "a step of a build": "well", speed: "well" },
+      ...{ cache: "well", "a step of a build": "well", "names in a step": "well" },
+      ...{ "proxy in a step": "well", speed: "well" },
     });
-    const [step, ...sent] = asked.Solve ?? [];
-    expect(step).toMatchObject({ Frontend: "dockerfile.v0", Internal: true });
-    expect(sent).toHaveLength(10);
+    const solved = asked.Solve ?? [];
+    // A step, what it sees, its name server; and ten parts of 10 MB. None is in the builder's history.
+    expect(
+      solved
+        .map(({ Frontend }) => Frontend)
+        .join(" ")
+        .trim(),
+    ).toBe("dockerfile.v0 dockerfile.v0 dockerfile.v0");
+    expect(solved).toHaveLength(13);
+    expect(solved.every(({ Internal }) => Internal)).toBe(true);
     // All of it is taken away again.
-    expect(asked.Prune?.map(({ filter }) => filter)).toEqual([
-      ["description~=buildhosts-probe"],
-      ["description~=buildhosts-probe"],
-    ]);
+    const filters = asked.Prune?.map(({ filter }) => filter[0]);
+    expect(filters).toEqual(Array(4).fill("description~=buildhosts-probe"));
   });
 
   test("stops at a name that has no address, with what to do", async () => {
@@ -239,6 +249,27 @@ describe("doctor", () => {
       check: "a step of a build",
       state: "failed",
       seen: "runc run failed: no cgroup",
+    });
+  });
+
+  test.each([
+    ["names in a step", "10.0.0.53 does not answer a step", { isMute: true }],
+    ["names in a step", "steps have no name server", { resolv: "" }],
+    ["proxy in a step", "10.0.0.9:3128 does not answer a step", { isMute: true }],
+  ])("says of %s: %s", async (check, seen, differs) => {
+    const environment = "HTTPS_PROXY=http://10.0.0.9:3128\0";
+    const { builder } = await fake({ inStep: answeringStep({ environment, ...differs }) });
+    const findings = await all(builder, files, false);
+    expect(findings.find((one) => one.check === check)).toMatchObject({ state: "attention", seen });
+  });
+
+  test("has what a proxy answered to a step", async () => {
+    const environment = "HTTPS_PROXY=http://10.0.0.9:3128\0";
+    const { builder } = await fake({ inStep: answeringStep({ environment }) });
+    const findings = await all(builder, files, false);
+    expect(findings.at(-1)).toMatchObject({
+      ...{ check: "proxy in a step", state: "well" },
+      seen: "10.0.0.9:3128 answers a step (registry-1.docker.io: HTTP/1.1 200 OK)",
     });
   });
 
@@ -393,10 +424,7 @@ describe("the bin", () => {
 
   test.each([
     [["st"], "status"],
-    [
-      ["doctor", "--stack", "example", ""],
-      "visionfive",
-    ],
+    [["doctor", "--stack", "example", ""], "visionfive"],
     [["status", "--stack", "na"], "native"],
     [["prune", "--older"], "--older-than"],
   ])("completes %j", async (words, expected) => {
@@ -647,9 +675,101 @@ describe("what is written and read", () => {
     if (words) expect(refusal(alert)).toMatch(words);
     else expect(refusal(alert)).toBeUndefined();
   });
+});
 
-  test("the program of a step is what the boards' own health check runs", () => {
-    expect(smallestProgram("mips")).toBeUndefined();
-    expect(smallestProgram("riscv64")?.length).toBe(132);
+describe("a program for a step", () => {
+  const architectures = { x64: "amd64", arm64: "arm64", riscv64: "riscv64" } as const;
+  const own = architectures[process.arch as keyof typeof architectures];
+  const runs = process.platform === "linux" && own !== undefined;
+
+  async function run(calls: SystemCall[]): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), "buildhosts-program-"));
+    try {
+      const file = join(folder, "program");
+      await writeFile(file, stepProgram(own ?? "", calls) ?? "", { mode: 0o755 });
+      const options = { env: { SAID: "yes" }, extendEnv: false, timeout: 10_000 };
+      return (await execa(file, [], options)).stdout;
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+
+  test.runIf(runs)("prints files, and passes over one that is not there", async () => {
+    const file = join(import.meta.dirname, "../../LICENSE");
+    const said = await run(printing(["/nonexistent", file, "/proc/self/environ"], "|"));
+    const text = await readFile(file, "utf8");
+    expect(said).toBe(`|${text}|SAID=yes\0|`);
+  });
+
+  test.runIf(runs).each(["127.0.0.1", "::1"])("asks by UDP at %s", async (address) => {
+    const server = createSocket(isIPv6(address) ? "udp6" : "udp4");
+    try {
+      await new Promise<void>((resolve) => server.bind(0, address, resolve));
+      server.on("message", (question, from) =>
+        server.send(Buffer.concat([Buffer.from("re: "), question]), from.port, from.address),
+      );
+      const at = { address, port: server.address().port };
+      expect(await run(asking("udp", at, Buffer.from("who?"), 5))).toBe("re: who?");
+    } finally {
+      server.close();
+    }
+  });
+
+  test.runIf(runs)("asks by TCP, and ends well where nobody answers", async () => {
+    const server = createServer((socket) => socket.on("data", (data) => socket.end(`re: ${data}`)));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    fakes.push({ close: () => void server.close() });
+    const { port } = server.address() as { port: number };
+    const at = (port: number) => ({ address: "127.0.0.1", port });
+    expect(await run(asking("tcp", at(port), Buffer.from("who?"), 5))).toBe("re: who?");
+    expect(await run(asking("tcp", at(await closedPort()), Buffer.from("who?"), 5))).toBe("");
+  });
+
+  // Each was run when it was written, on its own processor or on QEMU's: another byte is to be tried again there.
+  test.each([
+    ["amd64", "8ae46ab527197431c9fb5a2a6759e03e3e8e4fe13ddcafde228868ba153c0eb2"],
+    ["arm64", "492363bf166a8b6b00bfe10f7572111026f95f745c4e348f3d2039bc875a141c"],
+    ["riscv64", "9c0f7f205d9940553253c89ac0bdfae4bc6216e9957d811696b860a8818e0fb8"],
+  ])("is for %s what it was", (architecture, sum) => {
+    const calls = [
+      ...printing(["/etc/resolv.conf"], "\n"),
+      ...asking("udp", { address: "10.0.0.53", port: 53 }, Buffer.from("who?"), 5),
+      ...asking("tcp", { address: "fd00::53", port: 3128 }, Buffer.from("who?"), 5),
+    ];
+    const program = stepProgram(architecture, calls) ?? Buffer.alloc(0);
+    expect(createHash("sha256").update(program).digest("hex")).toBe(sum);
+  });
+
+  test("is not there for a processor that is not known", () => {
+    expect(stepProgram("mips", [])).toBeUndefined();
+  });
+});
+
+describe("what is asked in a step", () => {
+  test("is a name server of those in resolv.conf", () => {
+    const resolv =
+      "search lan\nnameserver 10.0.0.1\n# nameserver 1.1.1.1\nnameserver fe80::1%eth0\n";
+    expect(nameServersIn(resolv)).toEqual(["10.0.0.1"]);
+  });
+
+  test("has an answer if it is that question's", () => {
+    const question = dnsQuestion(7, "a.example");
+    expect(question.toString("latin1")).toBe(
+      "\0\u0007\u0001\0\0\u0001\0\0\0\0\0\0\u0001a\u0007example\0\0\u0001\0\u0001",
+    );
+    const answer = Buffer.from(question);
+    answer.writeUInt16BE(0x8183, 2);
+    expect(dnsAnswer(7, answer)).toBe("NXDOMAIN");
+    expect(dnsAnswer(8, answer)).toBeUndefined();
+    expect(dnsAnswer(7, Buffer.alloc(0))).toBeUndefined();
+  });
+
+  test.each([
+    ["PATH=/bin\0", undefined],
+    ["http_proxy=http://a:1\0HTTPS_PROXY=http://b:2\0", "http://b:2/"],
+    ["http_proxy=http://a:1\0https_proxy=\0", "http://a:1/"],
+    ["HTTP_PROXY=nonsense\0", undefined],
+  ])("is the proxy of %j", (environment, url) => {
+    expect(proxyIn(environment)?.href).toBe(url);
   });
 });

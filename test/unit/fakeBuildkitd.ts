@@ -130,6 +130,8 @@ export interface FakeState {
   aheadMs: number;
   /** What a solve ends with; undefined where it ends well. */
   solveError: string | undefined;
+  /** What a program says that runs in a step. */
+  inStep(program: Buffer): Buffer;
   /** Questions that are never answered. */
   silent: string[];
 }
@@ -141,6 +143,28 @@ export interface FakeBuildkitd {
   asked: Record<string, any[]>;
   builder: KnownBuilder;
   close(): void;
+}
+
+/**
+ * A step with that name server and environment: the program that reads them has them, and one with a question for the name
+ * server has its question back, marked as an answer, unless `isMute`.
+ */
+export function answeringStep({
+  resolv = "nameserver 10.0.0.53\n",
+  environment = "PATH=/bin\0",
+  isMute = false,
+} = {}) {
+  return (program: Buffer): Buffer => {
+    if (program.includes("/etc/resolv.conf"))
+      return Buffer.from(`${resolv}\n-- buildhosts --\n${environment}\n-- buildhosts --\n`);
+    if (isMute) return Buffer.alloc(0);
+    if (program.includes("CONNECT ")) return Buffer.from("HTTP/1.1 200 OK\r\n\r\n");
+    const name = program.indexOf("\nregistry-1");
+    if (name < 0) return Buffer.alloc(0);
+    const answer = Buffer.from(program.subarray(name - 12, name + 30));
+    answer.writeUInt16BE(0x8180, 2);
+    return answer;
+  };
 }
 
 /** The Control service of BuildKit, over mutual TLS on loopback. */
@@ -162,12 +186,19 @@ export async function fakeBuildkitd(
     logs: {},
     aheadMs: 0,
     solveError: undefined,
+    inStep: answeringStep(),
     silent: [],
     ...state,
   };
   const asked: FakeBuildkitd["asked"] = {};
   // biome-ignore lint/suspicious/noExplicitAny: gRPC's calls are untyped
   type Call = any;
+  const outputs = new Map<string, PromiseWithResolvers<Buffer>>();
+  const said = (ref: string) => {
+    const output = outputs.get(ref) ?? Promise.withResolvers<Buffer>();
+    outputs.set(ref, output);
+    return output;
+  };
   const unary = (method: string, answer: (call: Call) => unknown) => (call: Call, done: Call) => {
     asked[method] = [...(asked[method] ?? []), call.request];
     if (fake.silent.includes(method)) return;
@@ -199,8 +230,10 @@ export async function fakeBuildkitd(
       ],
     })),
     DiskUsage: unary("DiskUsage", () => ({ record: fake.usage })),
-    Solve: unary("Solve", () => {
+    Solve: unary("Solve", ({ request }) => {
       if (fake.solveError) throw new Error(fake.solveError);
+      const [file] = request.FrontendInputs.context?.def ?? [];
+      if (file) said(request.Ref).resolve(fake.inStep(file));
       return {};
     }),
     ListenBuildHistory: stream("ListenBuildHistory", ({ request }) =>
@@ -208,7 +241,14 @@ export async function fakeBuildkitd(
         .filter(({ CompletedAt }) => !request.ActiveOnly || !CompletedAt)
         .map((record) => ({ type: record.CompletedAt ? 1 : 0, record })),
     ),
-    Status: stream("Status", ({ request }) => fake.logs[request.Ref] ?? []),
+    Status: (call: Call) => {
+      const logs = fake.logs[call.request.Ref];
+      if (logs) return stream("Status", () => logs)(call);
+      // As buildkitd does, for a build that may begin any moment.
+      said(call.request.Ref).promise.then((msg) =>
+        stream("Status", () => [{ logs: [{ vertex: "step", msg }] }])(call),
+      );
+    },
     Prune: stream("Prune", ({ request }) => {
       const probes = request.filter.some((one: string) => one.includes("buildhosts-probe"));
       return probes ? [] : fake.usage.filter(({ InUse }) => !InUse);
