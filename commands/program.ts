@@ -1,4 +1,5 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { projectDir } from "../tools/stackFile.ts";
 import { exitCodes } from "./lib/failure.ts";
@@ -63,6 +64,8 @@ export function commandLine(run: Runs): Command {
     .description(
       "BuildKit builders of a stack: make them, use them, look after them.\nEverything that only looks reads the stack's outputs, and runs no program of Pulumi's.",
     )
+    .version(packageVersion(), "--version", "print the version")
+    .helpOption("-h, --help", "print this text")
     .helpCommand(false)
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
     .showHelpAfterError("(see buildhosts --help)")
@@ -160,6 +163,7 @@ function add(parent: Command, name: string): Command {
     .addOption(stackOption())
     .option("--client <client>", "whose certificate is shown (default: default, or the first)")
     .option("--json", "print JSON")
+    .helpOption("-h, --help", "print this text")
     .showHelpAfterError(
       `(see buildhosts ${[parent.name(), name].join(" ").replace(/^buildhosts /, "")} --help)`,
     )
@@ -173,6 +177,10 @@ function stackOption(): Option {
 
 function collect(value: string, before: string[]): string[] {
   return [...before, value];
+}
+
+function packageVersion(): string {
+  return JSON.parse(readFileSync(join(projectDir, "package.json"), "utf8")).version;
 }
 
 /** The stacks that have a file here. */

@@ -163,7 +163,7 @@ async function tlsFindings(
   } catch (error) {
     const seen = `no handshake: ${codeOf(error)}`;
     const fix =
-      "what listens there is no builder of this stack, or is just starting: try again, then see its log";
+      "nothing serves TLS there: on the machine, `systemctl status buildkitd` or `docker ps` says why, or another program has the port";
     return [{ check, state: "failed", seen, fix }];
   } finally {
     socket?.destroy();

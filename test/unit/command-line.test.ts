@@ -614,10 +614,11 @@ describe("what is written and read", () => {
       "12.3 MB",
       "250 GB",
     ]);
-    expect([5, 1500, 250_000, 7_500_000, 4e8].map(duration)).toEqual([
+    expect([5, 1500, 250_000, 599_990, 7_500_000, 4e8].map(duration)).toEqual([
       "5 ms",
       "1.5 s",
       "4 min 10 s",
+      "10 min 0 s",
       "2 h 5 min",
       "4 d",
     ]);
