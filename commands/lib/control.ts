@@ -24,18 +24,14 @@ const definition = loadSync(join(import.meta.dirname, "control.proto"), {
   includeDirs: [join(import.meta.dirname)],
 });
 
-/** Of a fake buildkitd in tests, too. */
-export const controlService: ServiceClientConstructor["service"] = (
-  loadPackageDefinition(definition) as unknown as {
-    moby: { buildkit: { v1: { Control: ServiceClientConstructor } } };
-  }
-).moby.buildkit.v1.Control.service;
-
 const ControlClient = (
   loadPackageDefinition(definition) as unknown as {
     moby: { buildkit: { v1: { Control: ServiceClientConstructor } } };
   }
 ).moby.buildkit.v1.Control;
+
+/** Of a fake buildkitd in tests, too. */
+export const controlService: ServiceClientConstructor["service"] = ControlClient.service;
 
 /** A message of control.proto as bytes: LLB has its steps as such. */
 export function encoded(message: string, value: object): Buffer {

@@ -177,9 +177,10 @@ export async function builderNames(stack: string): Promise<string[]> {
 
 /** The engine's last line says what is wrong; what to do about the common causes is added. */
 function readable(stack: string, message: string): string {
-  if (/no stack named/.test(message))
+  const line = message.replace("': error: ", "': ");
+  if (/no stack named/.test(line))
     return `stack '${stack}': it is not there yet; run: buildhosts up --stack ${stack}`;
-  if (/passphrase|incorrect|decrypt/.test(message))
-    return `${message}; set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE to the stack's passphrase`;
-  return message;
+  if (/incorrect passphrase|decrypt/.test(line))
+    return `${line}; set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE to the stack's passphrase`;
+  return line;
 }
