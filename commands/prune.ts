@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import { onEach, told } from "./builds.ts";
 import { dateOf, type PruneRequest, type UsageRecord } from "./lib/control.ts";
-import { type ExitCode, exitCodes, Failure, worst } from "./lib/failure.ts";
+import { type ExitCode, exitCodes, Failure } from "./lib/failure.ts";
 import { buildersOf, clientOf, knownStack } from "./lib/knownStack.ts";
 import { bytes, counted, duration, looking, print, printJson, working } from "./lib/output.ts";
 
@@ -86,13 +86,16 @@ export async function prune(builder: string | undefined, options: PruneOptions):
       );
     }
   }
-  return worst([told(silent)]);
+  return told(silent);
 }
 
 async function agreed(): Promise<boolean> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return /^y(es)?$/i.test((await lines.question("Delete that? (y/N) ")).trim());
+    // An end of the input is no answer, and would be waited for.
+    const ended = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
+    const answer = await Promise.race([lines.question("Delete that? (y/N) "), ended]);
+    return /^y(es)?$/i.test(answer.trim());
   } finally {
     lines.close();
   }
