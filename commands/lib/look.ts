@@ -74,10 +74,9 @@ export async function lookAt(
   } catch (error) {
     look.answerMs = performance.now() - started;
     look.unreachable = shortError(error);
-    // What went wrong on the way is more than gRPC tells.
-    const wrong = (await walk(builder, files, Math.min(boundMs, 1000))).find(
-      ({ state }) => state === "failed",
-    );
+    // What went wrong on the way is more than gRPC tells; where nothing answers, that is known sooner than above.
+    const way = await walk(builder, files, boundMs / 4);
+    const wrong = way.find(({ state }) => state === "failed");
     if (wrong) [look.unreachable, look.fix] = [`${wrong.check}: ${wrong.seen}`, wrong.fix];
   } finally {
     look.serverCertificate = control.serverCertificate;
