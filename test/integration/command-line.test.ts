@@ -132,20 +132,27 @@ describe("status", () => {
     expect(stdout).not.toContain("\u001b");
   });
 
-  test("of ten builders takes 2 s", async () => {
+  test("of ten builders takes little longer than of one", async () => {
     const builders = Array.from({ length: 10 }, (_, i) => ({
       name: `b${i}`,
       endpoint: endpoint(),
     }));
     const { builders: before } = (await scene.stack.outputs()) as { builders: typeof builders };
+    // The better of two, as the tests' other board wants a processor as well.
+    const best = async () => {
+      const runs = [];
+      for (const _ of [1, 2]) runs.push(await buildhosts(["status", "--stack", "test"]));
+      return runs.reduce((a, b) => (a.seconds < b.seconds ? a : b));
+    };
+    const one = await best();
     await withBuilders(builders);
-    await buildhosts(["status", "--stack", "test"]);
-    const { code, stdout, seconds } = await buildhosts(["status", "--stack", "test"]);
-    log.note(`status of ten builders took ${seconds.toFixed(2)} s`);
-    expect(stdout.match(/ready/g)).toHaveLength(10);
-    expect(code).toBe(0);
-    // What it is on an idle machine; the tests' other board keeps one of its processors busy.
-    expect(seconds).toBeLessThan(4);
+    const ten = await best();
+    log.note(
+      `status took ${one.seconds.toFixed(2)} s of one builder, ${ten.seconds.toFixed(2)} s of ten`,
+    );
+    expect(ten.stdout.match(/ready/g)).toHaveLength(10);
+    expect(ten.code).toBe(0);
+    expect(ten.seconds).toBeLessThan(2 * one.seconds);
     await withBuilders(before);
   });
 });
@@ -371,8 +378,11 @@ describe("connect", () => {
 
   test("leaves a dead builder out with a warning, takes its node out, and puts it back", async () => {
     const live = { name: "board", endpoint: endpoint() };
-    await withBuilders([live, { name: "second", endpoint: endpoint() }]);
-    await buildhosts(["connect", "--stack", "test"], withDocker());
+    // buildx has each endpoint once.
+    const { buildkitPort } = scene.board.connection;
+    await withBuilders([live, { name: "second", endpoint: `tcp://localhost:${buildkitPort}` }]);
+    const both = await buildhosts(["connect", "--stack", "test"], withDocker());
+    expect(both.code, both.stderr).toBe(0);
     expect((await runDocker("buildx", "ls")).stdout).toContain("second");
     await withBuilders([live, { name: "second", endpoint: "tcp://127.0.0.1:1" }]);
     const { code, stderr } = await buildhosts(["connect", "--stack", "test"], withDocker());
