@@ -52,39 +52,13 @@ export interface EngineSession {
 }
 
 export async function engineSession(stack: string, log: Progress): Promise<EngineSession> {
-  // A misspelt name would become a stack.
-  await requireStackFile(stack);
-  const engine = await ensureEngine(log);
-  const env: Record<string, string> = { ...engine.env };
-  env.PATH = [join(projectDir, "node_modules", ".bin"), env.PATH ?? process.env.PATH].join(
-    delimiter,
-  );
-  // The engine offers its event log to programs only: the Automation API asks for it the same way.
-  env.PULUMI_DEBUG_COMMANDS = "true";
-  env.NODE_COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? cacheDir("node-compile");
-  // The engine lives for seconds: collecting its garbage as often as a server's costs a fifth of its time.
-  env.GOGC = process.env.GOGC ?? "400";
-
-  const home = pulumiHomeOf(projectDir);
-  await ensurePlugins(engine, home, log, { github: await hasGithub(stack) });
-  if (!(await areUsersOwn())) {
-    env.PULUMI_HOME = home;
-    // A login stays where the user has it.
-    env.PULUMI_CREDENTIALS_PATH ??= process.env.PULUMI_CREDENTIALS_PATH ?? userHome();
-    // What is not in the cache by now cannot be had: do not wait for the network to say so.
-    env.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION = "true";
-  }
-  const project = parse(await readFile(join(projectDir, "Pulumi.yaml"), "utf8"));
-  let backend = await chosenBackend(project);
-  if (!backend) {
-    await mkdir(join(localDir, "state"), { recursive: true });
-    backend = `file://${join(localDir, "state")}`;
-    env.PULUMI_BACKEND_URL = backend;
-  }
+  const { engine, env, project, backend } = await engineOf(stack, log);
+  await ensurePlugins(engine, pulumiHomeOf(projectDir), log, {
+    github: await hasGithub(stack),
+  });
   const configFile: string[] = [];
   let stackHome = projectDir;
   if (isProvingGround(stack)) {
-    Object.assign(env, await chosenPassphrase(stack));
     stackHome = await stackFolder(stack);
     configFile.push("--config-file", join(stackHome, `Pulumi.${stack}.yaml`));
   }
@@ -149,19 +123,75 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
           `stack '${stack}': ${lastLine(String(stderr)) ?? `pulumi ended with ${exitCode}`}`,
         );
     },
-    async outputs() {
-      const { stdout, exitCode, stderr } = await execa(
-        engine.pulumi,
-        ["stack", "output", "--json", "--show-secrets", "--stack", stack],
-        options,
-      );
-      if (exitCode !== 0)
-        throw new Error(
-          `stack '${stack}': ${lastLine(String(stderr)) ?? `pulumi ended with ${exitCode}`}`,
-        );
-      return JSON.parse(String(stdout));
-    },
+    outputs: () => outputsOf(stack, engine, options),
   };
+}
+
+/** The engine, what is in its environment, and where the state is. */
+interface PreparedEngine {
+  engine: Engine;
+  env: Record<string, string>;
+  project: { name: string };
+  backend: string | undefined;
+}
+
+async function engineOf(stack: string, log: Progress): Promise<PreparedEngine> {
+  // A misspelt name would become a stack.
+  await requireStackFile(stack);
+  const engine = await ensureEngine(log);
+  const env: Record<string, string> = { ...engine.env };
+  env.PATH = [join(projectDir, "node_modules", ".bin"), env.PATH ?? process.env.PATH].join(
+    delimiter,
+  );
+  // The engine offers its event log to programs only: the Automation API asks for it the same way.
+  env.PULUMI_DEBUG_COMMANDS = "true";
+  env.NODE_COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? cacheDir("node-compile");
+  // The engine lives for seconds: collecting its garbage as often as a server's costs a fifth of its time.
+  env.GOGC = process.env.GOGC ?? "400";
+  if (!(await areUsersOwn())) {
+    env.PULUMI_HOME = pulumiHomeOf(projectDir);
+    // A login stays where the user has it.
+    env.PULUMI_CREDENTIALS_PATH ??= process.env.PULUMI_CREDENTIALS_PATH ?? userHome();
+    // What is not in the cache by now cannot be had: do not wait for the network to say so.
+    env.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION = "true";
+  }
+  const project = parse(await readFile(join(projectDir, "Pulumi.yaml"), "utf8"));
+  let backend = await chosenBackend(project);
+  if (!backend) {
+    await mkdir(join(localDir, "state"), { recursive: true });
+    backend = `file://${join(localDir, "state")}`;
+    env.PULUMI_BACKEND_URL = backend;
+  }
+  if (isProvingGround(stack)) Object.assign(env, await chosenPassphrase(stack));
+  return { engine, env, project, backend };
+}
+
+/**
+ * The outputs of the stack's last update, secrets in the clear, by one call of the engine: no plugin is looked for, and
+ * no stack is made where there is none.
+ *
+ * @throws one line, when there is no such stack or its secrets cannot be read.
+ */
+export async function stackOutputs(stack: string, log: Progress): Promise<Record<string, unknown>> {
+  const { engine, env } = await engineOf(stack, log);
+  return outputsOf(stack, engine, { cwd: projectDir, env, reject: false });
+}
+
+async function outputsOf(
+  stack: string,
+  engine: Engine,
+  options: Options,
+): Promise<Record<string, unknown>> {
+  const { stdout, exitCode, stderr } = await execa(
+    engine.pulumi,
+    ["stack", "output", "--json", "--show-secrets", "--stack", stack],
+    options,
+  );
+  if (exitCode !== 0)
+    throw new Error(
+      `stack '${stack}': ${lastLine(String(stderr)) ?? `pulumi ended with ${exitCode}`}`,
+    );
+  return JSON.parse(String(stdout));
 }
 
 /**

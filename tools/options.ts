@@ -21,6 +21,14 @@ export interface ToolHelp {
   onStack?: boolean;
 }
 
+/** Whether the tool is a command of `buildhosts`: its help then says so. */
+export const startedBy = { bin: false };
+
+/** `npm run up --`, or the same as a command of the bin. */
+function typed(usage: string): string {
+  return startedBy.bin ? usage.replace(/^npm run (\S+) --$/, "buildhosts $1") : usage;
+}
+
 /**
  * The options of a tool from its command line. Prints the help and ends the process with 0 where that
  * is asked for, and with 2 and one line where an option is unknown.
@@ -58,7 +66,7 @@ export function toolOptions(help: ToolHelp, argv: string[] = process.argv.slice(
     };
   } catch (error) {
     const { message } = error as Error;
-    process.stderr.write(`${message.split(". ", 1)[0]}; see ${help.usage} --help\n`);
+    process.stderr.write(`${message.split(". ", 1)[0]}; see ${typed(help.usage)} --help\n`);
     process.exit(2);
   }
 }
@@ -76,7 +84,11 @@ export function helpText({ usage, summary, options, passes, onStack }: ToolHelp)
     ]),
     ["--help", "this text"],
   ];
-  if (passes) rows.push(["-- …", "what comes after a second -- goes to pulumi as it is"]);
+  if (passes)
+    rows.push([
+      "-- …",
+      `what comes after a ${startedBy.bin ? "" : "second "}-- goes to pulumi as it is`,
+    ]);
   const width = Math.max(...rows.map(([name]) => name.length));
-  return `${usage} [options]\n\n${summary}\n\n${rows.map(([name, what]) => `  ${name.padEnd(width)}  ${what}\n`).join("")}`;
+  return `${typed(usage)} [options]\n\n${summary}\n\n${rows.map(([name, what]) => `  ${name.padEnd(width)}  ${what}\n`).join("")}`;
 }

@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
@@ -10,35 +9,18 @@ import {
   findVirtualBoard,
   instanceOf,
 } from "../../proving-ground/board/virtualBoard.ts";
-import { pulumiHomeOf } from "../../proving-ground/plugins/plugins.ts";
-import { projectDir } from "./ground.ts";
+import { makeClone, removeClone } from "./clone.ts";
 
 /** The clone that the commands run in: its own board, its own state. */
 let clone: string;
 
 beforeAll(async () => {
-  clone = await mkdtemp(join(tmpdir(), "buildhosts-clone-"));
-  const words = ["ls-files", "--cached", "--others", "--exclude-standard"];
-  const { stdout } = await execa("git", words, { cwd: projectDir });
-  for (const file of stdout.split("\n")) {
-    // A link to it is no folder, which git would ignore.
-    if (file === "node_modules" || !existsSync(join(projectDir, file))) continue;
-    await mkdir(dirname(join(clone, file)), { recursive: true });
-    await cp(join(projectDir, file), join(clone, file));
-  }
-  await symlink(join(projectDir, "node_modules"), join(clone, "node_modules"));
-  await mkdir(join(clone, ".buildhosts", "state"), { recursive: true });
-  // The plugins as this clone has them: in a new home they would be asked for again, which takes seconds.
-  const plugins = join(pulumiHomeOf(projectDir), "plugins");
-  if (existsSync(plugins)) {
-    await cp(plugins, join(pulumiHomeOf(clone), "plugins"), { recursive: true });
-  }
+  clone = await makeClone();
 });
 
 afterAll(async () => {
   await (await board())?.stop();
-  await rm(pulumiHomeOf(clone), { recursive: true, force: true });
-  await rm(clone, { recursive: true, force: true });
+  await removeClone(clone);
 });
 
 /** As `npm run <command> -- <args>` does it. */

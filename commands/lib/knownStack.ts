@@ -1,0 +1,186 @@
+import { readFile } from "node:fs/promises";
+import { parse } from "yaml";
+import type { ClientFiles } from "../../tools/clientFiles.ts";
+import { stackOutputs } from "../../tools/engineSession.ts";
+import { releasesOf, requireStackFile, stackFile } from "../../tools/stackFile.ts";
+import { exitCodes, Failure } from "./failure.ts";
+import { quiet } from "./output.ts";
+
+/** A builder as its stack's outputs have it. */
+export interface KnownBuilder {
+  name: string;
+  /** `tcp://host:port` */
+  endpoint: string;
+  host: string;
+  port: number;
+  platforms: string[];
+  /** The name in the builder's certificate. */
+  serverName: string;
+  /** The version of BuildKit that the stack file asks for; undefined where its image has another tag. */
+  wanted: string | undefined;
+}
+
+/** What is known of a stack without running its program. */
+export interface KnownStack {
+  name: string;
+  builders: KnownBuilder[];
+  clients: Record<string, ClientFiles>;
+  /** Certificates with less than this to live are renewed by the next `up`. */
+  renewalHours: number;
+  /** The name of the buildx builder in the stack's own `buildx` lines. */
+  buildxName: string;
+}
+
+/**
+ * Reads the outputs of the last `up`.
+ *
+ * @throws Failure with `usage` where there is no stack file, and with `noStack` where the state cannot be read or has no builder.
+ */
+export async function knownStack(stack: string): Promise<KnownStack> {
+  await requireStackFile(stack).catch((error: Error) => {
+    throw new Failure(exitCodes.usage, error.message);
+  });
+  const outputs = await stackOutputs(stack, quiet).catch((error: Error) => {
+    throw new Failure(exitCodes.noStack, readable(stack, error.message));
+  });
+  return stackFrom(stack, outputs, await wishes(stack));
+}
+
+/** What a stack file asks for, as far as it can be seen on a builder. */
+export interface Wishes {
+  renewalHours: number;
+  /** By builder, the version of BuildKit. */
+  versions: Record<string, string | undefined>;
+}
+
+export function stackFrom(
+  stack: string,
+  outputs: Record<string, unknown>,
+  { renewalHours, versions }: Wishes,
+): KnownStack {
+  const builders = (outputs.builders ?? []) as {
+    name: string;
+    endpoint: string;
+    platforms: string[];
+    serverName?: string;
+  }[];
+  if (builders.length === 0) {
+    throw new Failure(
+      exitCodes.noStack,
+      `stack '${stack}': it is down: its state has no builder; run: buildhosts up --stack ${stack}`,
+    );
+  }
+  const lines = (outputs.buildctl ?? []) as string[];
+  const [, buildxName] = /--name (\S+)/.exec(String((outputs.buildx as string[])?.[0])) ?? [];
+  return {
+    name: stack,
+    renewalHours,
+    buildxName: buildxName ?? "buildhosts",
+    clients: (outputs.clientCertificates ?? {}) as Record<string, ClientFiles>,
+    builders: builders.map((builder, i) => {
+      const { hostname, port } = new URL(builder.endpoint.replace(/^tcp:/, "http:"));
+      const host = hostname.replace(/^\[|\]$/g, "");
+      // An address in brackets, or a name, neither of which a shell would have quoted.
+      const [, written] = /--tlsservername '?([^\s']+)/.exec(lines[i] ?? "") ?? [];
+      return {
+        name: builder.name,
+        endpoint: builder.endpoint,
+        platforms: builder.platforms,
+        host,
+        port: Number(port || 80),
+        serverName: builder.serverName ?? written ?? host,
+        wanted: versions[builder.name],
+      };
+    }),
+  };
+}
+
+/** @throws Failure that names the builders there are. */
+export function builderOf({ name, builders }: KnownStack, wanted: string): KnownBuilder {
+  const found = builders.find((builder) => builder.name === wanted);
+  if (found) return found;
+  const known = builders.map((builder) => builder.name).join(", ");
+  throw new Failure(
+    exitCodes.usage,
+    `builder '${wanted}': stack '${name}' has no such builder (it has: ${known})`,
+  );
+}
+
+/** The builder that is meant, or all where none is named. */
+export function buildersOf(stack: KnownStack, wanted: string | undefined): KnownBuilder[] {
+  return wanted === undefined ? stack.builders : [builderOf(stack, wanted)];
+}
+
+/** @throws Failure that names the clients there are. */
+export function clientOf(
+  { name, clients }: KnownStack,
+  wanted: string | undefined,
+): { name: string; files: ClientFiles } {
+  const client = wanted ?? ("default" in clients ? "default" : Object.keys(clients)[0]);
+  const files = client === undefined ? undefined : clients[client];
+  if (client !== undefined && files) return { name: client, files };
+  const known = Object.keys(clients).join(", ") || "none";
+  throw new Failure(
+    exitCodes.usage,
+    `client '${client ?? "default"}': stack '${name}' has no such client (it has: ${known})`,
+  );
+}
+
+interface StackFile {
+  "buildhosts:boards"?: { name?: string }[];
+  "buildhosts:dockerHosts"?: { builders?: { name?: string; image?: string }[] }[];
+  "buildhosts:certificates"?: { earlyRenewalHours?: number };
+}
+
+async function readStackFile(stack: string): Promise<StackFile> {
+  return parse(await readFile(stackFile(stack), "utf8"))?.config ?? {};
+}
+
+async function wishes(stack: string): Promise<Wishes> {
+  const [config, { buildkit }] = await Promise.all([readStackFile(stack), releasesOf(stack)]);
+  const versions: Wishes["versions"] = {};
+  for (const { name, builders } of hostsIn(config)) {
+    if (name !== undefined) versions[name] = buildkit;
+    for (const builder of builders ?? []) {
+      if (builder.name !== undefined) versions[builder.name] = versionIn(builder.image, buildkit);
+    }
+  }
+  // The schema's default.
+  const { earlyRenewalHours = 720 } = config["buildhosts:certificates"] ?? {};
+  return { renewalHours: Number(earlyRenewalHours), versions };
+}
+
+/** A virtual machine that names no board has the name that the stack gives it; its version is the stack's as well. */
+function hostsIn(config: StackFile) {
+  const boards = config["buildhosts:boards"];
+  const hosts = config["buildhosts:dockerHosts"];
+  return [
+    ...(Array.isArray(boards) ? boards.map(({ name }) => ({ name, builders: undefined })) : []),
+    ...(Array.isArray(hosts) ? hosts.map(({ builders }) => ({ name: undefined, builders })) : []),
+  ];
+}
+
+/** `moby/buildkit:v0.34.2-rootless@sha256:…` */
+function versionIn(image: string | undefined, buildkit: string): string | undefined {
+  if (image === undefined) return buildkit;
+  const [, version] = /:v?(\d+\.\d+\.\d+(?:-rc\d+)?)(?:-rootless)?(?:@|$)/.exec(image) ?? [];
+  return version && `v${version}`;
+}
+
+/** The names of a stack file's builders, for completion: no state is read. */
+export async function builderNames(stack: string): Promise<string[]> {
+  const config = await readStackFile(stack).catch((): StackFile => ({}));
+  return hostsIn(config)
+    .flatMap(({ name, builders }) => [name, ...(builders ?? []).map((builder) => builder.name)])
+    .filter((name) => name !== undefined);
+}
+
+/** The engine's last line says what is wrong; what to do about the common causes is added. */
+function readable(stack: string, message: string): string {
+  const line = message.replace("': error: ", "': ");
+  if (/no stack named/.test(line))
+    return `stack '${stack}': it is not there yet; run: buildhosts up --stack ${stack}`;
+  if (/incorrect passphrase|decrypt/.test(line))
+    return `${line}; set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE to the stack's passphrase`;
+  return line;
+}
