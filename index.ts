@@ -1,7 +1,7 @@
 import "./stack/sdkDebugging.ts";
 import { loadConfig } from "./config/load.ts";
 import { compose } from "./stack/compose.ts";
-import { checkGithub } from "./stack/githubCheck.ts";
+import { checkGithub } from "./stack/github/check.ts";
 
 const config = loadConfig(import.meta.dirname);
 if (config.github) await checkGithub(config.github);

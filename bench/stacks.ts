@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/pr
 import { join } from "node:path";
 import { execa } from "execa";
 import { stringify } from "yaml";
-import { projectDir } from "../tools/stackFile.ts";
+import { projectDir } from "../commands/lib/stackFile.ts";
 
 /** A Pulumi project in a folder, with a stack and a state of its own. */
 export interface BenchStack {

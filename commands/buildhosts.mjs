@@ -6,4 +6,4 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 process.argv.splice(2, 0, join(dirname(fileURLToPath(import.meta.url)), "main.ts"));
-await import("../tools/bootstrap.mjs");
+await import("./bootstrap.mjs");

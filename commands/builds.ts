@@ -1,4 +1,4 @@
-import type { ClientFiles } from "../tools/clientFiles.ts";
+import type { ClientFiles } from "./lib/clientFiles.ts";
 import {
   type BuildRecord,
   Control,

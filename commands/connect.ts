@@ -2,8 +2,6 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { delimiter, join, relative, resolve } from "node:path";
 import { commandLine, quote } from "../components/shell.ts";
-import { type ClientFiles, writeClientFiles } from "../tools/clientFiles.ts";
-import { localDir, requireStackFile } from "../tools/stackFile.ts";
 import {
   type BuildxBuilder,
   buildThrough,
@@ -13,12 +11,14 @@ import {
   requireOurs,
   writeBuildx,
 } from "./lib/buildx.ts";
+import { type ClientFiles, writeClientFiles } from "./lib/clientFiles.ts";
 import { Control, type Worker } from "./lib/control.ts";
 import { type ExitCode, exitCodes, Failure } from "./lib/failure.ts";
 import { clientOf, type KnownBuilder, knownStack } from "./lib/knownStack.ts";
 import { type Look, lookAtAll } from "./lib/look.ts";
 import { counted, duration, looking, print, printJson, warn, working } from "./lib/output.ts";
 import { shortError } from "./lib/reach.ts";
+import { localDir, requireStackFile } from "./lib/stackFile.ts";
 import { buildProbe } from "./lib/step.ts";
 
 const LOOK_MS = 5_000;

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import type { ClientFiles } from "../tools/clientFiles.ts";
+import type { ClientFiles } from "./lib/clientFiles.ts";
 import { Control, type Worker } from "./lib/control.ts";
 import { type ExitCode, exitCodes } from "./lib/failure.ts";
 import { insideStep } from "./lib/insideStep.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { failedStep } from "../proving-ground/progress.ts";
-import { startedBy } from "../tools/options.ts";
+import { failedStep } from "../runtime/progress.ts";
 import { exitCodes, Failure } from "./lib/failure.ts";
+import { startedBy } from "./lib/options.ts";
 import { looking, working } from "./lib/output.ts";
 import { buildhosts, tools } from "./program.ts";
 
@@ -9,7 +9,7 @@ const [, , command = ""] = process.argv;
 if (Object.hasOwn(tools, command)) {
   // The tool of `npm run <command>`: it reads the command line itself, `--` included.
   startedBy.bin = true;
-  const script = join(import.meta.dirname, "..", "tools", `${command}.ts`);
+  const script = join(import.meta.dirname, `${command}.ts`);
   process.argv.splice(1, 2, script);
   await import(script);
 } else {

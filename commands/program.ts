@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError, Option } from "commander";
-import { projectDir } from "../tools/stackFile.ts";
 import { exitCodes } from "./lib/failure.ts";
 import { countOf, sizeOf, timeOf } from "./lib/quantities.ts";
+import { projectDir } from "./lib/stackFile.ts";
 
 /** The commands that are tools of `npm run` too, with what completion and the list of commands say of them. */
 export const tools = {

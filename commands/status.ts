@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { ClientFiles } from "../tools/clientFiles.ts";
+import type { ClientFiles } from "./lib/clientFiles.ts";
 import { type ExitCode, exitCodes, worst } from "./lib/failure.ts";
 import { clientOf, type KnownStack, knownStack } from "./lib/knownStack.ts";
 import { type Look, lookAtAll, sameVersion } from "./lib/look.ts";

@@ -19,7 +19,7 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
 
   if (config.github) {
     // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
-    const { githubRepositories } = await import("./githubRepositories.ts");
+    const { githubRepositories } = await import("./github/repositories.ts");
     await githubRepositories(config.github, certificates, builders);
   }
 

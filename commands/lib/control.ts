@@ -12,7 +12,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { loadSync, type MessageTypeDefinition } from "@grpc/proto-loader";
-import type { ClientFiles } from "../../tools/clientFiles.ts";
+import type { ClientFiles } from "./clientFiles.ts";
 import type { KnownBuilder } from "./knownStack.ts";
 
 const definition = loadSync(join(import.meta.dirname, "control.proto"), {

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
-import type { ClientFiles } from "../../tools/clientFiles.ts";
-import { stackOutputs } from "../../tools/engineSession.ts";
-import { releasesOf, requireStackFile, stackFile } from "../../tools/stackFile.ts";
+import type { ClientFiles } from "./clientFiles.ts";
+import { stackOutputs } from "./engineSession.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import { quiet } from "./output.ts";
+import { releasesOf, requireStackFile, stackFile } from "./stackFile.ts";
 
 /** A builder as its stack's outputs have it. */
 export interface KnownBuilder {

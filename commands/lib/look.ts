@@ -1,5 +1,5 @@
 import type { X509Certificate } from "node:crypto";
-import type { ClientFiles } from "../../tools/clientFiles.ts";
+import type { ClientFiles } from "./clientFiles.ts";
 import { Control, type GcPolicy, type Worker } from "./control.ts";
 import type { KnownBuilder } from "./knownStack.ts";
 import { shortError, walk } from "./reach.ts";

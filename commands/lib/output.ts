@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 import Table from "cli-table3";
-import { type Display, type Progress, toStderr } from "../../proving-ground/progress.ts";
+import { type Display, type Progress, toStderr } from "../../runtime/progress.ts";
 
 /** Progress that goes nowhere. */
 export const quiet: Progress = { note() {}, step: (_, work) => work(), detail() {} };

@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { connect as connectTcp, isIP } from "node:net";
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from "node:tls";
-import type { ClientFiles } from "../../tools/clientFiles.ts";
+import type { ClientFiles } from "./clientFiles.ts";
 import type { KnownBuilder } from "./knownStack.ts";
 
 /** One thing that was looked at on the way to a builder. */

@@ -83,7 +83,7 @@ export function buildkitBuildFiles(args: BuildkitBuildArgs): Record<string, stri
 
 /** The text of a file that this project's own image is made of. */
 function imageFile(name: string): string {
-  return readFileSync(join(import.meta.dirname, "..", "..", "image", name), "utf8");
+  return readFileSync(join(import.meta.dirname, "../image", name), "utf8");
 }
 
 /** A workflow that builds, tests and publishes BuildKit for riscv64, weekly and on request. */

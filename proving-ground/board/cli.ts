@@ -4,7 +4,7 @@
  *     [--instance dev] [--name booted] [--] [command]
  */
 import { parseArgs } from "node:util";
-import { toStderr } from "../progress.ts";
+import { toStderr } from "../../runtime/progress.ts";
 import { architectures, type Platform } from "./architectures.ts";
 import {
   bootedSnapshot,

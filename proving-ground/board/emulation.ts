@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { cacheDir } from "../cache.ts";
+import { cacheDir } from "../../runtime/cache.ts";
+import { withLock } from "../../runtime/lock.ts";
+import { exists, makeOnce } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { downloadPackage, findCommand, systemPath, updateLists } from "../debian/apt.ts";
-import { withLock } from "../lock.ts";
-import { exists, makeOnce } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
 import type { EmulatedArchitecture } from "./architectures.ts";
 
 /** Where the kernel keeps which program runs those of a foreign architecture. */

@@ -1,5 +1,5 @@
+import type { Progress } from "../../runtime/progress.ts";
 import { ensurePrograms, type HostProgram } from "../debian/programs.ts";
-import type { Progress } from "../progress.ts";
 import type { Architecture, EmulatedArchitecture } from "./architectures.ts";
 import { diskPrograms } from "./diskPrograms.ts";
 import { ensureEmulation } from "./emulation.ts";

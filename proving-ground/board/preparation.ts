@@ -4,9 +4,9 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
+import type { Progress } from "../../runtime/progress.ts";
 import { ensureUnpacked } from "../debian/packages.ts";
 import { startMirror } from "../mirror/mirror.ts";
-import type { Progress } from "../progress.ts";
 import { filesUnder, suite } from "./image.ts";
 import type { VirtualBoard } from "./virtualBoard.ts";
 

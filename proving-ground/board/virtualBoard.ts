@@ -1,11 +1,11 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { execa } from "execa";
-import { cacheDir } from "../cache.ts";
-import { freePort } from "../freePort.ts";
-import { withLock } from "../lock.ts";
-import { contentKey, exists, makeOnce } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
+import { cacheDir } from "../../runtime/cache.ts";
+import { freePort } from "../../runtime/freePort.ts";
+import { withLock } from "../../runtime/lock.ts";
+import { contentKey, exists, makeOnce } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { type Architecture, architectures, type Platform } from "./architectures.ts";
 import { ensureHostPackages } from "./hostPackages.ts";
 import { type BoardImage, ensureBoardImage } from "./image.ts";

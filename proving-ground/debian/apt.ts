@@ -4,7 +4,7 @@ import { access, constants, mkdtemp, open, readdir, readFile, rm } from "node:fs
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
-import type { Progress } from "../progress.ts";
+import type { Progress } from "../../runtime/progress.ts";
 
 /** PATH with the folders of root's commands, which Debian leaves out of a user's. */
 export function systemPath(): string {

@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { execa } from "execa";
-import { cacheDir } from "../cache.ts";
-import { exists } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
+import { cacheDir } from "../../runtime/cache.ts";
+import { exists } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { requireDebianMirror } from "./aptSources.ts";
 import { ensurePrograms } from "./programs.ts";
 

@@ -1,9 +1,9 @@
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { cacheDir } from "../cache.ts";
-import { contentKey, makeOnce } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
+import { cacheDir } from "../../runtime/cache.ts";
+import { contentKey, makeOnce } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { requireDebianMirror } from "./aptSources.ts";
 import { ensurePrograms, type HostProgram } from "./programs.ts";
 

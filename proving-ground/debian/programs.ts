@@ -1,7 +1,7 @@
-import { cacheDir } from "../cache.ts";
-import { withLock } from "../lock.ts";
-import { exists } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
+import { cacheDir } from "../../runtime/cache.ts";
+import { withLock } from "../../runtime/lock.ts";
+import { exists } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { apt, findCommand, firstKnown, updateLists } from "./apt.ts";
 
 /** Something that is needed of this machine, and where Debian and Ubuntu have it. */

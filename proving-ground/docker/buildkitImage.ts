@@ -1,11 +1,11 @@
 import { copyFile, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
+import { contentKey } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import type { Platform } from "../board/architectures.ts";
-import { contentKey } from "../makeOnce.ts";
 import { ensureReleaseAsset } from "../mirror/assets.ts";
 import { sha256 } from "../mirror/checksums.ts";
-import type { Progress } from "../progress.ts";
 import { ensureImage, type Image, type ImageConfig, withLayer, writeImage } from "./ociImage.ts";
 
 const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -5,11 +5,11 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
+import { thisMachine } from "../../runtime/golang.ts";
+import { exists } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { ensureUnpacked } from "../debian/packages.ts";
 import { ensurePrograms } from "../debian/programs.ts";
-import { thisMachine } from "../golang.ts";
-import { exists } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
 
 /** A Docker daemon of the proving ground's own on this machine. */
 export interface DockerDaemon {

@@ -1,14 +1,14 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { contentKey } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { architectures, type Platform } from "../board/architectures.ts";
 import { ensureHostPackages } from "../board/hostPackages.ts";
 import { makeDebian, suite } from "../board/image.ts";
-import { contentKey } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
 import { ensureImage, type Image, type ImageConfig, writeImage } from "./ociImage.ts";
 
 /**
- * What image/Dockerfile installs and is large, or slow to configure: to install it under emulation took minutes. The
+ * What components/image/Dockerfile installs and is large, or slow to configure: to install it under emulation took minutes. The
  * rest is left to the Dockerfile.
  */
 const packages = [

@@ -1,11 +1,11 @@
 import { copyFile, mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { contentKey } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { architectures, type Platform } from "../board/architectures.ts";
 import { suite } from "../board/image.ts";
 import { ensureUnpacked } from "../debian/packages.ts";
-import { contentKey } from "../makeOnce.ts";
 import { sha256 } from "../mirror/checksums.ts";
-import type { Progress } from "../progress.ts";
 import { ensureImage, type Image, withLayer, writeImage } from "./ociImage.ts";
 
 const script = join(import.meta.dirname, "binfmt.sh");

@@ -13,10 +13,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { cacheDir } from "../cache.ts";
-import { exists, makeOnce } from "../makeOnce.ts";
+import { cacheDir } from "../../runtime/cache.ts";
+import { exists, makeOnce } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { sha256 } from "../mirror/checksums.ts";
-import type { Progress } from "../progress.ts";
 
 /** What of an image's config we set, in the OCI image specification's words. */
 export interface ImageConfig {

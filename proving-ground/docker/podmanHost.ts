@@ -1,7 +1,7 @@
 import { join } from "node:path";
+import { contentKey } from "../../runtime/makeOnce.ts";
 import { type BoardPackages, installPackages, packagesKey, run } from "../board/preparation.ts";
 import type { BoardKind, VirtualBoard } from "../board/virtualBoard.ts";
-import { contentKey } from "../makeOnce.ts";
 
 const packages: BoardPackages = {
   names: [

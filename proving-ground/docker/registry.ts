@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { freePort } from "../../runtime/freePort.ts";
+import { thisMachine } from "../../runtime/golang.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { ensureUnpacked } from "../debian/packages.ts";
-import { freePort } from "../freePort.ts";
-import { thisMachine } from "../golang.ts";
-import type { Progress } from "../progress.ts";
 import { blobPath, type Image, manifestOf } from "./ociImage.ts";
 
 /** A registry of images that runs on this machine's loopback, over plain HTTP. */

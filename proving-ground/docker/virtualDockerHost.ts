@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { defaultVersions } from "../../config/versions.ts";
+import { contentKey } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import type { Platform } from "../board/architectures.ts";
 import type { BoardImage } from "../board/image.ts";
 import { type BoardPackages, installPackages, packagesKey, run } from "../board/preparation.ts";
@@ -12,8 +14,6 @@ import {
   startBoard,
   type VirtualBoard,
 } from "../board/virtualBoard.ts";
-import { contentKey } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
 import { ensureBuildkitImage } from "./buildkitImage.ts";
 import { ensureDebianImage } from "./debianImage.ts";
 import { type Registry, startRegistry } from "./registry.ts";

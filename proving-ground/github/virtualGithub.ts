@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { freePort } from "../freePort.ts";
+import { freePort } from "../../runtime/freePort.ts";
 
 /** How a project's GitHub is reached. */
 export interface VirtualGithubConnection {

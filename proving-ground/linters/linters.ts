@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { cacheDir } from "../cache.ts";
+import { cacheDir } from "../../runtime/cache.ts";
+import { goBuild, modulePins, thisMachine } from "../../runtime/golang.ts";
+import { contentKey, exists, makeOnce } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { ensurePrograms } from "../debian/programs.ts";
-import { goBuild, modulePins, thisMachine } from "../golang.ts";
-import { contentKey, exists, makeOnce } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
 
 /** What checks workflows, as paths of programs. */
 export interface WorkflowLinters {

@@ -1,11 +1,11 @@
 import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { defaultVersions } from "../../config/versions.ts";
-import { cacheDir } from "../cache.ts";
-import { type GoTarget, thisMachine } from "../golang.ts";
-import { withLock } from "../lock.ts";
-import { exists, makeOnce } from "../makeOnce.ts";
-import type { Progress } from "../progress.ts";
+import { cacheDir } from "../../runtime/cache.ts";
+import { type GoTarget, thisMachine } from "../../runtime/golang.ts";
+import { withLock } from "../../runtime/lock.ts";
+import { exists, makeOnce } from "../../runtime/makeOnce.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { buildAsset, goBuildkit, recipeRevision } from "./build.ts";
 import { type Checksums, formatChecksums, parseChecksums, sha256 } from "./checksums.ts";
 import { downloadRelease, OutOfReach } from "./download.ts";

@@ -1,7 +1,7 @@
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type GoTarget, goBuild, goModule, withReplacements } from "../golang.ts";
-import type { Progress } from "../progress.ts";
+import { type GoTarget, goBuild, goModule, withReplacements } from "../../runtime/golang.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { ensureCrossCompiler } from "./libseccomp.ts";
 import type { Project } from "./releases.ts";
 import { packTarball } from "./tarball.ts";

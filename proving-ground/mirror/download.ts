@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
-import type { Progress } from "../progress.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { parseChecksums, sha256 } from "./checksums.ts";
 import { type Project, releaseAssets } from "./releases.ts";
 

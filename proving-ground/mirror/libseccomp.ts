@@ -1,8 +1,8 @@
 import { join } from "node:path";
+import { thisMachine } from "../../runtime/golang.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { ensureUnpacked } from "../debian/packages.ts";
 import { ensurePrograms } from "../debian/programs.ts";
-import { thisMachine } from "../golang.ts";
-import type { Progress } from "../progress.ts";
 
 /** By Go's name, which is Debian's too: the prefix of the compiler and the folder of the libraries. */
 const triplets: Record<string, string> = {

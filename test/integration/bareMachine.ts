@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
+import { projectDir } from "../../commands/lib/stackFile.ts";
 import { requireDebianMirror } from "../../proving-ground/debian/aptSources.ts";
 import { ensurePrograms } from "../../proving-ground/debian/programs.ts";
-import type { Progress } from "../../proving-ground/progress.ts";
-import { projectDir } from "../../tools/stackFile.ts";
+import type { Progress } from "../../runtime/progress.ts";
 
 /** A Debian with nothing but what a new user has: root, apt, Node.js and a clone with its dependencies. */
 export interface BareMachine {

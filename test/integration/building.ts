@@ -1,10 +1,10 @@
 import { copyFile, mkdtemp, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
+import { writeClientFiles } from "../../commands/lib/clientFiles.ts";
 import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
-import { thisMachine } from "../../proving-ground/golang.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
-import { writeClientFiles } from "../../tools/clientFiles.ts";
+import { thisMachine } from "../../runtime/golang.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { type Ground, projectDir, type TestStack } from "./ground.ts";
 
 /** A client of a stack's builder: buildctl with a certificate of the stack's CA. */

@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
-import { pulumiHomeOf } from "../../proving-ground/plugins/plugins.ts";
+import { pulumiHomeOf } from "../../runtime/plugins.ts";
 import { projectDir } from "./ground.ts";
 
 /** A copy of this clone as it is now, for commands that are run in one: with a state and stack files of its own. */

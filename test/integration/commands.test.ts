@@ -27,7 +27,7 @@ afterAll(async () => {
 async function npmRun(command: string, args: string[] = [], env: Record<string, string> = {}) {
   const { exitCode, stdout, stderr } = await execa(
     process.execPath,
-    [join("tools", "bootstrap.mjs"), join("tools", `${command}.ts`), ...args],
+    [join("commands", "bootstrap.mjs"), join("commands", `${command}.ts`), ...args],
     {
       cwd: clone,
       // A backend, an agent or a passphrase of the developer's is not for this.

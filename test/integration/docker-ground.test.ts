@@ -15,8 +15,8 @@ import {
   startVirtualDockerHost,
   type VirtualDockerHost,
 } from "../../proving-ground/docker/virtualDockerHost.ts";
-import { exists } from "../../proving-ground/makeOnce.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { exists } from "../../runtime/makeOnce.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { boardPlatform } from "./boardPlatform.ts";
 import { on } from "./onBoard.ts";
 

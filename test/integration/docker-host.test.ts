@@ -4,10 +4,10 @@
 import { mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { explain } from "../../commands/lib/explain.ts";
 import { defaultVersions } from "../../config/versions.ts";
 import type { VirtualDockerHost } from "../../proving-ground/docker/virtualDockerHost.ts";
-import { freePort } from "../../proving-ground/freePort.ts";
-import { explain } from "../../tools/explain.ts";
+import { freePort } from "../../runtime/freePort.ts";
 import { anotherKey } from "./anotherKey.ts";
 import { boardArchitecture, boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { allSteps, type Client, cachedSteps, clientOf, containerClient } from "./building.ts";

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { architectures } from "../../proving-ground/board/architectures.ts";
 import { suite } from "../../proving-ground/board/image.ts";
 import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { boardMachine, boardPlatform, machines } from "./boardPlatform.ts";
 import { cachedSteps, clientOf, dockerfile } from "./building.ts";
 import type { Run } from "./ground.ts";

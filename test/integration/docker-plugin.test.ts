@@ -11,8 +11,6 @@ import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
 import { type DockerDaemon, startDockerDaemon } from "../../proving-ground/docker/daemon.ts";
 import { packLayer, writeImage } from "../../proving-ground/docker/ociImage.ts";
 import { type Registry, startRegistry } from "../../proving-ground/docker/registry.ts";
-import { freePort } from "../../proving-ground/freePort.ts";
-import { thisMachine } from "../../proving-ground/golang.ts";
 import { docker } from "../../proving-ground/plugins/docker/plugin.ts";
 import {
   type Existing,
@@ -20,7 +18,9 @@ import {
   type Resource,
 } from "../../proving-ground/plugins/provider/plugin.ts";
 import type { PropertyMap } from "../../proving-ground/plugins/provider/values.ts";
-import type { Progress } from "../../proving-ground/progress.ts";
+import { freePort } from "../../runtime/freePort.ts";
+import { thisMachine } from "../../runtime/golang.ts";
+import type { Progress } from "../../runtime/progress.ts";
 
 const quiet: Progress = { note() {}, step: (_title, work) => work() };
 

@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { explain } from "../../commands/lib/explain.ts";
 import { defaultVersions } from "../../config/versions.ts";
 import {
   findVirtualBoard,
@@ -16,8 +17,7 @@ import {
   podmanHostKind,
 } from "../../proving-ground/docker/podmanHost.ts";
 import { type Registry, startRegistry } from "../../proving-ground/docker/registry.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
-import { explain } from "../../tools/explain.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { boardArchitecture, boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { allSteps, type Client, cachedSteps, clientOf } from "./building.ts";
 import { type Run, TestStack } from "./ground.ts";

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
 import type { DockerHostConnection } from "../../proving-ground/docker/virtualDockerHost.ts";
-import { thisMachine } from "../../proving-ground/golang.ts";
-import type { Progress } from "../../proving-ground/progress.ts";
+import { thisMachine } from "../../runtime/golang.ts";
+import type { Progress } from "../../runtime/progress.ts";
 
 const plugin = "usr/libexec/docker/cli-plugins/docker-buildx";
 

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { explain } from "../../tools/explain.ts";
+import { explain } from "../../commands/lib/explain.ts";
 import { provisioned } from "./ground.ts";
 
 test("a board that is off does not block destroy: the error says the way out, and the way is open", async () => {

@@ -1,8 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { linesTo } from "../../proving-ground/progress.ts";
-import { forgetRepeatable, takeLockAway } from "../../tools/killedRun.ts";
+import { forgetRepeatable, takeLockAway } from "../../commands/lib/killedRun.ts";
+import { linesTo } from "../../runtime/progress.ts";
 import { defaultClient, handshake } from "./clients.ts";
 import { clean, provisioned, type TestStack } from "./ground.ts";
 import { hold } from "./heldStep.ts";

@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { explain } from "../../tools/explain.ts";
+import { explain } from "../../commands/lib/explain.ts";
 import { anotherKey } from "./anotherKey.ts";
 import { type Client, defaultClient, handshake } from "./clients.ts";
 import { type BoardSettings, provisioned, type Run, type Scene, type TestStack } from "./ground.ts";

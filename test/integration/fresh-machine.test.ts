@@ -6,7 +6,7 @@ import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { type BareMachine, makeBareMachine } from "./bareMachine.ts";
 
 let folder: string;
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const up = ["node", "tools/bootstrap.mjs", "tools/up.ts"];
+const up = ["node", "commands/bootstrap.mjs", "commands/up.ts"];
 const sources = "etc/apt/sources.list";
 const binfmtMisc = "/proc/sys/fs/binfmt_misc";
 
@@ -56,7 +56,7 @@ describe.runIf(hasOwnBinfmtMisc).each([
       `import { architectures } from "./proving-ground/board/architectures.ts";
        import { ensureHostPackages } from "./proving-ground/board/hostPackages.ts";
        import { ensureCrossCompiler } from "./proving-ground/mirror/libseccomp.ts";
-       import { toStderr } from "./proving-ground/progress.ts";
+       import { toStderr } from "./runtime/progress.ts";
        await ensureHostPackages(architectures["linux/riscv64"], toStderr);
        await ensureCrossCompiler("riscv64", toStderr);`,
     );

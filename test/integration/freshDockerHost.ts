@@ -6,7 +6,7 @@ import {
   type VirtualDockerHost,
   type VirtualDockerHostOptions,
 } from "../../proving-ground/docker/virtualDockerHost.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { boardPlatform } from "./boardPlatform.ts";
 
 /**

@@ -1,5 +1,5 @@
 // The plugin for GitHub beside the SDK that asks for it: package.json pins the one, go.mod in
-// proving-ground/plugins/github what the other is built from.
+// runtime/githubPlugin what the other is built from.
 
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";

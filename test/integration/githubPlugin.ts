@@ -1,6 +1,6 @@
 import { inject } from "vitest";
-import { ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { ensurePlugins } from "../../runtime/plugins.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 
 /** Makes the plugin for GitHub ready, which no other tests need. It is built where the official one cannot be had. */
 export async function githubPlugin(): Promise<void> {

@@ -9,13 +9,13 @@ import {
   plainBoard,
   prepareBoard,
 } from "../../proving-ground/board/virtualBoard.ts";
-import { cacheDir } from "../../proving-ground/cache.ts";
 import { dockerHostKind } from "../../proving-ground/docker/virtualDockerHost.ts";
-import { ensureEngine } from "../../proving-ground/engine/engine.ts";
 import { ensureBuildctl, ensureReleaseAssets } from "../../proving-ground/mirror/assets.ts";
 import { startMirror } from "../../proving-ground/mirror/mirror.ts";
-import { ensurePlugins, pulumiHomeOf } from "../../proving-ground/plugins/plugins.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { cacheDir } from "../../runtime/cache.ts";
+import { ensureEngine } from "../../runtime/engine/engine.ts";
+import { ensurePlugins, pulumiHomeOf } from "../../runtime/plugins.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { boardPlatform } from "./boardPlatform.ts";
 import { otherBuildkit, projectDir, type SharedGround, seedVersions } from "./ground.ts";
 

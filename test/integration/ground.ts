@@ -4,9 +4,9 @@ import { execa } from "execa";
 import { inject } from "vitest";
 import { stringify } from "yaml";
 import { startVirtualBoard, type VirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
-import type { Engine } from "../../proving-ground/engine/engine.ts";
 import type { Mirror } from "../../proving-ground/mirror/mirror.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import type { Engine } from "../../runtime/engine/engine.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { boardPlatform } from "./boardPlatform.ts";
 import { filesOf } from "./onBoard.ts";
 

@@ -3,7 +3,7 @@ import { defaultVersions } from "../../config/versions.ts";
 import { startVirtualBoard, type VirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
 import { ensureReleaseAssets } from "../../proving-ground/mirror/assets.ts";
 import { type Mirror, startMirror } from "../../proving-ground/mirror/mirror.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { clientOf } from "./building.ts";
 import { ground, TestStack } from "./ground.ts";
 import { filesOf } from "./onBoard.ts";

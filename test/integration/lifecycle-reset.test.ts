@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { explain } from "../../tools/explain.ts";
-import { runMending } from "../../tools/mending.ts";
+import { explain } from "../../commands/lib/explain.ts";
+import { runMending } from "../../commands/lib/mending.ts";
 import { defaultClient, handshake } from "./clients.ts";
 import { provisioned, type Run } from "./ground.ts";
 import { stateOf } from "./state.ts";

@@ -9,7 +9,7 @@ import {
   startVirtualBoard,
   type VirtualBoard,
 } from "../../proving-ground/board/virtualBoard.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { eventually, on } from "./onBoard.ts";
 
 const platform = "linux/amd64";

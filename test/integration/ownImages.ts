@@ -19,13 +19,13 @@ import {
   type VirtualDockerHost,
 } from "../../proving-ground/docker/virtualDockerHost.ts";
 import { ensureReleaseAsset } from "../../proving-ground/mirror/assets.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { clientOf } from "./building.ts";
 import { freshDockerHost } from "./freshDockerHost.ts";
 import { projectDir, TestStack } from "./ground.ts";
 import { on } from "./onBoard.ts";
 
-const image = join(projectDir, "image");
+const image = join(projectDir, "components/image");
 
 /** What a repository gets that builds BuildKit, its image among it. */
 const repositoryFiles = buildkitBuildFiles({ owner: "example" });

@@ -5,8 +5,8 @@ import { execa } from "execa";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { parse } from "yaml";
 import { quote } from "../../components/shell.ts";
-import { ensureEngine } from "../../proving-ground/engine/engine.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { ensureEngine } from "../../runtime/engine/engine.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 
 const projectDir = join(import.meta.dirname, "..", "..");
 const examples = join(projectDir, "examples");

@@ -14,7 +14,7 @@ import { startVirtualBoard, type VirtualBoard } from "../../proving-ground/board
 import { ensureReleaseAssets } from "../../proving-ground/mirror/assets.ts";
 import { withBuildkitSource } from "../../proving-ground/mirror/build.ts";
 import { type Mirror, startMirror } from "../../proving-ground/mirror/mirror.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { runScript } from "../unit/runScript.ts";
 import { type Client, clientOf } from "./building.ts";
 import { ground, otherBuildkit, TestStack } from "./ground.ts";

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { ensureUnpacked } from "../../proving-ground/debian/packages.ts";
 import { packLayer, writeImage } from "../../proving-ground/docker/ociImage.ts";
 import type { Registry } from "../../proving-ground/docker/registry.ts";
-import { thisMachine } from "../../proving-ground/golang.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { thisMachine } from "../../runtime/golang.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 
 /** What buildkitd says after what is wrong: more lines than are shown. */
 const trace = `for frame in 1 2 3 4 5 6; do echo runtime.step$frame; printf '\\truntime/proc.go:%s\\n' $frame; done`;

@@ -31,7 +31,7 @@ import {
 } from "../../proving-ground/docker/ociImage.ts";
 import { type Registry, startRegistry } from "../../proving-ground/docker/registry.ts";
 import type { VirtualDockerHost } from "../../proving-ground/docker/virtualDockerHost.ts";
-import { toStderr as log } from "../../proving-ground/progress.ts";
+import { toStderr as log } from "../../runtime/progress.ts";
 import { runScript, type ScriptRun } from "../unit/runScript.ts";
 import { boardArchitecture, boardMachine, boardPlatform } from "./boardPlatform.ts";
 import { dockerEnvironment } from "./dockerCommands.ts";

@@ -20,7 +20,7 @@ import {
   parseOneLine,
 } from "../../proving-ground/debian/aptSources.ts";
 import { ensurePrograms } from "../../proving-ground/debian/programs.ts";
-import { linesTo } from "../../proving-ground/progress.ts";
+import { linesTo } from "../../runtime/progress.ts";
 
 let folder: string;
 beforeEach(async () => {

@@ -10,10 +10,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 let clone: string;
 beforeEach(() => {
   clone = mkdtempSync(join(tmpdir(), "buildhosts-bootstrap-"));
-  mkdirSync(join(clone, "tools"));
+  mkdirSync(join(clone, "commands"));
   copyFileSync(
-    new URL("../../tools/bootstrap.mjs", import.meta.url),
-    join(clone, "tools/bootstrap.mjs"),
+    new URL("../../commands/bootstrap.mjs", import.meta.url),
+    join(clone, "commands/bootstrap.mjs"),
   );
   lock("1.0.0");
   writeFileSync(
@@ -41,7 +41,7 @@ function start(script: string, args: string[] = [], env: Record<string, string> 
   writeFileSync(join(clone, "script.ts"), script);
   return spawn(
     process.execPath,
-    [join(clone, "tools/bootstrap.mjs"), join(clone, "script.ts"), ...args],
+    [join(clone, "commands/bootstrap.mjs"), join(clone, "script.ts"), ...args],
     {
       env: { PATH: process.env.PATH, npm_execpath: join(clone, "npm.cjs"), HOME: clone, ...env },
       stdio: ["ignore", "pipe", "pipe"],

@@ -9,6 +9,7 @@ import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { buildOf, inSteps, logWriter, onEach } from "../../commands/builds.ts";
 import { examine } from "../../commands/doctor.ts";
 import { kindsOf, sumsOf } from "../../commands/du.ts";
+import type { ClientFiles } from "../../commands/lib/clientFiles.ts";
 import { Control, type PruneRequest, type UsageRecord } from "../../commands/lib/control.ts";
 import { exitCodes, worst } from "../../commands/lib/failure.ts";
 import { dnsAnswer, dnsQuestion, nameServersIn, proxyIn } from "../../commands/lib/insideStep.ts";
@@ -26,7 +27,6 @@ import { type Finding, refusal, shortError } from "../../commands/lib/reach.ts";
 import { asking, printing, type SystemCall, stepProgram } from "../../commands/lib/stepProgram.ts";
 import { candidates, whyNothing } from "../../commands/prune.ts";
 import { judge } from "../../commands/status.ts";
-import type { ClientFiles } from "../../tools/clientFiles.ts";
 import { answeringStep, fakeBuildkitd, TestAuthority, timestamp } from "./fakeBuildkitd.ts";
 
 let authority: TestAuthority;

@@ -15,7 +15,7 @@ import {
 } from "../../proving-ground/docker/ociImage.ts";
 import { dockerHostKind } from "../../proving-ground/docker/virtualDockerHost.ts";
 import { sha256 } from "../../proving-ground/mirror/checksums.ts";
-import { linesTo } from "../../proving-ground/progress.ts";
+import { linesTo } from "../../runtime/progress.ts";
 
 let folder: string;
 beforeEach(() => {

@@ -2,10 +2,10 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { pulumiHomeOf } from "../../proving-ground/plugins/plugins.ts";
-import { linesTo } from "../../proving-ground/progress.ts";
-import { engineSession } from "../../tools/engineSession.ts";
-import { projectDir } from "../../tools/stackFile.ts";
+import { engineSession } from "../../commands/lib/engineSession.ts";
+import { projectDir } from "../../commands/lib/stackFile.ts";
+import { pulumiHomeOf } from "../../runtime/plugins.ts";
+import { linesTo } from "../../runtime/progress.ts";
 
 const plugins = ["command-v1.2.1", "docker-v5.0.0", "github-v6.15.0", "tls-v5.5.1"];
 

@@ -6,8 +6,8 @@ import {
   isAtLeast,
   minimumEngineVersion,
   parseVersion,
-} from "../../proving-ground/engine/engine.ts";
-import { goModule, thisMachine } from "../../proving-ground/golang.ts";
+} from "../../runtime/engine/engine.ts";
+import { goModule, thisMachine } from "../../runtime/golang.ts";
 
 describe("parseVersion", () => {
   test.each([
@@ -44,10 +44,7 @@ test("what is downloaded or built would be taken from the user as well", () => {
 
 test("the Automation API's installer and go.mod bring the version that we say", () => {
   expect(sdk.version).toBe(engineVersion);
-  const goMod = readFileSync(
-    new URL("../../proving-ground/engine/go.mod", import.meta.url),
-    "utf8",
-  );
+  const goMod = readFileSync(new URL("../../runtime/engine/go.mod", import.meta.url), "utf8");
   expect(goMod).toContain(`github.com/pulumi/pulumi/pkg/v3 v${engineVersion}`);
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { explainDocker } from "../../tools/explainDocker.ts";
+import { explainDocker } from "../../commands/lib/explainDocker.ts";
 
 describe("a Docker daemon that cannot be reached is one line:", () => {
   const official = (url: string, error: string) =>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { explain } from "../../tools/explain.ts";
+import { explain } from "../../commands/lib/explain.ts";
 
 const urn = (name: string) =>
   `urn:pulumi:dev::buildhosts::buildhosts:index:BuilderBoard$command:remote:Command::${name}`;

@@ -14,6 +14,7 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from "@peculiar/x509";
+import type { ClientFiles } from "../../commands/lib/clientFiles.ts";
 import {
   type BuildRecord,
   controlService,
@@ -21,7 +22,6 @@ import {
   type UsageRecord,
 } from "../../commands/lib/control.ts";
 import type { KnownBuilder } from "../../commands/lib/knownStack.ts";
-import type { ClientFiles } from "../../tools/clientFiles.ts";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const DAY = 24 * 3600 * 1000;

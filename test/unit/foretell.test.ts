@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { foretell } from "../../tools/foretell.ts";
+import { foretell } from "../../commands/lib/foretell.ts";
 
 const inputs = (at: string) => ({
   create: `sh -c '…' sh \\\n  --board x --at ${at} \\\n  --port 1234`,

@@ -8,10 +8,10 @@ import {
   type GithubOptions,
   startGithub,
 } from "../../proving-ground/github/github.ts";
-import { checkGithub } from "../../stack/githubCheck.ts";
-import { unmergedFiles } from "../../stack/githubProposals.ts";
-import { secretRewrites } from "../../stack/githubSecrets.ts";
-import { keepUp } from "../../stack/githubUpkeep.ts";
+import { checkGithub } from "../../stack/github/check.ts";
+import { unmergedFiles } from "../../stack/github/proposals.ts";
+import { secretRewrites } from "../../stack/github/secrets.ts";
+import { keepUp } from "../../stack/github/upkeep.ts";
 
 let github: Github;
 afterEach(() => github.stop());

@@ -8,7 +8,7 @@ import { defaultVersions } from "../../config/versions.ts";
 import { dockerfileArg } from "../../proving-ground/mirror/build.ts";
 import { formatChecksums } from "../../proving-ground/mirror/checksums.ts";
 
-const image = join(import.meta.dirname, "..", "..", "image");
+const image = join(import.meta.dirname, "../../components/image");
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "image-test-"));

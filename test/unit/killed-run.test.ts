@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { linesTo } from "../../proving-ground/progress.ts";
-import { type Ask, forgetRepeatable, takeLockAway } from "../../tools/killedRun.ts";
+import { type Ask, forgetRepeatable, takeLockAway } from "../../commands/lib/killedRun.ts";
+import { linesTo } from "../../runtime/progress.ts";
 
 let folder: string;
 let locks: string;

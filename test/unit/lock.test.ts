@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { withLock } from "../../proving-ground/lock.ts";
-import { contentKey, makeOnce } from "../../proving-ground/makeOnce.ts";
-import { linesTo } from "../../proving-ground/progress.ts";
+import { withLock } from "../../runtime/lock.ts";
+import { contentKey, makeOnce } from "../../runtime/makeOnce.ts";
+import { linesTo } from "../../runtime/progress.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -41,7 +41,7 @@ describe("withLock", () => {
 
   test("is free again when its owner is killed, and tells who waits", async () => {
     const path = join(folder, "lock");
-    const lock = new URL("../../proving-ground/lock.ts", import.meta.url).href;
+    const lock = new URL("../../runtime/lock.ts", import.meta.url).href;
     const program = `import { withLock } from ${JSON.stringify(lock)};
       await withLock(${JSON.stringify(path)}, () => { console.log("held"); return new Promise(() => setInterval(() => {}, 1000)); });`;
     const owner = spawn(process.execPath, ["--input-type=module", "-e", program]);

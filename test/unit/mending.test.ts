@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { EngineRun } from "../../tools/engineSession.ts";
-import { runMending } from "../../tools/mending.ts";
+import type { EngineRun } from "../../commands/lib/engineSession.ts";
+import { runMending } from "../../commands/lib/mending.ts";
 
 /** A session in which runs end as they are told, one after the other. */
 function session(...ends: Partial<EngineRun>[]) {

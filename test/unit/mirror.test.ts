@@ -9,7 +9,7 @@ import { downloadRelease, OutOfReach } from "../../proving-ground/mirror/downloa
 import { type Fault, type Mirror, startMirror } from "../../proving-ground/mirror/mirror.ts";
 import { releaseAssets, releasesOf } from "../../proving-ground/mirror/releases.ts";
 import { packTarball, unpackFromTarball } from "../../proving-ground/mirror/tarball.ts";
-import { linesTo } from "../../proving-ground/progress.ts";
+import { linesTo } from "../../runtime/progress.ts";
 
 let folder: string;
 beforeEach(() => {

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Engine } from "../../proving-ground/engine/engine.ts";
-import { ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
-import type { Progress } from "../../proving-ground/progress.ts";
+import type { Engine } from "../../runtime/engine/engine.ts";
+import { ensurePlugins } from "../../runtime/plugins.ts";
+import type { Progress } from "../../runtime/progress.ts";
 
 let folder: string;
 let engine: Engine;

@@ -22,9 +22,9 @@ import messages from "@pulumi/pulumi/proto/provider_pb.js";
 import emptyMessages from "google-protobuf/google/protobuf/empty_pb.js";
 import structMessages from "google-protobuf/google/protobuf/struct_pb.js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Engine } from "../../proving-ground/engine/engine.ts";
-import { areUsersOwn, ensurePlugins } from "../../proving-ground/plugins/plugins.ts";
-import type { Progress } from "../../proving-ground/progress.ts";
+import type { Engine } from "../../runtime/engine/engine.ts";
+import { areUsersOwn, ensurePlugins } from "../../runtime/plugins.ts";
+import type { Progress } from "../../runtime/progress.ts";
 import { keyPair, startSshServer } from "./sshServer.ts";
 
 const COMMAND = "plugins/resource-command-v1.2.1/pulumi-resource-command";

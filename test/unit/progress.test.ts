@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { failedStep, inBoth, linesTo, liveOn } from "../../proving-ground/progress.ts";
+import { failedStep, inBoth, linesTo, liveOn } from "../../runtime/progress.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { sayingSilence } from "../../tools/silentHosts.ts";
+import { sayingSilence } from "../../commands/lib/silentHosts.ts";
 
 const servers: Server[] = [];
 const sockets: Socket[] = [];

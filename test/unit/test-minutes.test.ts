@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { minutesTable } from "../../tools/testMinutes.ts";
+import { minutesTable } from "../../commands/lib/testMinutes.ts";
 
 test("the table of minutes has the longest file first, and what came before them", () => {
   const file = (name: string, startTime: number, endTime: number, statuses: string[]) => ({

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { removeKeys, writeClientFiles } from "../../tools/clientFiles.ts";
+import { removeKeys, writeClientFiles } from "../../commands/lib/clientFiles.ts";
 import { eventually } from "../integration/onBoard.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -58,7 +58,7 @@ n=0; while [ -e ${folder}/ready ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1));
     const main = join(folder, "main.ts");
     writeFileSync(
       main,
-      `import { runEngine } from ${JSON.stringify(join(root, "tools/runEngine.ts"))};
+      `import { runEngine } from ${JSON.stringify(join(root, "commands/lib/runEngine.ts"))};
 await runEngine(${JSON.stringify({ pulumi, args: ["up"], logFlags: ["--event-log"], furtherSignals })});`,
     );
     return start(main);
@@ -118,7 +118,7 @@ describe("a machine that cannot run a virtual board", () => {
   const darwin = 'Object.defineProperty(process, "platform", { value: "darwin" })';
 
   test.each(["up", "preview"])("is told so by %s, which then ends", async (tool) => {
-    const child = start(`tools/${tool}.ts`, [
+    const child = start(`commands/${tool}.ts`, [
       `--import=data:text/javascript,${encodeURIComponent(darwin)}`,
     ]);
     const [said, ended] = await Promise.all([text(child.stderr), once(child, "close")]);
@@ -141,8 +141,8 @@ describe("the first step that fails", () => {
       `import { existsSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from ${at("node_modules/execa/index.js")};
-import { runTool } from ${at("tools/ending.ts")};
-import { toolLog } from ${at("tools/toolLog.ts")};
+import { runTool } from ${at("commands/lib/ending.ts")};
+import { toolLog } from ${at("commands/lib/toolLog.ts")};
 const log = toolLog("up", ${JSON.stringify(log)});
 const pid = ${JSON.stringify(join(folder, "pid"))};
 await runTool(async () => {
@@ -209,16 +209,16 @@ describe("a stack of the proving ground, which is changed without asking,", () =
   /** Whether the tools take a stack file: what is said otherwise. */
   async function said(stack: string, config: unknown): Promise<string> {
     const clone = join(folder, "clone");
-    mkdirSync(join(clone, "tools"), { recursive: true });
+    mkdirSync(join(clone, "commands/lib"), { recursive: true });
     mkdirSync(join(clone, "config"));
-    for (const file of ["tools/stackFile.ts", "config/versions.ts"])
+    for (const file of ["commands/lib/stackFile.ts", "config/versions.ts"])
       writeFileSync(join(clone, file), readFileSync(join(root, file)));
     writeFileSync(join(clone, `Pulumi.${stack}.yaml`), JSON.stringify({ config }));
     const main = join(clone, "main.ts");
     writeFileSync(join(clone, "package.json"), '{"type":"module"}');
     writeFileSync(
       main,
-      `import { requireStackFile } from "./tools/stackFile.ts";
+      `import { requireStackFile } from "./commands/lib/stackFile.ts";
 await requireStackFile(${JSON.stringify(stack)}).catch((error) => process.stderr.write(error.message));`,
     );
     symlinkSync(join(root, "node_modules"), join(clone, "node_modules"));

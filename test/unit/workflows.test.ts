@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Language, Parser } from "web-tree-sitter";
 import { isScalar, parse, parseDocument, visit } from "yaml";
+import { workflowVariants } from "../../commands/lib/workflowVariants.ts";
 import { actions } from "../../components/github/actions.ts";
 import { renderWorkflow, script } from "../../components/github/workflow.ts";
-import { workflowVariants } from "../../tools/workflowVariants.ts";
 
 const require = createRequire(import.meta.url);
 

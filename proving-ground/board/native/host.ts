@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { Progress } from "../../../runtime/progress.ts";
 import { ensurePrograms, type HostProgram } from "../../debian/programs.ts";
-import type { Progress } from "../../progress.ts";
 import { diskPrograms } from "../diskPrograms.ts";
 
 /** What makes and runs native boards; the kernel's compilers are kernel.ts's. */

@@ -2,11 +2,11 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node
 import { availableParallelism, freemem } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { cacheDir } from "../../cache.ts";
+import { cacheDir } from "../../../runtime/cache.ts";
+import { contentKey, exists, makeOnce } from "../../../runtime/makeOnce.ts";
+import type { Progress } from "../../../runtime/progress.ts";
 import { downloadPackages } from "../../debian/packages.ts";
 import { ensurePrograms, type HostProgram } from "../../debian/programs.ts";
-import { contentKey, exists, makeOnce } from "../../makeOnce.ts";
-import type { Progress } from "../../progress.ts";
 
 /**
  * Where the kernel's source is from: Debian's package, which holds upstream's with Debian's patches. Debian's own

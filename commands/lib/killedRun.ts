@@ -1,0 +1,154 @@
+import { readdir, readFile, rm } from "node:fs/promises";
+import { homedir, hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline/promises";
+import type { Progress } from "../../runtime/progress.ts";
+import { isAlive } from "./processes.ts";
+
+// What a run of Pulumi that was killed has left, and what the next one makes of it.
+
+/** Of a stack's session, what its locks are found by. */
+export interface Locked {
+  stack: string;
+  /** The project's name. */
+  project: string;
+  /** The URL of the backend; undefined where it is not known. */
+  backend: string | undefined;
+}
+
+/** Of a stack's session, what its state is changed by. */
+export interface Stated {
+  stack: string;
+  /** The state as `pulumi stack export` has it, secrets encrypted. */
+  exported(): Promise<{ deployment?: Deployment | null }>;
+  /** Puts it in the place of what there is. */
+  imported(state: object): Promise<void>;
+}
+
+interface Deployment {
+  pending_operations?: PendingOperation[];
+}
+
+interface PendingOperation {
+  type: string;
+  resource: { urn: string; type: string };
+}
+
+/** Asks, and says whether the answer was yes. */
+export type Ask = (question: string) => Promise<boolean>;
+
+/**
+ * Takes away the lock that a killed run has left.
+ *
+ * @param isAgreed where nothing is to be asked.
+ * @returns why the stack is locked still, in one line.
+ */
+export async function takeLockAway(
+  session: Locked,
+  isAgreed: boolean,
+  log: Progress,
+  ask: Ask = askUser,
+): Promise<string | undefined> {
+  const { stack } = session;
+  const cancel = `npm run pulumi -- --stack ${stack} -- cancel`;
+  const locks = await locksOf(session);
+  const held = locks.find(({ isLeft }) => !isLeft);
+  if (held) {
+    return `stack '${stack}': it is locked by ${held.owner}; wait for its end, or, if that does not run any more: ${cancel}`;
+  }
+  for (const { file, owner } of locks) {
+    const what = `stack '${stack}': it is locked by ${owner}, which was killed`;
+    if (!isAgreed && !(await ask(`${what}. Take its lock away and go on?`))) {
+      return `${what}; to take its lock away: ${cancel}`;
+    }
+    // This file and no other: somebody else may have begun a run by now, which `pulumi cancel` would not spare.
+    await rm(file, { force: true });
+    log.note(`${what}; its lock was taken away`);
+  }
+  return undefined;
+}
+
+/**
+ * What an update may begin anew without a look at what the one before came to. Every command on a board is a step of boardctl,
+ * which does nothing that is done already, ends what was begun, and has one run at a time (CONTRIBUTING, "boardctl"); a file that
+ * is pushed is written anew. Keys and certificates are nowhere but in the state. What was made on a Docker host or on GitHub and is
+ * not in the state would be made twice, or be in the way.
+ */
+const REPEATABLE = /^(command:remote:|tls:)/;
+
+/**
+ * Takes the unfinished operations out of the state that an update repeats anyway, before such an update: the engine would speak of
+ * them for ever. Before a destroy they are all that is known of what may be on a host.
+ */
+export async function forgetRepeatable(session: Stated, log: Progress): Promise<void> {
+  // Where the state cannot be read, whoever runs pulumi next says so.
+  const state = await session.exported().catch(() => undefined);
+  const pending = state?.deployment?.pending_operations ?? [];
+  if (!state?.deployment || pending.length === 0) return;
+  const others = pending.filter(({ resource }) => !REPEATABLE.test(resource.type));
+  if (others.length < pending.length) {
+    const names = pending.filter((one) => !others.includes(one)).map(nameOf);
+    await session.imported({
+      ...state,
+      deployment: { ...state.deployment, pending_operations: others },
+    });
+    log.note(
+      `stack '${session.stack}': a run was killed at ${names.join(", ")}; what the stack still has of that is begun anew where it is not done`,
+    );
+  }
+  if (others.length > 0) {
+    log.note(
+      `stack '${session.stack}': a run was killed at ${others.map(nameOf).join(", ")}; look whether they are there and not in the stack, and remove them then. After that: npm run pulumi -- --stack ${session.stack} -- refresh --clear-pending-creates`,
+    );
+  }
+}
+
+const nameOf = ({ resource: { urn } }: PendingOperation) => urn.split("::").at(-1) ?? urn;
+
+interface Lock {
+  file: string;
+  owner: string;
+  /** Its owner ran on this machine, and does not any more. */
+  isLeft: boolean;
+}
+
+/** The locks of a stack in a folder; other backends keep theirs themselves. */
+async function locksOf({ backend, project, stack }: Locked): Promise<Lock[]> {
+  if (!backend?.startsWith("file://")) return [];
+  const path = backend.replace(/^file:\/\//, "").replace(/\?.*$/, "");
+  const root = resolve(path.replace(/^~(?=\/|$)/, homedir()));
+  const folder = join(root, ".pulumi", "locks", "organization", project, stack);
+  const names = await readdir(folder).catch(() => []);
+  const locks: Lock[] = [];
+  for (const name of names.filter((one) => one.endsWith(".json"))) {
+    const file = join(folder, name);
+    // A run that ends just now takes its own away.
+    const text = await readFile(file, "utf8").catch(() => undefined);
+    if (text !== undefined) locks.push({ file, ...ownerOf(text) });
+  }
+  return locks;
+}
+
+function ownerOf(text: string): Omit<Lock, "file"> {
+  try {
+    const { pid, username, hostname: host, timestamp } = JSON.parse(text);
+    return {
+      owner: `process ${pid} of ${username}@${host} since ${timestamp}`,
+      isLeft: host === hostname() && Number.isInteger(pid) && !isAlive(pid),
+    };
+  } catch {
+    // It is being written.
+    return { owner: "a process that is just starting", isLeft: false };
+  }
+}
+
+/** Where nobody sits, nobody agrees. */
+async function askUser(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY) return false;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(`? ${question} (y/N) `)).trim());
+  } finally {
+    terminal.close();
+  }
+}

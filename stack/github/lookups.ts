@@ -1,0 +1,47 @@
+import type { GithubConfig } from "../../config/stackConfig.ts";
+import { askGithub, type GithubAnswer, type GithubQuestion } from "./api.ts";
+
+/** A resource's inputs, as the provider gets them. */
+export type Inputs = Record<string, unknown>;
+
+/** What GitHub has under the name that a create was refused for. */
+export interface Found {
+  /** Below the API's address. */
+  path: string;
+  /** What GitHub says of it. */
+  body: Record<string, unknown>;
+}
+
+export interface Github {
+  owner: string;
+  ask(path: string, question?: GithubQuestion): Promise<GithubAnswer>;
+}
+
+export const byName = async (
+  { ask }: Github,
+  list: string,
+  name: unknown,
+  /** The key of the answer that holds the list. Default: the answer is the list. */
+  key = "",
+): Promise<Found | undefined> => {
+  const { body } = await ask(`${list}?per_page=100`);
+  const items = (Array.isArray(body) ? body : (body[key] ?? [])) as Record<string, unknown>[];
+  const found = items.find((one) => one.name === name);
+  return found && { path: `${list}/${found.id}`, body: found };
+};
+
+export const at = async ({ ask }: Github, path: string): Promise<Found | undefined> => {
+  const { status, body } = await ask(path);
+  return status === 200 ? { path, body } : undefined;
+};
+
+/** The path of the environment that a resource's inputs name. */
+export const environmentOf = ({ repository, environment }: Inputs, owner: string) =>
+  `repos/${owner}/${repository}/environments/${encodeURIComponent(String(environment))}`;
+
+export function lookingAt(config: GithubConfig): Github {
+  return {
+    owner: config.owner,
+    ask: (path, question) => askGithub(config, path, question),
+  };
+}

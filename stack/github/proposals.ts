@@ -1,0 +1,28 @@
+import { createHash } from "node:crypto";
+import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
+import { askGithub } from "./api.ts";
+
+/**
+ * Of `files`, from path to text, those that the default branch does not have as they are: what is left to propose.
+ * All of them where there is no such repository or branch yet.
+ */
+export async function unmergedFiles(
+  github: GithubConfig,
+  { name, defaultBranch }: RepositoryConfig,
+  files: Record<string, string>,
+): Promise<Record<string, string>> {
+  const tree = `repos/${github.owner}/${name}/git/trees/${encodeURIComponent(defaultBranch)}`;
+  // 409: the repository has no commit.
+  const { body } = await askGithub(github, `${tree}?recursive=1`, { accept: [200, 404, 409] });
+  const entries = (body.tree ?? []) as { path: string; sha: string }[];
+  const merged = new Map(entries.map(({ path, sha }) => [path, sha]));
+  return Object.fromEntries(
+    Object.entries(files).filter(([path, text]) => merged.get(path) !== blobId(text)),
+  );
+}
+
+/** Git's name for a file of this text. */
+function blobId(text: string): string {
+  const bytes = Buffer.from(text);
+  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+}

@@ -1,0 +1,116 @@
+import * as github from "@pulumi/github";
+import * as pulumi from "@pulumi/pulumi";
+import { BuilderRepository } from "../../components/builderRepository.ts";
+import { BuilderSecrets } from "../../components/builderSecrets.ts";
+import { hasReusable, repositoryFiles } from "../../components/github/repositoryFiles.ts";
+import { RepositoryWorkflows } from "../../components/repositoryWorkflows.ts";
+import type { GithubConfig } from "../../config/stackConfig.ts";
+import type { Builder } from "../builder.ts";
+import type { StackCertificates } from "../stackCertificates.ts";
+import { account, stackTopic } from "./check.ts";
+import { repeatLostCreates } from "./lostAnswers.ts";
+import { unmergedFiles } from "./proposals.ts";
+import { organizationSecrets, repositorySecrets, secretRewrites } from "./secrets.ts";
+import { refuseTaken } from "./taken.ts";
+import { keepUp, keepUpOnceMade } from "./upkeep.ts";
+
+/**
+ * The repositories of a stack, with the workflows and the secrets that let them in. Asks GitHub, while
+ * previewing too, whether somebody else has changed those since.
+ */
+export async function githubRepositories(
+  config: GithubConfig,
+  { ca, clients }: StackCertificates,
+  builders: Builder[],
+): Promise<void> {
+  const [rewrites, repeating, owner] = await Promise.all([
+    secretRewrites(config),
+    repeatLostCreates(config),
+    account(config),
+  ]);
+  const refusing = refuseTaken(config);
+  const isGithubItself = new URL(config.baseUrl).hostname === "api.github.com";
+  const provider = new github.Provider("github", {
+    owner: config.owner,
+    baseUrl: config.baseUrl,
+    token: pulumi.secret(config.token),
+    // GitHub wants a second between changes; a server of one's own does not.
+    ...(!isGithubItself && { writeDelayMs: 0 }),
+  });
+
+  const client = (name: string) => {
+    const found = clients[name];
+    if (!found) throw new Error(`buildhosts:clients has no ${name}`);
+    return {
+      caCertPem: ca.certPem,
+      certPem: found.certPem,
+      privateKeyPem: found.privateKeyPem,
+      builders,
+    };
+  };
+
+  for (const one of config.repositories) {
+    const { name, client: builds, defaultBranch, proposeWorkflows, workflows, ...args } = one;
+    const { existing, topics = [], environment } = args;
+    const transformations = existing
+      ? [refusing, repeating]
+      : [repeating, keepUpOnceMade(config, one)];
+    const repository = new BuilderRepository(
+      name,
+      {
+        ...args,
+        ...(!existing && { topics: [...topics, stackTopic()] }),
+        ...(!existing &&
+          args.visibility !== "public" &&
+          hasReusable(workflows) && {
+            workflowAccess: owner?.isOrganization ? "organization" : "user",
+          }),
+        workflowsPropose: workflows.releaseTracker?.stack !== undefined,
+      },
+      { provider, transformations },
+    );
+    const opts = { provider, transformations, dependsOn: [repository] };
+    const wanted = repositoryFiles(config.owner, workflows);
+    if (Object.keys(wanted).length > 0) await keepUp(config, one, Object.keys(wanted));
+    const files = proposeWorkflows ? await unmergedFiles(config, one, wanted) : wanted;
+    if (Object.keys(files).length > 0) {
+      new RepositoryWorkflows(
+        name,
+        {
+          repository: repository.repositoryName,
+          files,
+          delivery: proposeWorkflows ? "pullRequest" : "commit",
+          defaultBranch,
+        },
+        opts,
+      );
+    }
+    if (builds) {
+      new BuilderSecrets(
+        name,
+        {
+          ...client(builds),
+          writtenBy: stackTopic(),
+          rewrite: rewrites.get(repositorySecrets(config.owner, name, environment?.name)),
+          repository: repository.repositoryName,
+          ...(environment && { environment: repository.environmentName }),
+        },
+        opts,
+      );
+    }
+  }
+
+  if (config.organizationSecrets) {
+    const { client: name, visibility } = config.organizationSecrets;
+    new BuilderSecrets(
+      `organization-${config.owner}`,
+      {
+        ...client(name),
+        writtenBy: stackTopic(),
+        visibility,
+        rewrite: rewrites.get(organizationSecrets(config.owner)),
+      },
+      { provider, transformations: [refusing, repeating] },
+    );
+  }
+}

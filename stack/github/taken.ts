@@ -1,0 +1,100 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { GithubConfig } from "../../config/stackConfig.ts";
+import { stackTopic } from "./check.ts";
+import {
+  at,
+  byName,
+  environmentOf,
+  type Found,
+  type Github,
+  type Inputs,
+  lookingAt,
+} from "./lookups.ts";
+
+/** What a create would write over, or be refused for, because somebody else has one of that name. */
+interface Taken {
+  /** The thing's name, for a sentence. */
+  called(inputs: Inputs): string;
+  find(inputs: Inputs, github: Github): Promise<Found | undefined>;
+  /** Whether it is this stack's, or as this stack would make it. Default: it is not. */
+  isOwn?(found: Found, inputs: Inputs, github: Github): Promise<boolean>;
+}
+
+type Place = (inputs: Inputs, owner: string) => string;
+const inRepository: Place = ({ repository }, owner) => `repos/${owner}/${repository}/actions`;
+const inOrganization: Place = (_, owner) => `orgs/${owner}/actions`;
+
+const secret = (place: Place): Taken => ({
+  called: ({ secretName }) => `the secret ${secretName}`,
+  find: (inputs, github) =>
+    at(github, `${place(inputs, github.owner)}/secrets/${inputs.secretName}`),
+  // It is replaced to be written anew, and a preview finds it then.
+  async isOwn(_, { secretName, ...inputs }, github) {
+    const beside = String(secretName).replace(/_AUTH_TLS_\w+$/, "_SECRETS");
+    const found = await at(github, `${place(inputs, github.owner)}/variables/${beside}`);
+    return String(found?.body.value).includes(JSON.stringify(stackTopic()));
+  },
+});
+
+const variable = (place: Place): Taken => ({
+  called: ({ variableName }) => `the variable ${variableName}`,
+  find: (inputs, github) =>
+    at(github, `${place(inputs, github.owner)}/variables/${inputs.variableName}`),
+  isOwn: async ({ body }, { value }) => body.value === value,
+});
+
+const taken: Record<string, Taken> = {
+  "github:index/repositoryEnvironment:RepositoryEnvironment": {
+    called: ({ environment }) => `the environment ${environment}`,
+    find: (inputs, github) => at(github, environmentOf(inputs, github.owner)),
+  },
+  "github:index/repositoryFile:RepositoryFile": {
+    called: ({ file }) => `the file ${file}`,
+    // What is proposed on a branch of the stack's own, somebody looks at.
+    find: async ({ repository, file, branch }, github) =>
+      branch === undefined
+        ? at(github, `repos/${github.owner}/${repository}/contents/${file}`)
+        : undefined,
+    isOwn: async ({ body }, { content }) =>
+      Buffer.from(String(body.content), "base64").toString() === content,
+  },
+  "github:index/repositoryRuleset:RepositoryRuleset": {
+    called: ({ name }) => `the ruleset "${name}"`,
+    find: ({ repository, name }, github) =>
+      byName(github, `repos/${github.owner}/${repository}/rulesets`, name),
+  },
+  "github:index/actionsSecret:ActionsSecret": secret(inRepository),
+  "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret": secret(environmentOf),
+  "github:index/actionsOrganizationSecret:ActionsOrganizationSecret": secret(inOrganization),
+  "github:index/actionsVariable:ActionsVariable": variable(inRepository),
+  "github:index/actionsEnvironmentVariable:ActionsEnvironmentVariable": variable(environmentOf),
+  "github:index/actionsOrganizationVariable:ActionsOrganizationVariable": variable(inOrganization),
+};
+
+/**
+ * Refuses, while previewing already, to make what is there under the same name and is somebody else's: the provider
+ * would write over it, and delete it with the stack. The engine asks before creates only, so that what is in the
+ * stack's state is its own. It is for components: their resources inherit it.
+ */
+export function refuseTaken(config: GithubConfig): pulumi.ResourceTransformation {
+  const github = lookingAt(config);
+  return ({ type, name, props, opts }) => {
+    const kind = taken[type];
+    if (!kind) return undefined;
+    const hook = new pulumi.ResourceHook(
+      `${name}-is-free`,
+      async ({ newInputs = {} }) => {
+        const found = await kind.find(newInputs, github);
+        if (!found || (await kind.isOwn?.(found, newInputs, github))) return;
+        const where = newInputs.repository
+          ? `${github.owner}/${newInputs.repository}`
+          : github.owner;
+        throw new Error(
+          `${where} has ${kind.called(newInputs)} already, and this stack did not make it: it would be written over, and deleted with the stack. Rename or delete what is there, or name another in the stack.`,
+        );
+      },
+      { onDryRun: true },
+    );
+    return { props, opts: pulumi.mergeOptions(opts, { hooks: { beforeCreate: [hook] } }) };
+  };
+}
