@@ -138,7 +138,9 @@ describe("the image of ours", () => {
     const { Privileged, CapAdd, SecurityOpt, MaskedPaths, ReadonlyPaths } = JSON.parse(
       await on(host, "docker inspect --format '{{json .HostConfig}}' rootless"),
     );
-    expect({ Privileged, CapAdd: CapAdd ?? [], SecurityOpt, MaskedPaths, ReadonlyPaths }).toEqual({
+    // The provider has them in a set, in an order of its own.
+    const options = { SecurityOpt: SecurityOpt.sort(), MaskedPaths, ReadonlyPaths };
+    expect({ Privileged, CapAdd: CapAdd ?? [], ...options }).toEqual({
       Privileged: false,
       CapAdd: [],
       SecurityOpt: ["apparmor=unconfined", "seccomp=unconfined"],
