@@ -209,7 +209,7 @@ describe("the build of BuildKit for riscv64", () => {
 });
 
 /** Each test begins where the one before it ended. The board is off by then: two emulated machines fill this one. */
-describe("the image of ours for riscv64", () => {
+describe("the image of ours for riscv64", { timeout: 1_200_000 }, () => {
   let images: ImageGround;
   let image: string;
 
