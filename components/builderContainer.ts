@@ -372,7 +372,7 @@ function refuseContradictions(name: string, args: BuilderContainerArgs): void {
   if (one) {
     const present = cachePath !== undefined ? `cachePath '${cachePath}'` : "adoptCache: true";
     throw new Error(
-      `${name}: ${one[0]} is ${one[1]} beside ${present}, which is never deleted and ${cachePath !== undefined ? "no volume" : "not the stack's"}; take one of the two away`,
+      `${name}: ${one[0]} is ${one[1]} beside ${present}, which is never deleted and ${cachePath !== undefined ? "no volume" : "not the stack's"}; remove one of the two`,
     );
   }
 }

@@ -33,7 +33,7 @@ export async function makeRoom(
   await refuse(docker, place, present);
   const { current, previous } = present;
   const healthy = await firstHealthy(docker, current);
-  // What an unhealthy one was made for had not come to pass: the previous one is still what comes back.
+  // An unhealthy container never took over: the previous one is still what comes back.
   const kept = healthy ?? previous ?? [...current].sort((a, b) => a.Created - b.Created)[0];
   for (const { Id } of [...current, ...(previous ? [previous] : [])]) {
     if (Id !== kept?.Id) await remove(docker, Id);
