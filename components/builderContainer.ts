@@ -140,7 +140,7 @@ export interface BuilderContainerArgs {
  * On the host are the container, its image and the volume with the build cache. What changes the
  * container replaces it: the old one is put aside and stopped, which ends the builds that run there; the
  * new one must become healthy, or the old one is put back and the update fails. The cache stays. Delete
- * takes the container away, and the volume if `removeCacheOnDelete`; the image stays.
+ * removes the container, and the volume if `removeCacheOnDelete`; the image stays.
  *
  * ```ts
  * new BuilderContainer("docker-1", {

@@ -33,7 +33,7 @@ export type BuildkitdNetwork = "bridge" | "host";
 
 /** Absolute paths on the board. */
 export interface BuildkitdTlsPaths {
-  /** Authority of the client certificates; its presence makes them compulsory. */
+  /** Authority of the client certificates; its presence makes them required. */
   ca: string;
   cert: string;
   key: string;

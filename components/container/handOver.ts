@@ -121,7 +121,7 @@ export interface PutBack {
 }
 
 /**
- * Puts the previous container back into its place, and takes the new one away. Where the new one is not in
+ * Puts the previous container back into its place, and removes the new one. Where the new one is not in
  * the place of a previous one, it stays, stopped, for `takeAway`.
  *
  * @param restart the restart policy that the previous one had, from `makeRoom`.

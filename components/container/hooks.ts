@@ -58,7 +58,7 @@ export function cacheHooks(
  * the new one is healthy, it is deleted. When it is not, the old one is put back. The engine would still
  * record the new one as made but faulty, and delete the old one at the next update: so the create is
  * repeated, which fails as a whole, because the name is taken: by the old one, or, where that has another
- * name, by the new one, which is taken away then. Nothing is recorded.
+ * name, by the new one, which is removed then. Nothing is recorded.
  */
 export function containerHooks(
   name: string,
