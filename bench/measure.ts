@@ -34,7 +34,7 @@ export function isHeld({ ratio, limit }: Row): boolean {
   return limit === undefined || ratio <= limit;
 }
 
-/** A table in Markdown, so that it can stand in the README as it is printed. */
+/** A table in Markdown, so that it can stand in docs/limits-and-speed.md as it is printed. */
 export function table(rows: Row[]): string {
   const cells = rows.map((row) => [
     row.what,

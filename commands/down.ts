@@ -11,7 +11,7 @@ import { toolLog } from "./lib/toolLog.ts";
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run down --",
   summary:
-    "Takes everything that the stack installed away from its hosts, and stops the virtual machines.\nThe build cache on a host stays, unless the stack says removeCacheOnDelete.",
+    "Removes everything that the stack installed on its hosts, and stops the virtual machines.\nThe build cache on a host stays, unless the stack says removeCacheOnDelete.",
   options: {
     yes: "do not ask before removing anything (the stacks dev, native, docker and github never ask)",
   },
@@ -36,7 +36,7 @@ await runTool(async () => {
       : [];
   const locked = previews ? undefined : await takeLockAway(session, unasked.length > 0, log);
   if (locked !== undefined) return ended.failed(locked);
-  // One that was started for this has nothing to take away.
+  // One that was started for this has nothing to remove.
   const looking = github?.isNew ? ["--refresh"] : [];
   const words = ["destroy", ...(previews ? [] : unasked), ...looking, ...pulumiArgs];
   const { code, explanations } = await sayingSilence(session, log, () => session.run(words));
@@ -50,6 +50,6 @@ await runTool(async () => {
   await github?.stop();
   await removeKeys(stack, localDir);
   return ended.well(
-    `stack '${stack}' is down${machines.length > 0 || github ? "; nothing of it runs any more" : ""}`,
+    `stack '${stack}' is down${machines.length > 0 || github ? "; its machines are stopped" : ""}`,
   );
 }, log);

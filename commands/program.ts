@@ -9,7 +9,7 @@ import { projectDir } from "./lib/stackFile.ts";
 export const tools = {
   up: "make the machines of a stack BuildKit builders",
   preview: "show what up would change, and change nothing",
-  down: "take everything that the stack installed away from its hosts",
+  down: "remove everything that the stack installed on its hosts",
   client: "write the certificate files of a client to a folder",
   pulumi: "run any pulumi command on a stack, after --",
 } as const;
@@ -93,7 +93,7 @@ export function commandLine(run: Runs): Command {
     .option("--nerdctl", "for nerdctl instead of docker: scripts that hand it the certificates")
     .option(
       "--remove",
-      "take the buildx builder away again, and the files of --client, or of all clients of the stack",
+      "remove the buildx builder, and the files of --client, or of all clients of the stack",
     )
     .action((options) => run(async () => (await import("./connect.ts")).connect(options)));
 

@@ -12,7 +12,7 @@ import { toolLog } from "./lib/toolLog.ts";
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run up --",
   summary:
-    "Makes the machines of a stack BuildKit builders. The stack dev boots a virtual riscv64 board first,\nnative one at this machine's speed, docker a virtual Docker host, and github a board and a GitHub on loopback; they build an image there in the\nend. Every other stack works on the hosts that it names.",
+    "Makes the machines of a stack BuildKit builders. The stack dev boots a virtual riscv64 board first,\nnative one at this machine's speed, docker a virtual Docker host, and github a board and a GitHub on loopback; these stacks build an image\nat the end. Every other stack works on the hosts that it names.",
   options: {
     yes: "do not ask before changing anything (the stacks dev, native, docker and github never ask)",
   },

@@ -191,9 +191,9 @@ const TIMEOUT_SECONDS = 3600;
  * one SSH session: `-preflight` (checks, then places the script that does the rest), `-install`
  * (verified releases into a store), `-config` (likewise), `-service` (brings the certificates, switches
  * to all of it, restarts only what changed, asks the daemon as a client would, and goes back when it does
- * not answer). Delete takes all of it away, and the build cache if `removeCacheOnDelete`, unless the board belongs
+ * not answer). Delete removes all of it, and the build cache if `removeCacheOnDelete`, unless the board belongs
  * to another stack or another board by then. That is what `.removal` is for, which runs nothing before: the steps can be
- * replaced, which runs them again and takes nothing away.
+ * replaced, which runs them again and removes nothing.
  *
  * ```ts
  * new BuilderBoard("board-1", {
@@ -450,7 +450,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
     );
 
     // It runs nothing before its deletion, which comes before that of the steps: where the board is dead, nothing of it leaves the
-    // state. What was never put to use, preflight's deletion takes away. Its name is none of those that a pattern for the
+    // state. The deletion of preflight removes what was never put to use. Its name is none of those that a pattern for the
     // steps of a board fits (`<name>-*`), so that a repair replaces them and not this.
     new command.remote.Command(
       `${name}.removal`,

@@ -140,7 +140,7 @@ export interface BuilderContainerArgs {
  * On the host are the container, its image and the volume with the build cache. What changes the
  * container replaces it: the old one is put aside and stopped, which ends the builds that run there; the
  * new one must become healthy, or the old one is put back and the update fails. The cache stays. Delete
- * takes the container away, and the volume if `removeCacheOnDelete`; the image stays.
+ * removes the container, and the volume if `removeCacheOnDelete`; the image stays.
  *
  * ```ts
  * new BuilderContainer("docker-1", {
@@ -372,7 +372,7 @@ function refuseContradictions(name: string, args: BuilderContainerArgs): void {
   if (one) {
     const present = cachePath !== undefined ? `cachePath '${cachePath}'` : "adoptCache: true";
     throw new Error(
-      `${name}: ${one[0]} is ${one[1]} beside ${present}, which is never deleted and ${cachePath !== undefined ? "no volume" : "not the stack's"}; take one of the two away`,
+      `${name}: ${one[0]} is ${one[1]} beside ${present}, which is never deleted and ${cachePath !== undefined ? "no volume" : "not the stack's"}; remove one of the two`,
     );
   }
 }

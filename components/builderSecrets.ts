@@ -50,7 +50,7 @@ export interface BuilderSecretsArgs {
  * than GitHub says, somebody else has changed one.
  *
  * They are made in a repository, in one of its environments, or in an organization. A renewed certificate
- * updates `-cert` alone, a new CA `-cacert` too, another builder `-nodes` alone. Delete takes all away; it
+ * updates `-cert` alone, a new CA `-cacert` too, another builder `-nodes` alone. Delete removes all; it
  * revokes nothing.
  *
  * ```ts

@@ -24,7 +24,7 @@ export interface HostEmulationArgs {
  * reboots.
  *
  * A privileged container registers the emulators with binfmt_misc and ends; it stays, stopped, and
- * `docker start` runs it again. Delete takes it away, but not the emulators.
+ * `docker start` runs it again. Delete removes it, but not the emulators.
  *
  * ```ts
  * new HostEmulation("docker-1-emulation", {

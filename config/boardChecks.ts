@@ -23,12 +23,12 @@ export function refuseImpossible(
   const refuse = findings.refuse.bind(findings);
   if (board.rootless) {
     if (board.worker === "containerd") {
-      refuse(["worker"], "containerd does not run rootless here; use oci, or take rootless away.");
+      refuse(["worker"], "containerd does not run rootless here; use oci, or remove rootless.");
     }
     if (board.network === "bridge") {
       refuse(
         ["network"],
-        "a rootless buildkitd has the host's network only; use host, or take rootless away.",
+        "a rootless buildkitd has the host's network only; use host, or remove rootless.",
       );
     }
     if (board.socketActivation) {
@@ -63,7 +63,7 @@ export function refuseImpossible(
       );
     }
     if (board.jump && board.jump.host === board.host && board.jump.port === board.port) {
-      refuse(["jump", "host"], "is the board itself; take jump away.");
+      refuse(["jump", "host"], "is the board itself; remove jump.");
     }
   } else if (board.metrics?.port === 1234) {
     refuse(

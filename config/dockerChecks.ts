@@ -46,26 +46,23 @@ export function refuseImpossibleHost(host: DockerHostInput, findings: Findings):
     );
   }
   if (!isSsh && host.hostKey !== undefined) {
-    refuse(["hostKey"], "is about ssh://, and docker is not; take it away.");
+    refuse(["hostKey"], "is about ssh://, and docker is not; remove it.");
   }
   if (!isSsh && host.ssh !== undefined) {
-    refuse(["ssh"], "is about ssh://, and docker is not; take it away.");
+    refuse(["ssh"], "is about ssh://, and docker is not; remove it.");
   }
   const isTcp = host.docker.startsWith("tcp:");
   if (isTcp && host.tls === undefined) {
     refuse(
       ["tls"],
-      "missing; expected caFile, certFile and keyFile, all three: without, anybody on the network could be the daemon or become root there.",
+      "missing; expected caFile, certFile and keyFile, all three: without them, anybody on the network can act as the daemon or become root there.",
     );
   }
   if (!isTcp && host.tls !== undefined) {
-    refuse(["tls"], "is about tcp://, and docker is not; take it away.");
+    refuse(["tls"], "is about tcp://, and docker is not; remove it.");
   }
   if (host.emulation.includes(host.platform)) {
-    refuse(
-      ["emulation"],
-      `received ${shown(host.platform)}, which is the host's own; take it away.`,
-    );
+    refuse(["emulation"], `received ${shown(host.platform)}, which is the host's own; remove it.`);
   }
   for (const [index, builder] of host.builders.entries()) {
     refuseImpossibleContainer(builder, host, findings.at("builders", index));
@@ -89,7 +86,7 @@ function refuseImpossibleContainer(
     );
   }
   if (rootless && network === "bridge") {
-    refuse(["network"], "a rootless buildkitd has its container's network only; use host.");
+    refuse(["network"], "a rootless buildkitd supports only its container's network; use host.");
   }
   if (buildkitd.root !== undefined) {
     refuse(
@@ -106,7 +103,7 @@ function refuseImpossibleContainer(
     const beside = cachePath === undefined ? "adoptCache: true" : `cachePath ${shown(cachePath)}`;
     refuse(
       [key],
-      `received ${shown(value)} beside ${beside}, which is never deleted and ${cachePath === undefined ? "not the stack's" : "no volume"}; take one of the two away.`,
+      `received ${shown(value)} beside ${beside}, which is never deleted and ${cachePath === undefined ? "not the stack's" : "no volume"}; remove one of the two.`,
     );
   }
   const { address } = publishOf(builder, host);
@@ -187,7 +184,7 @@ function checkImage(builder: BuilderContainerInput, findings: Findings): void {
   if (rootless !== /(^|-)rootless$/.test(tag)) {
     say(
       ["image"],
-      `received ${shown(image)}, whose daemon ${rootless ? "needs root, and rootless is true" : "has no root, and rootless is false"}; take ${registry}moby/buildkit:${fitting} with its own digest, or ${rootless ? "take rootless away" : "set rootless: true"}.`,
+      `received ${shown(image)}, whose daemon ${rootless ? "needs root, and rootless is true" : "has no root, and rootless is false"}; take ${registry}moby/buildkit:${fitting} with its own digest, or ${rootless ? "remove rootless" : "set rootless: true"}.`,
     );
   }
   if (network === "bridge" && versionPattern.test(base) && isBelow(base, "v0.13.0")) {
@@ -215,7 +212,7 @@ function namedFiles({
     ]);
     return [...list("ca", ca), ...pairs, ...list("tlsconfigdir", tlsconfigdir)];
   });
-  const instead = "take it away, or have it in an image of your own";
+  const instead = "remove it, or have it in an image of your own";
   const others = [
     { path: ["provenanceEnvDir"], file: provenanceEnvDir, instead },
     ...(cdi?.specDirs ?? []).map((file, index) => ({
@@ -240,7 +237,7 @@ function checkFiles(builder: BuilderContainerInput, findings: Findings): void {
   if (profile !== undefined) {
     findings.warn(
       ["worker", "apparmor-profile"],
-      `${shown(profile)} must be loaded in the kernel of the Docker host, which buildhosts does not see to.`,
+      `load ${shown(profile)} in the kernel of the Docker host; buildhosts does not.`,
     );
   }
   const socket = builder.buildkitd.worker?.proxySnapshotterPath;

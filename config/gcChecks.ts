@@ -124,7 +124,7 @@ function filterRefusal(filter: string, all: boolean): string | undefined {
   const isReached = ({ type, isShared }: CacheRecord) =>
     !isShared && !keptWithoutAll.includes(type);
   if (all || matches.some(isReached)) return undefined;
-  return "a policy without all: true leaves all internal, frontend and shared records alone; set all: true, or take the filter away";
+  return "a policy without all: true leaves all internal, frontend and shared records alone; set all: true, or remove the filter";
 }
 
 /** Why no record fulfils the conditions. */

@@ -96,7 +96,7 @@ const workflows = closed({
     visibility: visibility
       .optional()
       .describe(
-        "Who shall be able to pull it; a check says the step by hand where that is not so. Default: public.",
+        "Who can pull it; if that is wrong, a check prints the step by hand. Default: public.",
       ),
     attest: flag
       .optional()
@@ -106,15 +106,17 @@ const workflows = closed({
     images: closed({
       buildkit: pinnedImage
         .optional()
-        .describe("What the image is built by. Default: moby/buildkit:buildx-stable-1."),
+        .describe("The image that builds it. Default: moby/buildkit:buildx-stable-1."),
       scanner: pinnedImage
         .optional()
-        .describe("What lists its contents. Default: docker/buildkit-syft-scanner:stable-1."),
-      base: pinnedImage.optional().describe("What it is built on. Default: debian:trixie-slim."),
+        .describe(
+          "The scanner that lists its contents. Default: docker/buildkit-syft-scanner:stable-1.",
+        ),
+      base: pinnedImage.optional().describe("The base image. Default: debian:trixie-slim."),
       binfmt: pinnedImage
         .optional()
         .describe(
-          "What emulates the second platform in the tests. Default: tonistiigi/binfmt, pinned.",
+          "The emulator of the second platform in the tests. Default: tonistiigi/binfmt, pinned.",
         ),
     })
       .optional()
@@ -126,7 +128,7 @@ const workflows = closed({
       .describe("How many development builds stay in the package. Default: 8."),
     keepUntaggedDays: whole("a whole number of days from 1 to 365", 1, 365)
       .optional()
-      .describe("How long what has no tag stays in the package. Default: 7."),
+      .describe("How many days untagged images stay in the package. Default: 7."),
   })
     .optional()
     .describe(
@@ -214,7 +216,7 @@ const repository = closed({
   existing: flag
     .default(false)
     .describe(
-      "Uses a repository that is there and not this stack's: its settings stay as they are, but for what is asked for here.",
+      "Uses an existing repository that this stack did not make: its settings stay as they are, except those that the keys below set.",
     ),
   description: text("a text of at most 350 characters in one line", /^[^\0\n\r]{1,350}$/)
     .optional()
@@ -230,7 +232,7 @@ const repository = closed({
   deleteOnDestroy: flag
     .default(false)
     .describe(
-      "Whether taking it out of the stack deletes it with its history; else it is archived.",
+      "Whether its removal from the stack deletes it with its history; otherwise the removal archives it.",
     ),
   requireShaPins: flag
     .optional()

@@ -219,7 +219,7 @@ function stackValue(
     // Its values would appear in plain outputs and, in errors, in logs.
     findings.refuse(
       [key],
-      "holds a secret; only buildhosts:sshPrivateKey and buildhosts:githubToken are some. Set it again without --secret.",
+      "is a secret; only buildhosts:sshPrivateKey and buildhosts:githubToken may be secrets. Set it again without --secret.",
     );
     return undefined;
   }
@@ -250,7 +250,7 @@ function readEach<Item extends z.ZodType>(
 function refuseUnfitClients(clients: readonly string[], findings: Findings): void {
   for (const [index, name] of clients.entries()) {
     if (clients.indexOf(name) !== index) {
-      findings.refuse([index], `received ${shown(name)}, which is there already; take one away.`);
+      findings.refuse([index], `received ${shown(name)}, which the list has already; remove one.`);
     }
     if (name === HEALTH_CHECK) {
       findings.refuse(
@@ -342,7 +342,7 @@ function refuseSameBoards(boards: readonly (BoardInput | undefined)[], findings:
     if (sameHost !== undefined) {
       findings.refuse(
         [index, board.virtual ? "platform" : "host"],
-        `is the same machine as boards[${sameHost}]; take one of the two away.`,
+        `is the same machine as boards[${sameHost}]; remove one of the two.`,
       );
       continue;
     }

@@ -61,7 +61,7 @@ export function refuseOverlap(
     if (!isIPv4(host) || !subnetHolds(subnet, host)) continue;
     findings.refuse(
       ["worker", "bridgeSubnet"],
-      `${key}, ${host}, lies in the bridge's network ${text}, so that it would be looked for among the RUN steps; choose a network that is free there.`,
+      `${key}, ${host}, is in the bridge's network ${text}, so the daemon would look for it among the RUN steps; choose a network that is free there.`,
     );
   }
 }

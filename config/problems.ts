@@ -73,8 +73,8 @@ function segmentText(segment: string | number): string {
 }
 
 /**
- * What a schema makes of a value, its problems among the findings. A value whose only fault are
- * unknown keys is read without them, so that one run tells everything that is wrong.
+ * What a schema makes of a value, its problems among the findings. If unknown keys are the only problem, it
+ * parses the value without them, so that one run tells everything that is wrong.
  */
 export function read<Schema extends z.ZodType>(
   schema: Schema,

@@ -28,7 +28,7 @@ export function readRegistryCertificates(
       at.refuse([key], "missing; a client's certificate and its key go together.");
     }
     if (!caFile && !certFile && !keyFile) {
-      at.refuse([], "names no file; set caFile, or certFile and keyFile, or take it away.");
+      at.refuse([], "names no file; set caFile, or certFile and keyFile, or remove it.");
     }
     const key = pem(keyFile, "key", "keyFile");
     read[host] = {

@@ -50,7 +50,7 @@ export function refuseVainRegistries(
     const [mirror] = mirrors.map(mirrorHost);
     findings.refuse(
       [name, "http"],
-      `is about Docker Hub itself, which is not served over plain HTTP; ${mirror === undefined ? "take it away" : `for the mirror, move it to registry[${JSON.stringify(mirror)}]`}.`,
+      `is about Docker Hub itself, which is not served over plain HTTP; ${mirror === undefined ? "remove it" : `for the mirror, move it to registry[${JSON.stringify(mirror)}]`}.`,
     );
   }
 }

@@ -118,7 +118,7 @@ const certificates = closed({
   )
     .default({})
     .describe(
-      "By client, the number of its key: counted up, it gives the client a new key at the next update, for instance because the old one leaked. A renewal keeps the key. The certificate of the old key is accepted until its end, as nothing is revoked; a new CA alone ends that. health-check is the stack's own client, whose key each board sees.",
+      "The number of each client's key. A higher number gives the client a new key at the next update, for instance because the old one leaked. A renewal keeps the key. Builders accept the old certificate until its end; only a new CA ends that. health-check is the stack's own client, whose key each board sees.",
     ),
   builderKeys: mapOf(
     name,
@@ -127,7 +127,7 @@ const certificates = closed({
   )
     .default({})
     .describe(
-      "By builder, the same: another number gives its certificate a new key at the next update, for instance because somebody had the machine.",
+      "The number of each builder's key. Another number gives its certificate a new key at the next update, for instance because somebody had the machine.",
     ),
   extraNames: extraNames.describe("DNS names and IP addresses added to every board's certificate."),
 }).describe("The stack's CA, and the certificates that it signs.");
@@ -136,7 +136,7 @@ const clients = listOf(name, "a list of names")
   .min(1, expected("at least one name"))
   .default(["default"])
   .describe(
-    "One client certificate for each name. Each gives full control of every builder; taking a name away revokes nothing.",
+    "One client certificate for each name. Each gives full control of every builder; removing a name revokes nothing.",
   );
 
 const ssh = closed(
@@ -187,7 +187,9 @@ const sshUser = text("a user's name", /^[A-Za-z_][A-Za-z0-9_-]{0,31}$/);
 const jump = closed({
   host: host.describe("Name or address of the jump host."),
   port: port.default(22).describe("Its SSH port."),
-  user: sshUser.default("root").describe("The user there, who needs no rights but to forward."),
+  user: sshUser
+    .default("root")
+    .describe("The user there; forwarding is the only right that it needs."),
   hostKey,
   ssh: ssh.optional().describe("How to log in there. Default: as on the board."),
 }).describe("A host that SSH connections to the board go through.");
@@ -322,7 +324,7 @@ const boardShape = {
   abandon: flag
     .default(false)
     .describe(
-      "Deleting the board from the stack runs nothing on it: the way out for a board that is gone. Set it, run up, then delete.",
+      "Deleting the board from the stack runs nothing on it: for a board that is gone. Set it, run up, then delete.",
     ),
   formerName: formerName
     .optional()
@@ -428,7 +430,7 @@ const notForContainers = {
 const builderContainer = closed(
   {
     name: name.describe(
-      "The builder's name. A new name is a new builder, with a new cache: the old one is deleted. It keeps its container's name and port until the end of the update, so give the new one others, or delete the old one in an update of its own.",
+      "The builder's name. A new name is a new builder, with a new cache: the old one is deleted. Both exist during the update: use a new container name and port, or two updates.",
     ),
     image: imageReference
       .optional()
@@ -516,7 +518,9 @@ const builderContainer = closed(
       ),
     proxies: proxies
       .optional()
-      .describe("Proxies of buildkitd and of RUN steps. What a client passes on comes first."),
+      .describe(
+        "Proxies of buildkitd and of RUN steps. Values that the client passes take precedence.",
+      ),
     openTelemetry: openTelemetry.optional(),
     startSeconds: whole("a whole number of seconds from 10 to 3600", 10, 3600)
       .default(120)
@@ -564,7 +568,7 @@ const registryAuth = closed({
     /^[a-z0-9][a-z0-9.-]*(:\d+)?$/,
   ).describe("The registry, as it stands in an image's name; registry-1.docker.io for Docker Hub."),
   username: text("a user's name", /^\S+$/).describe(
-    "The user, or what stands for one beside a token.",
+    "The user name; with a token, the name that the registry expects.",
   ),
   passwordFile: text("a path", /^[^\0\n\r]+$/).describe(
     "A file with the password or token and nothing else; ~ is the home directory, other paths are relative to the project.",
@@ -597,7 +601,7 @@ const dockerHostShape = {
   abandon: flag
     .default(false)
     .describe(
-      "Deleting the host or its builders from the stack does nothing there: the way out for a host that is gone. Set it, run up, then delete.",
+      "Deleting the host or its builders from the stack does nothing there: for a host that is gone. Set it, run up, then delete.",
     ),
   builders: listOf(builderContainer, "a list of builders")
     .min(1, expected("at least one builder"))
@@ -616,7 +620,7 @@ const physicalDockerHost = closed({
   hostKey: hostKey
     .optional()
     .describe(
-      "Compulsory with ssh://: the host's public key, ed25519 or ecdsa, as a line of known_hosts or of a .pub file. Any other host is refused.",
+      "Required with ssh://: the host's public key, ed25519 or ecdsa, as a line of known_hosts or of a .pub file. Any other host is refused.",
     ),
   ssh: ssh
     .optional()

@@ -51,7 +51,7 @@ export function refuseImpossibleSettings(daemon: Daemon, findings: Findings): vo
   const other = daemon.worker === "oci" ? "containerd" : "oci";
   for (const key of keysOfOneWorker[other]) {
     if (worker[key] === undefined) continue;
-    const fix = daemon.on === "board" ? `take it away or set worker: ${other}` : "take it away";
+    const fix = daemon.on === "board" ? `remove it or set worker: ${other}` : "remove it";
     refuse(
       ["worker", key],
       `only the ${other} worker has it, and this ${daemon.on}'s worker is ${daemon.worker}; ${fix}.`,
@@ -60,10 +60,7 @@ export function refuseImpossibleSettings(daemon: Daemon, findings: Findings): vo
   if (network === "host") {
     for (const key of bridgeOnly) {
       if (worker[key] === undefined) continue;
-      refuse(
-        ["worker", key],
-        "has no effect with network host; take it away or set network: bridge.",
-      );
+      refuse(["worker", key], "has no effect with network host; remove it or set network: bridge.");
     }
   } else {
     const subnetText = worker.bridgeSubnet ?? defaultBridge.subnet;
@@ -72,7 +69,7 @@ export function refuseImpossibleSettings(daemon: Daemon, findings: Findings): vo
     if (subnet && host && isIPv4(host) && subnetHolds(subnet, host)) {
       refuse(
         ["worker", "bridgeSubnet"],
-        `the board's address ${host} lies in the bridge's network ${subnetText}, which would cut the board off; choose a network that is free there.`,
+        `the board's address ${host} is in the bridge's network ${subnetText}, which would cut the board off; choose a network that is free there.`,
       );
     }
     refuseOverlap(settings, [...(daemon.reaches ?? []), ...settingsReach(settings)], findings);
@@ -231,7 +228,7 @@ export function warnOfSettings(
   for (const [setting, since] of settingsSince) {
     if (!isBelow(buildkit, since)) continue;
     for (const where of placesOf(buildkitd, setting.split("."))) {
-      warn(where, `BuildKit ${buildkit} ignores it without a word; it exists since ${since}.`);
+      warn(where, `BuildKit ${buildkit} silently ignores it; it needs ${since} or newer.`);
     }
   }
 }

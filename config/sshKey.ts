@@ -48,7 +48,7 @@ function agentKey({ environment }: Machine, findings: Findings): SshKey | undefi
 export function staleAgent({ environment }: Machine): string | undefined {
   const socket = environment.SSH_AUTH_SOCK;
   return socket && !isSocket(socket)
-    ? `SSH_AUTH_SOCK is ${shown(socket)}, where no agent listens, and Pulumi's command provider fails on that even where it needs none; run: unset SSH_AUTH_SOCK`
+    ? `no agent listens at SSH_AUTH_SOCK, ${shown(socket)}, and Pulumi's command provider fails on that even if it needs no agent; run: unset SSH_AUTH_SOCK`
     : undefined;
 }
 
@@ -133,7 +133,7 @@ export function privateKeyIn(text: string): PemReading {
   if (isEncrypted(type.trim(), body)) {
     return {
       refusal:
-        "the key has a passphrase, which nobody is there to type; use ssh.agent, or a key without",
+        "the key has a passphrase, and buildhosts cannot ask for it; use ssh.agent, or a key without a passphrase",
     };
   }
   if (isSecurityKey(type.trim(), body)) {

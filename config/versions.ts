@@ -34,7 +34,7 @@ interface OldVersions {
 export const oldVersions: Readonly<Partial<Record<ReleaseComponent, OldVersions>>> = {
   buildkit: {
     minimum: "v0.13.0",
-    refusal: "older ones know no networkMode bridge",
+    refusal: "older ones do not support networkMode bridge",
     warning: (version) =>
       isBelow(version, "v0.31.2") ? "known security holes are open below v0.31.2" : undefined,
   },

@@ -29,7 +29,7 @@ export function located(
   const builders = host.builders.map((builder, index) => {
     const at = findings.at("builders", index);
     if (builder.endpoint !== undefined) {
-      at.refuse(["endpoint"], "a virtual machine has it from the proving ground; take it away.");
+      at.refuse(["endpoint"], "a virtual machine has it from the proving ground; remove it.");
     }
     const forwarded = found.builderPorts[builder.publish.port];
     if (forwarded === undefined) {

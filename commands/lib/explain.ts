@@ -75,7 +75,7 @@ const GITHUB_TOKEN: Rule = {
 };
 
 const DEAD_BOARD =
-  "a host that is gone for good: set abandon: true for it and run the update once; then it can leave the stack, and nothing is asked of it";
+  "a host that is gone for good: set abandon: true for it and run the update once; then remove it from the stack file; the update does not contact the host";
 
 /** One line for each resource that failed for a known reason, from the engine's event log. */
 export function explain(eventLog: string): Explanation[] {
@@ -109,7 +109,7 @@ const NO_FOLDER = /buildhosts\/pushed\b.*(permission denied|no such file|does no
 
 function wasReset(board: string): Omit<Explanation, "resource"> {
   return {
-    line: `what buildhosts installed on this board is gone, though the stack's state says that it is there: make its steps run again: --replace '**:remote:*::${board}-*' (README, 'A board was reset')`,
+    line: `what buildhosts installed on this board is gone, though the stack's state says that it is there: make its steps run again: --replace '**:remote:*::${board}-*' (docs/operations.md, 'A board was reset')`,
     resetBoard: board,
   };
 }

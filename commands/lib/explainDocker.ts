@@ -24,7 +24,7 @@ const UNREACHED: { pattern: RegExp; why: string }[] = [
   },
   {
     pattern: /certificate|x509|tls:|ssl|self[- ]signed/i,
-    why: "it and the stack's tls do not fit together. Check that caFile signed its certificate, that certFile and keyFile belong together and are signed by the CA that it trusts, and that its certificate names the host",
+    why: "the daemon's certificate and the stack's tls do not match. Check that caFile signed its certificate, that certFile and keyFile belong together and are signed by the CA that it trusts, and that its certificate names the host",
   },
   {
     pattern: /could not resolve|no such host|ENOTFOUND|EAI_AGAIN/i,

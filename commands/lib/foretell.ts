@@ -31,7 +31,7 @@ export function foretell(eventLog: string): string[] {
       );
     } else if (op === "update" && before && after && before !== after) {
       lines.push(
-        `${board}: moves from ${before} to ${after}. If these are two machines, the one before stays a builder with a valid certificate: take the board out of the stack first, or run there boardctl uninstall (README, 'Removing it')`,
+        `${board}: moves from ${before} to ${after}. If these are two machines, the one before stays a builder with a valid certificate: take the board out of the stack first, or run there boardctl uninstall (docs/operations.md, 'Removing it')`,
       );
     }
   }

@@ -58,12 +58,12 @@ export async function takeLockAway(
   }
   for (const { file, owner } of locks) {
     const what = `stack '${stack}': it is locked by ${owner}, which was killed`;
-    if (!isAgreed && !(await ask(`${what}. Take its lock away and go on?`))) {
-      return `${what}; to take its lock away: ${cancel}`;
+    if (!isAgreed && !(await ask(`${what}. Remove its lock and go on?`))) {
+      return `${what}; to remove its lock: ${cancel}`;
     }
     // This file and no other: somebody else may have begun a run by now, which `pulumi cancel` would not spare.
     await rm(file, { force: true });
-    log.note(`${what}; its lock was taken away`);
+    log.note(`${what}; its lock is removed`);
   }
   return undefined;
 }
@@ -93,12 +93,12 @@ export async function forgetRepeatable(session: Stated, log: Progress): Promise<
       deployment: { ...state.deployment, pending_operations: others },
     });
     log.note(
-      `stack '${session.stack}': a run was killed at ${names.join(", ")}; what the stack still has of that is begun anew where it is not done`,
+      `stack '${session.stack}': a run was killed at ${names.join(", ")}; this run repeats the unfinished ones that the stack still has`,
     );
   }
   if (others.length > 0) {
     log.note(
-      `stack '${session.stack}': a run was killed at ${others.map(nameOf).join(", ")}; look whether they are there and not in the stack, and remove them then. After that: npm run pulumi -- --stack ${session.stack} -- refresh --clear-pending-creates`,
+      `stack '${session.stack}': a run was killed at ${others.map(nameOf).join(", ")}; if they exist and are not in the stack, remove them. Then run: npm run pulumi -- --stack ${session.stack} -- refresh --clear-pending-creates`,
     );
   }
 }
@@ -122,7 +122,7 @@ async function locksOf({ backend, project, stack }: Locked): Promise<Lock[]> {
   const locks: Lock[] = [];
   for (const name of names.filter((one) => one.endsWith(".json"))) {
     const file = join(folder, name);
-    // A run that ends just now takes its own away.
+    // A run that ends just now removes its own.
     const text = await readFile(file, "utf8").catch(() => undefined);
     if (text !== undefined) locks.push({ file, ...ownerOf(text) });
   }

@@ -12,7 +12,7 @@ const UNKNOWN_MS = 24 * 60 * 60 * 1000;
 
 /**
  * Runs `work` in a temporary folder that only this user can read, and which is gone afterwards: also when a signal
- * ends this process, which then waits for `windDown` first. What a killed one has left is taken away by the next.
+ * ends this process, which then waits for `windDown` first. The next one removes what a killed one has left.
  */
 export async function inPrivateFolder<T>(
   name: string,

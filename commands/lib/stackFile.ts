@@ -115,7 +115,7 @@ async function stackConfig(stack: string): Promise<Record<string, unknown>> {
   const [first] = isProvingGround(stack) ? notVirtual(config) : [];
   if (first) {
     throw new Error(
-      `stack '${stack}': ${first} is not virtual; the stacks dev, docker, github and native are changed without asking, under a passphrase that nobody chose: put hosts of your own into a stack of your own (README, 'A board of your own')`,
+      `stack '${stack}': ${first} is not virtual; the stacks dev, docker, github and native are changed without asking, with a passphrase that buildhosts chose: put hosts of your own into a stack of your own (README, 'A board of your own')`,
     );
   }
   return config;

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { type Control, encoded, type LlbDefinition, type Worker } from "./control.ts";
 import { type SystemCall, stepProgram } from "./stepProgram.ts";
 
-/** In the name of every file that a probe leaves in a builder's cache, so that they can be found and taken away. */
+/** In the name of every file that a probe leaves in a builder's cache, so that they can be found and removed. */
 const PROBE = "buildhosts-probe";
 
 /** How long the cache of a busy builder may take to let them go. */

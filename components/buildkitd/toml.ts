@@ -33,7 +33,7 @@ export type BuildkitdNetwork = "bridge" | "host";
 
 /** Absolute paths on the board. */
 export interface BuildkitdTlsPaths {
-  /** Authority of the client certificates; its presence makes them compulsory. */
+  /** Authority of the client certificates; its presence makes them required. */
   ca: string;
   cert: string;
   key: string;
@@ -81,7 +81,7 @@ export function renderBuildkitdToml(args: BuildkitdTomlArgs): string {
   for (const key of keysOfOneWorker[other]) {
     if (args.settings.worker?.[key] !== undefined) {
       throw new Error(
-        `buildkitd.worker.${key}: only the ${other} worker has it, and this one is ${args.worker}; take it away or change the worker`,
+        `buildkitd.worker.${key}: only the ${other} worker has it, and this one is ${args.worker}; remove it or change the worker`,
       );
     }
   }

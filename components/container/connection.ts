@@ -71,7 +71,7 @@ export function dockerConnection(name: string, args: DockerConnectionArgs): Dock
     case "tcp:": {
       if (!args.tls) {
         throw new Error(
-          `${name}: ${args.url} needs tls with caCertPem, certPem and privateKeyPem; without, anybody could be the daemon, or become root there`,
+          `${name}: ${args.url} needs tls with caCertPem, certPem and privateKeyPem; without it, anybody on the network can act as the daemon or become root there`,
         );
       }
       const { caCertPem, certPem, privateKeyPem } = args.tls;

@@ -33,7 +33,7 @@ export async function makeRoom(
   await refuse(docker, place, present);
   const { current, previous } = present;
   const healthy = await firstHealthy(docker, current);
-  // What an unhealthy one was made for had not come to pass: the previous one is still what comes back.
+  // An unhealthy container never took over: the previous one is still what comes back.
   const kept = healthy ?? previous ?? [...current].sort((a, b) => a.Created - b.Created)[0];
   for (const { Id } of [...current, ...(previous ? [previous] : [])]) {
     if (Id !== kept?.Id) await remove(docker, Id);
@@ -121,7 +121,7 @@ export interface PutBack {
 }
 
 /**
- * Puts the previous container back into its place, and takes the new one away. Where the new one is not in
+ * Puts the previous container back into its place, and removes the new one. Where the new one is not in
  * the place of a previous one, it stays, stopped, for `takeAway`.
  *
  * @param restart the restart policy that the previous one had, from `makeRoom`.

@@ -58,7 +58,7 @@ export function cacheHooks(
  * the new one is healthy, it is deleted. When it is not, the old one is put back. The engine would still
  * record the new one as made but faulty, and delete the old one at the next update: so the create is
  * repeated, which fails as a whole, because the name is taken: by the old one, or, where that has another
- * name, by the new one, which is taken away then. Nothing is recorded.
+ * name, by the new one, which is removed then. Nothing is recorded.
  */
 export function containerHooks(
   name: string,
@@ -88,7 +88,7 @@ export function containerHooks(
     if (podman === undefined) return;
     if (unmasked) {
       throw new Error(
-        `${place.builder}: Podman ${podman} answers at ${connection.url.href}, and by its Docker-compatible socket no container gets systempaths=unconfined, without which a rootless buildkitd runs no step; set buildkitd.worker.noProcessSandbox: true, or rootless: false`,
+        `${place.builder}: Podman ${podman} answers at ${connection.url.href}, and its Docker-compatible socket does not support systempaths=unconfined, which a rootless buildkitd needs for build steps; set buildkitd.worker.noProcessSandbox: true, or rootless: false`,
       );
     }
     if (isForgottenAtBoot(podman, restart)) {
@@ -123,7 +123,7 @@ export function containerHooks(
       judge(found?.podman);
       if (found?.running === undefined) return;
       void pulumi.log.warn(
-        `${place.builder}: the update replaces the container '${found.running}', and ends the builds that run there then.`,
+        `${place.builder}: the update replaces the container '${found.running}', and ends the builds that run there.`,
       );
     },
     { onDryRun: true },
@@ -206,7 +206,7 @@ export function failureLine(
   const now = {
     healthy: "what ran before runs again and is healthy",
     unhealthy: `what ran before was put back and is not healthy either: docker logs ${container}`,
-    none: "nothing ran before, so it was taken away again",
+    none: "nothing ran before, so the update removed it again",
   };
   // What a container that ran has printed may speak of ports and permissions, too, but of others.
   const what = hasStarted

@@ -42,7 +42,7 @@ export function labelsOf({ builder, stack }: Pick<Place, "builder" | "stack">) {
   return { [BUILDER_LABEL]: builder, [STACK_LABEL]: stack };
 }
 
-/** What stands in the way, which an update must not begin with; the message is all there is to say. */
+/** A conflict that must stop the update before it begins. The message says everything. */
 export class InTheWay extends Error {}
 
 /** What there is on a host that concerns a place. */
@@ -110,7 +110,7 @@ function inTheWay(
       return `${builder}: ${has} of the host is taken by the container '${name}'; stop that, or choose another publish.port`;
     }
     return itsStack
-      ? `${builder}: the host has a container '${name}' of the stack ${itsStack}; choose another containerName, or, where that stack is no more, remove it there (docker rm -f ${name})`
+      ? `${builder}: the host has a container '${name}' of the stack ${itsStack}; choose another containerName, or, if that stack does not exist any more, remove it there (docker rm -f ${name})`
       : `${builder}: the host has a container '${name}' that is none of this builder; remove it there (docker rm -f ${name}), or choose another containerName`;
   }
   return undefined;
@@ -124,7 +124,7 @@ export async function refuseCache(docker: Docker, place: Place): Promise<void> {
   // Those that were made before the stack's label have the builder's.
   if (labels && !labels[STACK_LABEL] && labels[BUILDER_LABEL] !== builder) {
     throw new InTheWay(
-      `${builder}: the host has a volume '${volume}' that this stack did not make, and would delete with removeCacheOnDelete; choose another cacheVolume, or have it used as it is, and never deleted, with adoptCache: true`,
+      `${builder}: the host has a volume '${volume}' that this stack did not make, and removeCacheOnDelete would delete it; choose another cacheVolume, or adopt it with adoptCache: true`,
     );
   }
   const before = await mountedCache(docker, await look(docker, place));
@@ -148,7 +148,7 @@ async function refuseForeignCache(
   const owner = found.Labels?.[STACK_LABEL];
   if (owner && owner !== stack) {
     throw new InTheWay(
-      `${builder}: the host's volume '${volume}' has the cache of the stack ${owner}; choose another cacheVolume, or, where that stack is no more, remove it there (docker volume rm ${volume})`,
+      `${builder}: the host's volume '${volume}' has the cache of the stack ${owner}; choose another cacheVolume, or, if that stack does not exist any more, remove it there (docker volume rm ${volume})`,
     );
   }
   return found.Labels ?? {};
@@ -161,7 +161,7 @@ async function refuseAdoption(docker: Docker, place: Place): Promise<void> {
   if (!cache.isAdopted || cache.volume.startsWith("/")) return;
   if (await refuseForeignCache(docker, place)) return;
   throw new InTheWay(
-    `${builder}: adoptCache is true, and the host has no volume '${cache.volume}'; correct cacheVolume, or leave adoptCache away to have it made`,
+    `${builder}: adoptCache is true, and the host has no volume '${cache.volume}'; correct cacheVolume, or remove adoptCache, and the update makes it`,
   );
 }
 

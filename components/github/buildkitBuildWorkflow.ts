@@ -36,13 +36,13 @@ export interface BuildkitBuildArgs {
 
 /** Images that a release is made with, each by its digest: what is signed shall not change by a tag that moves. */
 export interface ReleaseImagesArgs {
-  /** What the image is built by. Default: `moby/buildkit:buildx-stable-1`. */
+  /** The image that builds it. Default: `moby/buildkit:buildx-stable-1`. */
   buildkit?: string;
-  /** What lists its contents. Default: `docker/buildkit-syft-scanner:stable-1`. */
+  /** The scanner that lists its contents. Default: `docker/buildkit-syft-scanner:stable-1`. */
   scanner?: string;
-  /** What it is built on. Default: `debian:trixie-slim`. */
+  /** The base image. Default: `debian:trixie-slim`. */
   base?: string;
-  /** What emulates the second platform in the tests. Default: `tonistiigi/binfmt`, by its digest. */
+  /** The emulator of the second platform in the tests. Default: `tonistiigi/binfmt`, by its digest. */
   binfmt?: string;
 }
 

@@ -44,7 +44,7 @@ async function checkAll(github: GithubConfig, findings: Findings): Promise<void>
   if (owner === undefined) {
     findings.refuse(
       ["github", "owner"],
-      `received ${shown(github.owner)}; GitHub knows no such user or organization.`,
+      `received ${shown(github.owner)}; GitHub has no such user or organization.`,
     );
     return;
   }
@@ -94,7 +94,7 @@ function refuseBeyondFree(
 ): void {
   if (visibility === "public") return;
   const why = `${login} is on the plan Free, where only public repositories have`;
-  const fix = `Make it public, take the plan ${isOrganization ? "Team" : "Pro"}, or leave it away`;
+  const fix = `Make it public, take the plan ${isOrganization ? "Team" : "Pro"}, or remove it`;
   if (environment) {
     findings.refuse(
       ["environment"],

@@ -14,7 +14,7 @@ import {
 /** What a resource makes by a request that GitHub takes once. */
 interface MadeOnce {
   find(inputs: Inputs, github: Github): Promise<Found | undefined>;
-  /** Whether it is as the create would have made it, whoever did. Default: only what this run made is taken away. */
+  /** Whether it is as the create would have made it, whoever did. Default: only what this run made is deleted. */
   isSame?(found: Found, inputs: Inputs, github: Github): boolean;
   /** Whether nobody has put anything into it since. Default: there is nothing that one could put in. */
   isUntouched?(found: Found, github: Github): Promise<boolean>;
@@ -84,11 +84,11 @@ const madeOnce: Record<string, MadeOnce> = {
 };
 
 /**
- * Has what GitHub made and could not say so taken away, where that must be, and made again. When the answer to a create is lost, the
- * provider asks once more, GitHub says that there is one already, and the state would never know of it.
+ * Deletes and recreates resources whose create response was lost. The provider then asks once more, GitHub answers that the
+ * resource exists already, and the state would never know of it.
  *
- * Only what came into being since this run began is taken away, by GitHub's clock, or what is the same anyway;
- * of repositories, only one without a commit of anybody's. It is for components: their resources inherit it.
+ * It deletes only a resource that GitHub made since this run began, by GitHub's clock, or one that is identical anyway; a
+ * repository only without a commit of anybody's. It is for components: their resources inherit it.
  */
 export async function repeatLostCreates(
   config: GithubConfig,
@@ -131,6 +131,6 @@ async function takeAway(
   // 404: it is gone, by an attempt whose answer was lost as well.
   if (status < 300 || status === 404) return true;
   throw new Error(
-    `${name}: GitHub has made ${found.path}, but its answer was lost, and this token may not take it away (${status}). Delete it by hand, and run up again.`,
+    `${name}: GitHub has made ${found.path}, but its answer was lost, and this token may not delete it (${status}). Delete it by hand, and run up again.`,
   );
 }

@@ -90,7 +90,7 @@ export function refuseTaken(config: GithubConfig): pulumi.ResourceTransformation
           ? `${github.owner}/${newInputs.repository}`
           : github.owner;
         throw new Error(
-          `${where} has ${kind.called(newInputs)} already, and this stack did not make it: it would be written over, and deleted with the stack. Rename or delete what is there, or name another in the stack.`,
+          `${where} has ${kind.called(newInputs)} already, and this stack did not make it: the update would write over it, and a removal would delete it. Rename or delete what is there, or name another in the stack.`,
         );
       },
       { onDryRun: true },

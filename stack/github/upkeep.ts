@@ -93,7 +93,7 @@ async function requireApproval(
   const path = `${at}/actions/permissions/fork-pr-contributor-approval`;
   const { body } = await askGithub(github, path, { accept: [200, 403, 404] });
   if (body.approval_policy === EVERYBODY_OUTSIDE) return;
-  const risk = `repository ${name} is public and has workflows for a runner of your own, where a pull request of a fork may run its code, and leave things for the next job`;
+  const risk = `repository ${name} is public and has workflows for a runner of your own: a pull request of a fork can run code on that runner, and leave files for the next job`;
   const fix = `in its settings, under Actions, General, choose "Require approval for all external contributors", or take runners that are made for one job (--ephemeral)`;
   if (existing) {
     void pulumi.log.warn(`${risk}: ${fix}.`);

@@ -133,7 +133,7 @@ describe("in a clone,", () => {
     const pid = (await board())?.pid ?? 0;
     const { code, stderr, lastLine } = await npmRun("down");
     expect(code, stderr).toBe(0);
-    expect(lastLine).toBe("✓ stack 'dev' is down; nothing of it runs any more");
+    expect(lastLine).toBe("✓ stack 'dev' is down; its machines are stopped");
     expect(await board()).toBeUndefined();
     expect(existsSync(connection())).toBe(false);
     expect(existsSync(join(clone, ".buildhosts/clients/dev"))).toBe(false);

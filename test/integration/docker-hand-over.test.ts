@@ -102,7 +102,7 @@ async function urnOf(name: string): Promise<string> {
 
 /** What a preview says is interrupted. */
 const interrupted = (name: string) =>
-  `builder: the update replaces the container '${name}', and ends the builds that run there then.`;
+  `builder: the update replaces the container '${name}', and ends the builds that run there.`;
 
 const ok = (run: Run) => expect(run.code, run.output).toBe(0);
 
@@ -243,7 +243,7 @@ describe("a builder's container", () => {
     const up = await stack.up();
     expect(up.code).not.toBe(0);
     expect(reasons(up)).toEqual([
-      "builder: the host has a volume 'theirs' that this stack did not make, and would delete with removeCacheOnDelete; choose another cacheVolume, or have it used as it is, and never deleted, with adoptCache: true",
+      "builder: the host has a volume 'theirs' that this stack did not make, and removeCacheOnDelete would delete it; choose another cacheVolume, or adopt it with adoptCache: true",
     ]);
     expect(await containers()).toEqual({ builder: "running, healthy" });
     await configure("v2", { ...theirs, adoptCache: true });
@@ -263,12 +263,12 @@ describe("a builder's container", () => {
     const up = await other.up();
     expect(up.code).not.toBe(0);
     expect(reasons(up)).toEqual([
-      "builder: the host's volume 'builder-cache' has the cache of the stack buildhosts/test; choose another cacheVolume, or, where that stack is no more, remove it there (docker volume rm builder-cache)",
+      "builder: the host's volume 'builder-cache' has the cache of the stack buildhosts/test; choose another cacheVolume, or, if that stack does not exist any more, remove it there (docker volume rm builder-cache)",
     ]);
     const refused: [object, string][] = [
       [
         { cacheVolume: "other-cache" },
-        "builder: the host has a container 'builder' of the stack buildhosts/test; choose another containerName, or, where that stack is no more, remove it there (docker rm -f builder)",
+        "builder: the host has a container 'builder' of the stack buildhosts/test; choose another containerName, or, if that stack does not exist any more, remove it there (docker rm -f builder)",
       ],
       [
         { cacheVolume: "other-cache", containerName: "other" },
@@ -468,7 +468,7 @@ describe("a first container", () => {
     const up = await stack.up();
     expect(up.code).not.toBe(0);
     expect(reasons(up)).toEqual([
-      "builder: the new container could not be started: the host's daemon may not run privileged containers; give it that right, or set rootless with a rootless image; nothing ran before, so it was taken away again",
+      "builder: the new container could not be started: the host's daemon may not run privileged containers; give it that right, or set rootless with a rootless image; nothing ran before, so the update removed it again",
     ]);
     expect(await containers()).toEqual({});
   });
@@ -479,7 +479,7 @@ describe("a first container", () => {
     expect(up.code).not.toBe(0);
     expect(reasons(up)).toEqual([
       expect.stringMatching(
-        `^builder: the new container was not healthy after 10 s ${sick}; nothing ran before, so it was taken away again$`,
+        `^builder: the new container was not healthy after 10 s ${sick}; nothing ran before, so the update removed it again$`,
       ),
     ]);
     expect(await containers()).toEqual({});

@@ -195,7 +195,7 @@ describe("a builder on a Docker host", () => {
     const preview = await run("preview");
     ok(preview);
     expect(preview.output).toContain(
-      "box: the update replaces the container 'box', and ends the builds that run there then.",
+      "box: the update replaces the container 'box', and ends the builds that run there.",
     );
     expect(await versionOf("box")).toBe(otherBuildkit);
   });

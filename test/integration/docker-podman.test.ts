@@ -144,7 +144,7 @@ describe("a builder on a Podman host", () => {
     await configure({ builder: { networks: ["builders"], memoryMb: 600 } });
     const preview = await stack.preview();
     ok(preview);
-    expect(preview.output).toContain("ends the builds that run there then");
+    expect(preview.output).toContain("ends the builds that run there");
     const up = await stack.up();
     ok(up);
     expect(await containers()).toMatch(/^box Up .*\(healthy\)$/);

@@ -34,7 +34,7 @@ test("pulumi is killed while the board installs; without its lock, the next up w
   const lines: string[] = [];
   const log = linesTo((line) => lines.push(line));
   expect(await takeLockAway(session, true, log)).toBeUndefined();
-  expect(lines).toEqual([expect.stringMatching(/, which was killed; its lock was taken away$/)]);
+  expect(lines).toEqual([expect.stringMatching(/, which was killed; its lock is removed$/)]);
 
   // The script of the killed run is still at work on the board; those of this run wait for it.
   const again = stack.up();

@@ -130,7 +130,7 @@ const cases: Case[] = [
     options: { "--cache-bytes": "900000000000" },
     says: [
       /the cache may grow to 900000 MB \(gc maxUsedSpace\), but \/var\/lib\/buildkit has room for \d+ MB/,
-      "lower buildkitd maxUsedSpace",
+      "lower buildkitd.worker.maxUsedSpace",
     ],
     problems: 1,
   },

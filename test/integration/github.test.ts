@@ -225,7 +225,7 @@ describe("a repository that is there already", () => {
     const refused = await run(stack.preview());
     expect(refused.code).not.toBe(0);
     expect(refused.output).toContain(
-      `builders/riscv64 has ${what} already, and this stack did not make it: it would be written over`,
+      `builders/riscv64 has ${what} already, and this stack did not make it: the update would write over it`,
     );
     expect(refused.output).not.toContain("at Object.");
     // And an update without one.
@@ -492,7 +492,7 @@ describe("when GitHub fails", () => {
     const refused = await run(stack.up());
     expect(refused.code).not.toBe(0);
     expect(refused.output).toContain(
-      "riscv64-repository: GitHub has made repos/builders/riscv64, but its answer was lost, and this token may not take it away (403). Delete it by hand, and run up again.",
+      "riscv64-repository: GitHub has made repos/builders/riscv64, but its answer was lost, and this token may not delete it (403). Delete it by hand, and run up again.",
     );
   });
 });

@@ -30,7 +30,7 @@ describe("a board with another name", () => {
     expect(up.output).toContain(
       "1. this machine is the board 'board' of the same stack already, and what runs there would be taken over",
     );
-    expect(up.output).toContain("say so: formerName: board; it goes on as it is");
+    expect(up.output).toContain("set formerName: board; the board goes on as it is");
     expect(await owner(board)).toBe("buildhosts/test/board");
     await untouched();
   });

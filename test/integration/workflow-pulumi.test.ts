@@ -107,7 +107,7 @@ describe("builders.yml", () => {
   test("does not call it drift when it could not look", async () => {
     const { code, log } = await run("find-drift.sh", { GITHUB_TOKEN: "ghp_wrong" });
     expect(log).toContain("::error::stack lab could not be compared with what is there");
-    expect(log).not.toContain("is not as it should be");
+    expect(log).not.toContain("differ from the stack file");
     expect(code).not.toBe(0);
   });
 
@@ -117,7 +117,9 @@ describe("builders.yml", () => {
     await github.ask("PUT", WORKFLOW, { message: "Try something", sha: own.sha, content });
     const before = changes().length;
     const drift = await run("find-drift.sh");
-    expect(drift.log).toContain("::error::stack lab is not as it should be");
+    expect(drift.log).toContain(
+      "::error::the hosts or repositories of stack lab differ from the stack file",
+    );
     expect(drift.log).toContain("images-build-on-builders.yml");
     expect(drift.code).not.toBe(0);
     expect(changes()).toHaveLength(before);

@@ -47,7 +47,7 @@ describe("a board is removed by the stack and under the name that it has now, by
       expect(exitCode, all).toBe(0);
       const instead = words[1] ? `, not to ${words[1]}` : "";
       expect(all).toBe(
-        `${has.split("/").at(-1)}: what is installed here belongs to ${has}${instead}: it stays. To remove it by hand: boardctl uninstall --owner ${has}`,
+        `${has.split("/").at(-1)}: this installation belongs to ${has}${instead}, so it stays. To remove it by hand: boardctl uninstall --owner ${has}`,
       );
       expect([isThere(), cache()]).toEqual([true, true]);
     }
@@ -95,7 +95,7 @@ describe("preflight", () => {
       "p/dev/old",
       [],
       "this machine is the board 'old' of the same stack already, and what runs there would be taken over",
-      "if the board has a new name, say so: formerName: old; it goes on as it is. Otherwise correct its host",
+      "if the board has a new name, set formerName: old; the board goes on as it is. Otherwise correct its host",
     ],
     [
       "a board of another stack, of the same name even",
@@ -116,7 +116,7 @@ describe("preflight", () => {
       "old",
       [],
       "this machine is a board 'old' already, of a stack that did not write down its name, and what runs there would be taken over",
-      "if this is that board, say so: formerName: old; it goes on as it is. Otherwise correct its host",
+      "if this is that board, set formerName: old; the board goes on as it is. Otherwise correct its host",
     ],
   ])("refuses to take over %s", async (_, has, more, problem, fix) => {
     own(has);

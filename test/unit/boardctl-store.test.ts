@@ -92,7 +92,7 @@ describe("a release", () => {
     const { exitCode, all } = await board.boardctl(activation("v1", config), certificates);
     expect(exitCode).toBe(1);
     expect(all.split("\n").at(-1)).toBe(
-      "board: containerd v2 is not on the board any more, though the stack's state says so (was the board reset?): make its steps run again with pulumi up --replace '**:remote:*::board-*' (README, 'A board was reset')",
+      "board: containerd v2 is not on the board any more, though the stack's state says so (was the board reset?): make its steps run again with pulumi up --replace '**:remote:*::board-*' (docs/operations.md, 'A board was reset')",
     );
     const words = activation("v1", config).map((word) => (word === "v2" ? "v2-rc1" : word));
     await ok(board.boardctl(words, certificates));
@@ -148,7 +148,7 @@ describe("what is put to use", () => {
     const { exitCode, all } = await activate([], other);
     expect(exitCode).toBe(1);
     expect(all).toBe(
-      "board: buildkit v1 is damaged on this board: its files are not what was unpacked; make the board's steps run again, so that it is fetched again: pulumi up --replace '**:remote:*::board-*' (README, 'A board was reset')",
+      "board: buildkit v1 is damaged on this board: its files are not what was unpacked; make the board's steps run again, so that it is fetched again: pulumi up --replace '**:remote:*::board-*' (docs/operations.md, 'A board was reset')",
     );
     expect((await execa("readlink", [board.at(`${home}/current`)])).stdout).toBe(before);
   });

@@ -653,7 +653,7 @@ END`,
     const kernel = (network: string) =>
       problems(`snapshotter=auto network=${network} rootless=false cache_root=/x; check_kernel`);
     expect(await kernel("bridge")).toEqual([
-      "cgroups are version 1 here, so nothing would keep RUN steps from the daemon's port (IPAddressDeny needs version 2)",
+      "cgroups are version 1 here, so RUN steps could reach the daemon's port (IPAddressDeny needs version 2)",
     ]);
     expect(await kernel("host")).toEqual([]);
   });
@@ -773,7 +773,7 @@ END`,
     inodes("95367", 90_000);
     expect(await warned(5_000_000_000)).toBe("");
     expect(await warned(0)).toBe(
-      "  warning: the file system of /data has 95367 inodes, one for every 1048 kB that the cache may have: most files are smaller, so that they run out before garbage collection, which counts bytes alone, frees anything. Make it with more (mkfs.ext4 -i 16384), take xfs or btrfs, or lower buildkitd maxUsedSpace",
+      "  warning: the file system of /data has 95367 inodes, one for every 1048 kB that the cache may have: most files are smaller, so that they run out before garbage collection, which counts bytes alone, frees anything. Make it with more (mkfs.ext4 -i 16384), take xfs or btrfs, or lower buildkitd.worker.maxUsedSpace",
     );
     // btrfs has no number of them, in coreutils' words and in busybox'.
     for (const none of ["0", "-"]) {

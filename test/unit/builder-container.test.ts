@@ -334,11 +334,11 @@ describe("BuilderContainer", () => {
   test.each<[Partial<BuilderContainerArgs>, string]>([
     [
       { adoptCache: true, removeCacheOnDelete: true },
-      "docker-1: removeCacheOnDelete is true beside adoptCache: true, which is never deleted and not the stack's; take one of the two away",
+      "docker-1: removeCacheOnDelete is true beside adoptCache: true, which is never deleted and not the stack's; remove one of the two",
     ],
     [
       { cachePath: "/mnt/cache", cacheVolume: "v" },
-      "docker-1: cacheVolume is v beside cachePath '/mnt/cache', which is never deleted and no volume; take one of the two away",
+      "docker-1: cacheVolume is v beside cachePath '/mnt/cache', which is never deleted and no volume; remove one of the two",
     ],
     [
       { cachePath: "cache" },
@@ -365,7 +365,7 @@ describe("BuilderContainer", () => {
     [
       "tcp:// without TLS",
       { url: "tcp://docker-1:2375" },
-      "docker-1: tcp://docker-1:2375 needs tls with caCertPem, certPem and privateKeyPem; without, anybody could be the daemon, or become root there",
+      "docker-1: tcp://docker-1:2375 needs tls with caCertPem, certPem and privateKeyPem; without it, anybody on the network can act as the daemon or become root there",
     ],
     [
       "anything else",
@@ -661,7 +661,7 @@ describe("a failed update says in its last line", () => {
       "that the port is taken",
       "Unable to start container: Bind for 0.0.0.0:1234 failed: port is already allocated",
       { ...never, previous: "none" },
-      "docker-1: the new container could not be started: the port is taken on the host; stop what has it, or choose another publish.port; nothing ran before, so it was taken away again",
+      "docker-1: the new container could not be started: the port is taken on the host; stop what has it, or choose another publish.port; nothing ran before, so the update removed it again",
     ],
     [
       "that docker-init is missing, which the daemon may ask for by itself",
@@ -679,13 +679,13 @@ describe("a failed update says in its last line", () => {
       "what the last health check said of one that ran, whatever its words",
       "not healthy within 120 s; the last check said: dial unix: permission denied",
       { ...ran, previous: "none" },
-      "docker-1: the new container was not healthy after 120 s (running, unhealthy); nothing ran before, so it was taken away again",
+      "docker-1: the new container was not healthy after 120 s (running, unhealthy); nothing ran before, so the update removed it again",
     ],
     [
       "the daemon's own words where the reason is not known",
       "container docker-1:\n  no space left on device",
       { ...never, previous: "none" },
-      "docker-1: the new container could not be started: container docker-1: no space left on device; nothing ran before, so it was taken away again",
+      "docker-1: the new container could not be started: container docker-1: no space left on device; nothing ran before, so the update removed it again",
     ],
   ])("%s", (_, error, outcome, line) => {
     expect(say(error, outcome)).toBe(line);
@@ -693,7 +693,7 @@ describe("a failed update says in its last line", () => {
 
   test("nothing of privileges where the container has none", () => {
     expect(say(denied, { ...never, previous: "none" }, true)).toBe(
-      `docker-1: the new container could not be started: ${denied}; nothing ran before, so it was taken away again`,
+      `docker-1: the new container could not be started: ${denied}; nothing ran before, so the update removed it again`,
     );
   });
 });

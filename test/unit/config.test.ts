@@ -149,7 +149,7 @@ describe("keys", () => {
       one({ prot: 22, usr: "root", rootless: true, network: "bridge" }),
       'buildhosts:boards[0].prot: unknown key; did you mean "port"?',
       'buildhosts:boards[0].usr: unknown key; did you mean "user"?',
-      "buildhosts:boards[0].network: a rootless buildkitd has the host's network only; use host, or take rootless away.",
+      "buildhosts:boards[0].network: a rootless buildkitd has the host's network only; use host, or remove rootless.",
     ],
     [
       "a section that is not an object",
@@ -201,7 +201,7 @@ describe("releases", () => {
     [
       "a BuildKit without a bridge network",
       { releases: { buildkit: "v0.12.5" }, ...one() },
-      'buildhosts:releases.buildkit: received "v0.12.5"; expected v0.13.0 or newer: older ones know no networkMode bridge.',
+      'buildhosts:releases.buildkit: received "v0.12.5"; expected v0.13.0 or newer: older ones do not support networkMode bridge.',
     ],
     [
       "a containerd that is too old",
@@ -353,7 +353,7 @@ describe("clients", () => {
     [
       "a client twice",
       { clients: ["ci", "ci"], ...one() },
-      'buildhosts:clients[1]: received "ci", which is there already; take one away.',
+      'buildhosts:clients[1]: received "ci", which the list has already; remove one.',
     ],
     [
       "the name of the stack's own client",
@@ -393,7 +393,7 @@ describe("board names and places", () => {
     [
       "two boards on one machine",
       { boards: [b(), b({ name: "b", host: "A.example.com", listen: { port: 1235 } })] },
-      "buildhosts:boards[1].host: is the same machine as boards[0]; take one of the two away.",
+      "buildhosts:boards[1].host: is the same machine as boards[0]; remove one of the two.",
     ],
     [
       "two boards behind one endpoint",
@@ -458,7 +458,7 @@ describe("board names and places", () => {
     [
       "a jump host that is the board",
       one({ jump: { host: "a.example.com", hostKey: ed25519 } }),
-      "buildhosts:boards[0].jump.host: is the board itself; take jump away.",
+      "buildhosts:boards[0].jump.host: is the board itself; remove jump.",
     ],
     [
       "a jump host without a host key",
@@ -554,12 +554,12 @@ describe("what a board runs", () => {
     [
       "rootless with containerd",
       one({ rootless: true, worker: "containerd" }),
-      "buildhosts:boards[0].worker: containerd does not run rootless here; use oci, or take rootless away.",
+      "buildhosts:boards[0].worker: containerd does not run rootless here; use oci, or remove rootless.",
     ],
     [
       "rootless with a bridge",
       one({ rootless: true, network: "bridge" }),
-      "buildhosts:boards[0].network: a rootless buildkitd has the host's network only; use host, or take rootless away.",
+      "buildhosts:boards[0].network: a rootless buildkitd has the host's network only; use host, or remove rootless.",
     ],
     [
       "rootless with socket activation",
@@ -763,7 +763,7 @@ describe("buildkitd", () => {
     [
       "plain HTTP for Docker Hub without a mirror",
       set({ registry: { "docker.io": { http: true } } }),
-      'buildhosts:boards[0].buildkitd.registry["docker.io"].http: is about Docker Hub itself, which is not served over plain HTTP; take it away.',
+      'buildhosts:boards[0].buildkitd.registry["docker.io"].http: is about Docker Hub itself, which is not served over plain HTTP; remove it.',
     ],
     [
       "the daemon's own sockets for others",
@@ -792,7 +792,7 @@ describe("buildkitd", () => {
     [
       "a bridge network that the board is in",
       w({}, { host: "10.10.3.4" }),
-      "buildhosts:boards[0].buildkitd.worker.bridgeSubnet: the board's address 10.10.3.4 lies in the bridge's network 10.10.0.0/16, which would cut the board off; choose a network that is free there.",
+      "buildhosts:boards[0].buildkitd.worker.bridgeSubnet: the board's address 10.10.3.4 is in the bridge's network 10.10.0.0/16, which would cut the board off; choose a network that is free there.",
     ],
     [
       "a bridge's name that is too long",
@@ -802,17 +802,17 @@ describe("buildkitd", () => {
     [
       "bridge settings without a bridge",
       w({ cniPoolSize: 4 }, { network: "host" }),
-      "buildhosts:boards[0].buildkitd.worker.cniPoolSize: has no effect with network host; take it away or set network: bridge.",
+      "buildhosts:boards[0].buildkitd.worker.cniPoolSize: has no effect with network host; remove it or set network: bridge.",
     ],
     [
       "containerd's settings for the oci worker",
       w({ namespace: "buildkit" }),
-      "buildhosts:boards[0].buildkitd.worker.namespace: only the containerd worker has it, and this board's worker is oci; take it away or set worker: containerd.",
+      "buildhosts:boards[0].buildkitd.worker.namespace: only the containerd worker has it, and this board's worker is oci; remove it or set worker: containerd.",
     ],
     [
       "the oci worker's settings for containerd",
       w({ proxySnapshotterPath: "/run/snapshotter.sock" }, { worker: "containerd" }),
-      "buildhosts:boards[0].buildkitd.worker.proxySnapshotterPath: only the oci worker has it, and this board's worker is containerd; take it away or set worker: oci.",
+      "buildhosts:boards[0].buildkitd.worker.proxySnapshotterPath: only the oci worker has it, and this board's worker is containerd; remove it or set worker: oci.",
     ],
     [
       "a snapshotter that the oci worker does not have",
@@ -968,7 +968,7 @@ describe("the bridge of RUN steps", () => {
   });
 
   const overlap = (what: string, network = "10.10.0.0/16") =>
-    `buildhosts:boards[0].buildkitd.worker.bridgeSubnet: ${what}, lies in the bridge's network ${network}, so that it would be looked for among the RUN steps; choose a network that is free there.`;
+    `buildhosts:boards[0].buildkitd.worker.bridgeSubnet: ${what}, is in the bridge's network ${network}, so the daemon would look for it among the RUN steps; choose a network that is free there.`;
   test.each<Case>([
     [
       "the mirror of releases",
@@ -1092,11 +1092,11 @@ describe("filters of garbage collection are refused", () => {
     ["mutable==true", "mutable has no value; write mutable alone"],
     [
       "type==frontend",
-      "a policy without all: true leaves all internal, frontend and shared records alone; set all: true, or take the filter away",
+      "a policy without all: true leaves all internal, frontend and shared records alone; set all: true, or remove the filter",
     ],
     [
       "shared",
-      "a policy without all: true leaves all internal, frontend and shared records alone; set all: true, or take the filter away",
+      "a policy without all: true leaves all internal, frontend and shared records alone; set all: true, or remove the filter",
     ],
   ])("%s", (filter, refusal) => {
     const filters = ["type==regular", filter];
@@ -1148,7 +1148,7 @@ describe("virtual boards", () => {
           { name: "w", virtual: true, platform: "linux/riscv64" },
         ],
       },
-      "buildhosts:boards[1].platform: is the same machine as boards[0]; take one of the two away.",
+      "buildhosts:boards[1].platform: is the same machine as boards[0]; remove one of the two.",
     ],
     [
       "one that is virtual in quotes",
@@ -1420,7 +1420,7 @@ describe("certificates of registries", () => {
     [
       "that name nothing",
       one({ registryCertificates: { "registry.lan": {} } }),
-      `${at}["registry.lan"]: names no file; set caFile, or certFile and keyFile, or take it away.`,
+      `${at}["registry.lan"]: names no file; set caFile, or certFile and keyFile, or remove it.`,
     ],
     [
       "that are half a pair",
@@ -1534,12 +1534,12 @@ describe("the SSH key", () => {
 
   test("of a file fails with a dead agent around, which the provider would dial", () => {
     expect(problemsOf({ ssh: { privateKeyFile: "id" }, ...one() }, [], deadAgent)).toEqual([
-      'buildhosts:ssh: SSH_AUTH_SOCK is "/nowhere/agent.sock", where no agent listens, and Pulumi\'s command provider fails on that even where it needs none; run: unset SSH_AUTH_SOCK.',
+      'buildhosts:ssh: no agent listens at SSH_AUTH_SOCK, "/nowhere/agent.sock", and Pulumi\'s command provider fails on that even if it needs no agent; run: unset SSH_AUTH_SOCK.',
     ]);
   });
 
   const passphrase =
-    "the key has a passphrase, which nobody is there to type; use ssh.agent, or a key without.";
+    "the key has a passphrase, and buildhosts cannot ask for it; use ssh.agent, or a key without a passphrase.";
   const aes = { cipher: "aes-256-cbc", passphrase: "canary" };
   const openSsh = (cipher: string, keyType = "ssh-ed25519") => {
     const number = (value: number) => {
@@ -1830,8 +1830,8 @@ describe("a warning is given for", () => {
         releases: { buildkit: "v0.32.2" },
         ...set({ compaction: { enabled: true }, system: { sessionAuthTimeout: "60s" } }),
       },
-      "buildhosts:boards[0].buildkitd.compaction: BuildKit v0.32.2 ignores it without a word; it exists since v0.34.0.",
-      "buildhosts:boards[0].buildkitd.system.sessionAuthTimeout: BuildKit v0.32.2 ignores it without a word; it exists since v0.34.0.",
+      "buildhosts:boards[0].buildkitd.compaction: BuildKit v0.32.2 silently ignores it; it needs v0.34.0 or newer.",
+      "buildhosts:boards[0].buildkitd.system.sessionAuthTimeout: BuildKit v0.32.2 silently ignores it; it needs v0.34.0 or newer.",
     ],
     [
       "a policy's amount that the pinned BuildKit is too old for",
@@ -1840,7 +1840,7 @@ describe("a warning is given for", () => {
         ...w({ gcpolicy: [{ keepDuration: "48h" }, { maxUsedSpace: "10GB" }] }),
       },
       "buildhosts:releases.buildkit: is v0.16.0: known security holes are open below v0.31.2.",
-      "buildhosts:boards[0].buildkitd.worker.gcpolicy[1].maxUsedSpace: BuildKit v0.16.0 ignores it without a word; it exists since v0.17.0.",
+      "buildhosts:boards[0].buildkitd.worker.gcpolicy[1].maxUsedSpace: BuildKit v0.16.0 silently ignores it; it needs v0.17.0 or newer.",
     ],
     [
       "names of multicast DNS, which clients do not ask for",
@@ -1877,7 +1877,7 @@ describe("a warning is given for", () => {
 describe("secrets", () => {
   test("may stand in no other key, because that would be shown", () => {
     expect(problemsOf(one({ host: "canary" }), ["buildhosts:boards"])).toEqual([
-      "buildhosts:boards: holds a secret; only buildhosts:sshPrivateKey and buildhosts:githubToken are some. Set it again without --secret.",
+      "buildhosts:boards: is a secret; only buildhosts:sshPrivateKey and buildhosts:githubToken may be secrets. Set it again without --secret.",
     ]);
   });
 
@@ -1914,7 +1914,7 @@ describe("the error", () => {
         "3 problems in the stack's configuration:",
         "- buildhosts:clients: received []; expected at least one name.",
         '- buildhosts:boards[0].prot: unknown key; did you mean "port"?',
-        "- buildhosts:boards[0].network: a rootless buildkitd has the host's network only; use host, or take rootless away.",
+        "- buildhosts:boards[0].network: a rootless buildkitd has the host's network only; use host, or remove rootless.",
       ].join("\n"),
     );
   });

@@ -279,8 +279,8 @@ describe("a good Docker host", () => {
     expect(read(stack).warnings).toEqual([
       "buildhosts:dockerHosts[1].hostKey: is that of dockerHosts[0] too: the same machine twice, or a copied disk, whose host key should be made anew.",
       `buildhosts:dockerHosts[0].builders[0].buildkitd.registry["registry.lan"].ca[0]: "/etc/ca.pem" must be in the image ${own}: nothing else puts it into the container.`,
-      `buildhosts:dockerHosts[0].builders[1].image: received "registry.lan/${image.slice(0, 66)}…, whose daemon needs root, and rootless is true; take registry.lan/moby/buildkit:v0.34.2-rootless with its own digest, or take rootless away.`,
-      'buildhosts:dockerHosts[0].builders[2].buildkitd.worker.apparmor-profile: "buildkit" must be loaded in the kernel of the Docker host, which buildhosts does not see to.',
+      `buildhosts:dockerHosts[0].builders[1].image: received "registry.lan/${image.slice(0, 66)}…, whose daemon needs root, and rootless is true; take registry.lan/moby/buildkit:v0.34.2-rootless with its own digest, or remove rootless.`,
+      'buildhosts:dockerHosts[0].builders[2].buildkitd.worker.apparmor-profile: load "buildkit" in the kernel of the Docker host; buildhosts does not.',
       'buildhosts:dockerHosts[0].builders[2].buildkitd.worker.proxySnapshotterPath: "/run/x.sock" must be a socket of a program in the image: nothing else listens in the container, and without it the daemon does not become healthy.',
       `buildhosts:dockerHosts[0].docker: farm.local ${multicast}`,
       `buildhosts:dockerHosts[0].builders[1].endpoint: copy.local ${multicast}`,
@@ -343,14 +343,14 @@ describe("refused:", () => {
           tls: { caFile: "cert.pem", certFile: "cert.pem", keyFile: "id" },
         }),
       ),
-      "buildhosts:dockerHosts[0].hostKey: is about ssh://, and docker is not; take it away.",
-      "buildhosts:dockerHosts[0].ssh: is about ssh://, and docker is not; take it away.",
-      "buildhosts:dockerHosts[0].tls: is about tcp://, and docker is not; take it away.",
+      "buildhosts:dockerHosts[0].hostKey: is about ssh://, and docker is not; remove it.",
+      "buildhosts:dockerHosts[0].ssh: is about ssh://, and docker is not; remove it.",
+      "buildhosts:dockerHosts[0].tls: is about tcp://, and docker is not; remove it.",
     ],
     [
       "tcp:// without TLS",
       one(tcp({ tls: undefined })),
-      "buildhosts:dockerHosts[0].tls: missing; expected caFile, certFile and keyFile, all three: without, anybody on the network could be the daemon or become root there.",
+      "buildhosts:dockerHosts[0].tls: missing; expected caFile, certFile and keyFile, all three: without them, anybody on the network can act as the daemon or become root there.",
     ],
     [
       "two parts of three",
@@ -377,7 +377,7 @@ describe("refused:", () => {
     [
       "the host's own platform, emulated",
       one(local({ emulation: ["linux/amd64"] })),
-      'buildhosts:dockerHosts[0].emulation: received "linux/amd64", which is the host\'s own; take it away.',
+      'buildhosts:dockerHosts[0].emulation: received "linux/amd64", which is the host\'s own; remove it.',
     ],
     [
       "a bridge without root, and a place for the cache",
@@ -387,19 +387,19 @@ describe("refused:", () => {
         network: "bridge",
         buildkitd: { root: "/mnt/nvme/buildkit" },
       }),
-      "buildhosts:dockerHosts[0].builders[0].network: a rootless buildkitd has its container's network only; use host.",
+      "buildhosts:dockerHosts[0].builders[0].network: a rootless buildkitd supports only its container's network; use host.",
       "buildhosts:dockerHosts[0].builders[0].buildkitd.root: the cache is in the volume; name that by cacheVolume, or a folder of the host by cachePath.",
     ],
     [
       "a cache that is never deleted, to be deleted or protected",
       w({ adoptCache: true, removeCacheOnDelete: true, protectCache: true }),
-      "buildhosts:dockerHosts[0].builders[0].protectCache: received true beside adoptCache: true, which is never deleted and not the stack's; take one of the two away.",
-      "buildhosts:dockerHosts[0].builders[0].removeCacheOnDelete: received true beside adoptCache: true, which is never deleted and not the stack's; take one of the two away.",
+      "buildhosts:dockerHosts[0].builders[0].protectCache: received true beside adoptCache: true, which is never deleted and not the stack's; remove one of the two.",
+      "buildhosts:dockerHosts[0].builders[0].removeCacheOnDelete: received true beside adoptCache: true, which is never deleted and not the stack's; remove one of the two.",
     ],
     [
       "a cache in a folder and in a volume",
       w({ cachePath: "/mnt/nvme/buildkit", cacheVolume: "cache" }),
-      'buildhosts:dockerHosts[0].builders[0].cacheVolume: received "cache" beside cachePath "/mnt/nvme/buildkit", which is never deleted and no volume; take one of the two away.',
+      'buildhosts:dockerHosts[0].builders[0].cacheVolume: received "cache" beside cachePath "/mnt/nvme/buildkit", which is never deleted and no volume; remove one of the two.',
     ],
     [
       "a folder that is none",
@@ -435,12 +435,12 @@ describe("refused:", () => {
     [
       "a bridge's settings without a bridge",
       w({ buildkitd: { worker: { bridgeName: "br1" } } }),
-      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.bridgeName: has no effect with network host; take it away or set network: bridge.",
+      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.bridgeName: has no effect with network host; remove it or set network: bridge.",
     ],
     [
       "a setting of containerd's worker",
       w({ buildkitd: { worker: { namespace: "x" } } }),
-      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.namespace: only the containerd worker has it, and this builder's worker is oci; take it away.",
+      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.namespace: only the containerd worker has it, and this builder's worker is oci; remove it.",
     ],
     [
       "a far host's loopback without an endpoint",
@@ -530,7 +530,7 @@ describe("refused:", () => {
     [
       "an image with root for a builder without",
       w({ rootless: true }),
-      `buildhosts:dockerHosts[0].builders[0].image: received "${image.slice(0, 79)}…, whose daemon needs root, and rootless is true; take moby/buildkit:v0.34.2-rootless with its own digest, or take rootless away.`,
+      `buildhosts:dockerHosts[0].builders[0].image: received "${image.slice(0, 79)}…, whose daemon needs root, and rootless is true; take moby/buildkit:v0.34.2-rootless with its own digest, or remove rootless.`,
     ],
     [
       "an image without root for a builder with it",
@@ -540,7 +540,7 @@ describe("refused:", () => {
     [
       "an image that no tag calls rootless for a builder without root",
       w({ image: "moby/buildkit", rootless: true }),
-      'buildhosts:dockerHosts[0].builders[0].image: received "moby/buildkit", whose daemon needs root, and rootless is true; take moby/buildkit:rootless with its own digest, or take rootless away.',
+      'buildhosts:dockerHosts[0].builders[0].image: received "moby/buildkit", whose daemon needs root, and rootless is true; take moby/buildkit:rootless with its own digest, or remove rootless.',
     ],
     [
       "a bridge that the image does not know",
@@ -560,7 +560,7 @@ describe("refused:", () => {
         proxies: { http: "http://10.10.0.9:3128" },
         buildkitd: { dns: { nameservers: ["127.0.0.11"] } },
       }),
-      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.bridgeSubnet: proxies.http, 10.10.0.9, lies in the bridge's network 10.10.0.0/16, so that it would be looked for among the RUN steps; choose a network that is free there.",
+      "buildhosts:dockerHosts[0].builders[0].buildkitd.worker.bridgeSubnet: proxies.http, 10.10.0.9, is in the bridge's network 10.10.0.0/16, so the daemon would look for it among the RUN steps; choose a network that is free there.",
       'buildhosts:dockerHosts[0].builders[0].buildkitd.dns.nameservers[0]: received "127.0.0.11", which is on loopback, where a RUN step on the bridge finds itself alone; name an IPv4 address of the network.',
     ],
     [
@@ -568,7 +568,7 @@ describe("refused:", () => {
       w({ registryCertificates: { "registry.lan": { caFile: "none.pem" }, registry: {} } }),
       "buildhosts:dockerHosts[0].builders[0].registryCertificates.registry: no image is looked up there: without a dot or a port, registry/image is an image of Docker Hub; write the host in full, or with its port.",
       'buildhosts:dockerHosts[0].builders[0].registryCertificates["registry.lan"].caFile: received "none.pem"; the file cannot be read (ENOENT): /project/none.pem.',
-      "buildhosts:dockerHosts[0].builders[0].registryCertificates.registry: names no file; set caFile, or certFile and keyFile, or take it away.",
+      "buildhosts:dockerHosts[0].builders[0].registryCertificates.registry: names no file; set caFile, or certFile and keyFile, or remove it.",
     ],
     [
       "files that are in no container",
@@ -599,7 +599,7 @@ describe("refused:", () => {
         ["cdi.specDirs[0]", "/etc/cdi"],
       ].map(
         ([path, file]) =>
-          `buildhosts:dockerHosts[0].builders[0].buildkitd.${path}: received "${file}", which is not in BuildKit's image, and nothing puts it into the container; take it away, or have it in an image of your own.`,
+          `buildhosts:dockerHosts[0].builders[0].buildkitd.${path}: received "${file}", which is not in BuildKit's image, and nothing puts it into the container; remove it, or have it in an image of your own.`,
       ),
     ],
     [

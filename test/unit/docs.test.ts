@@ -102,13 +102,24 @@ describe("README.md", () => {
     const unlinked = pages.filter((page) => page.startsWith("docs/") && !links.includes(page));
     expect(unlinked).toEqual([]);
   });
+});
 
-  test("has what messages point to by its name", () => {
-    const named = [...sources().matchAll(/\(README, '([^']+)'\)/g)].map(([, name]) => name);
-    expect(named.length).toBeGreaterThan(0);
-    const absent = named.filter((name) => !textOf("README.md").includes(name ?? ""));
-    expect(absent).toEqual([]);
-  });
+test("the sections that messages name exist", () => {
+  const named = [...sources().matchAll(/\((README|docs\/[\w-]+\.md), '([^']+)'\)/g)].map(
+    ([, page = "", section = ""]) => ({
+      page: page === "README" ? "README.md" : page,
+      section,
+    }),
+  );
+  expect(named.map(({ page }) => page)).toEqual(
+    expect.arrayContaining(["README.md", "docs/operations.md"]),
+  );
+  const absent = named.filter(
+    ({ page, section }) =>
+      !existsSync(join(root, page)) ||
+      !tokensOf(page, "heading").some(({ text }) => plain(text).startsWith(section)),
+  );
+  expect(absent).toEqual([]);
 });
 
 describe("docs/troubleshooting.md", () => {

@@ -38,7 +38,7 @@ describe("a Docker daemon that cannot be reached is one line:", () => {
     ],
     [
       official("tcp://far:2376", "tls: failed to verify certificate: x509: signed by unknown"),
-      /it and the stack's tls do not fit together/,
+      /the daemon's certificate and the stack's tls do not match/,
     ],
     [
       official("tcp://far:2376", "dial tcp: lookup far: no such host"),

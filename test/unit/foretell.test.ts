@@ -38,7 +38,7 @@ test("a board that is replaced by one of another name on the same machine is sai
 
 test("a board that goes to another address is said to leave a builder behind", () => {
   expect(preview(["update", "lab-preflight", "root@10.0.0.1:22", "root@10.0.0.2:22"])).toEqual([
-    "lab: moves from root@10.0.0.1:22 to root@10.0.0.2:22. If these are two machines, the one before stays a builder with a valid certificate: take the board out of the stack first, or run there boardctl uninstall (README, 'Removing it')",
+    "lab: moves from root@10.0.0.1:22 to root@10.0.0.2:22. If these are two machines, the one before stays a builder with a valid certificate: take the board out of the stack first, or run there boardctl uninstall (docs/operations.md, 'Removing it')",
   ]);
 });
 

@@ -52,7 +52,7 @@ describe("before anything is made", () => {
   test("an owner that GitHub does not know is refused", async () => {
     await start();
     await expect(check({ owner: "nobody" })).rejects.toThrow(
-      'buildhosts:github.owner: received "nobody"; GitHub knows no such user or organization.',
+      'buildhosts:github.owner: received "nobody"; GitHub has no such user or organization.',
     );
   });
 
@@ -98,8 +98,8 @@ describe("before anything is made", () => {
       expect(error.message.split("\n- ")).toEqual([
         "3 problems in the stack's configuration:",
         'buildhosts:github.organizationSecrets.visibility: received "private"; builders is on the plan Free, where an organization\'s secrets do not reach private repositories. Take all, for its public ones, or give each repository a client instead.',
-        'buildhosts:github.repositories[0].environment: received "builders", and the repository is private; builders is on the plan Free, where only public repositories have environments. Make it public, take the plan Team, or leave it away.',
-        "buildhosts:github.repositories[0].protectDefaultBranch: received true, and the repository is private; builders is on the plan Free, where only public repositories have rules for their branches. Make it public, take the plan Team, or leave it away.",
+        'buildhosts:github.repositories[0].environment: received "builders", and the repository is private; builders is on the plan Free, where only public repositories have environments. Make it public, take the plan Team, or remove it.',
+        "buildhosts:github.repositories[0].protectDefaultBranch: received true, and the repository is private; builders is on the plan Free, where only public repositories have rules for their branches. Make it public, take the plan Team, or remove it.",
       ]);
     });
 
@@ -298,7 +298,7 @@ describe("what the provider has no resource for", () => {
   const OFF =
     "repository images: GitHub has switched buildkit-weekly-build.yml off after 60 days without a commit";
   const RISK =
-    "repository images is public and has workflows for a runner of your own, where a pull request of a fork may run its code, and leave things for the next job";
+    "repository images is public and has workflows for a runner of your own: a pull request of a fork can run code on that runner, and leave files for the next job";
   const FIX =
     'in its settings, under Actions, General, choose "Require approval for all external contributors", or take runners that are made for one job (--ephemeral)';
   const APPROVAL = "/repos/builders/images/actions/permissions/fork-pr-contributor-approval";

@@ -139,7 +139,7 @@ describe("the volume of a cache", () => {
     ["another builder's, without a stack", { "buildhosts.builder": "other" }],
   ])("is refused where it has %s: its data may be somebody's", async (_, of) => {
     await expect(refuseCache(host({ "lab-cache": of }).client, place)).rejects.toThrow(
-      "lab: the host has a volume 'lab-cache' that this stack did not make, and would delete with removeCacheOnDelete; choose another cacheVolume, or have it used as it is, and never deleted, with adoptCache: true",
+      "lab: the host has a volume 'lab-cache' that this stack did not make, and removeCacheOnDelete would delete it; choose another cacheVolume, or adopt it with adoptCache: true",
     );
   });
 
@@ -158,11 +158,11 @@ describe("the volume of a cache", () => {
 
   test("is not adopted where there is none, or it is another stack's", async () => {
     await expect(checkPlace(host({}).client, adopting())).rejects.toThrow(
-      "lab: adoptCache is true, and the host has no volume 'lab-cache'; correct cacheVolume, or leave adoptCache away to have it made",
+      "lab: adoptCache is true, and the host has no volume 'lab-cache'; correct cacheVolume, or remove adoptCache, and the update makes it",
     );
     const foreign = host({ "lab-cache": { ...labels, "buildhosts.stack": "buildhosts/other" } });
     await expect(checkPlace(foreign.client, adopting())).rejects.toThrow(
-      "lab: the host's volume 'lab-cache' has the cache of the stack buildhosts/other; choose another cacheVolume, or, where that stack is no more, remove it there (docker volume rm lab-cache)",
+      "lab: the host's volume 'lab-cache' has the cache of the stack buildhosts/other; choose another cacheVolume, or, if that stack does not exist any more, remove it there (docker volume rm lab-cache)",
     );
   });
 

@@ -46,7 +46,7 @@ describe("a stack's lock", () => {
     expect(await takeLockAway(session(), true, log, refuse)).toBeUndefined();
     expect(readdirSync(locks)).toEqual([]);
     expect(lines).toEqual([
-      `stack 'home': it is locked by process ${pid} of me@${hostname()} since 2026-11-27T10:00:00Z, which was killed; its lock was taken away`,
+      `stack 'home': it is locked by process ${pid} of me@${hostname()} since 2026-11-27T10:00:00Z, which was killed; its lock is removed`,
     ]);
   });
 
@@ -55,10 +55,10 @@ describe("a stack's lock", () => {
     lock(pid);
     const owner = `process ${pid} of me@${hostname()} since 2026-11-27T10:00:00Z`;
     expect(await takeLockAway(session(), false, log, refuse)).toBe(
-      `stack 'home': it is locked by ${owner}, which was killed; to take its lock away: npm run pulumi -- --stack home -- cancel`,
+      `stack 'home': it is locked by ${owner}, which was killed; to remove its lock: npm run pulumi -- --stack home -- cancel`,
     );
     expect(lines).toEqual([
-      `stack 'home': it is locked by ${owner}, which was killed. Take its lock away and go on?`,
+      `stack 'home': it is locked by ${owner}, which was killed. Remove its lock and go on?`,
     ]);
     expect(readdirSync(locks)).toEqual([`${pid}.json`]);
     expect(await takeLockAway(session(), false, log, async () => true)).toBeUndefined();
@@ -130,7 +130,7 @@ describe("an unfinished operation", () => {
       { version: 3, deployment: { resources: [{ urn: "a" }], pending_operations: [] } },
     ]);
     expect(lines).toEqual([
-      "stack 'home': a run was killed at lab-install, lab-server-key; what the stack still has of that is begun anew where it is not done",
+      "stack 'home': a run was killed at lab-install, lab-server-key; this run repeats the unfinished ones that the stack still has",
     ]);
   });
 
@@ -139,7 +139,7 @@ describe("an unfinished operation", () => {
       { version: 3, deployment: { resources: [{ urn: "a" }], pending_operations: [secret] } },
     ]);
     expect(lines[1]).toBe(
-      "stack 'home': a run was killed at images-key; look whether they are there and not in the stack, and remove them then. After that: npm run pulumi -- --stack home -- refresh --clear-pending-creates",
+      "stack 'home': a run was killed at images-key; if they exist and are not in the stack, remove them. Then run: npm run pulumi -- --stack home -- refresh --clear-pending-creates",
     );
     expect(await forget(secret)).toEqual([]);
   });

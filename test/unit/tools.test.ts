@@ -238,7 +238,7 @@ await requireStackFile(${JSON.stringify(stack)}).catch((error) => process.stderr
     ["github", "boards", { "buildhosts:boards": { secure: "v1:x" } }],
   ])("is refused where it names what is not virtual: %s with %s", async (stack, what, config) => {
     expect(await said(stack, config)).toBe(
-      `stack '${stack}': ${what} is not virtual; the stacks dev, docker, github and native are changed without asking, under a passphrase that nobody chose: put hosts of your own into a stack of your own (README, 'A board of your own')`,
+      `stack '${stack}': ${what} is not virtual; the stacks dev, docker, github and native are changed without asking, with a passphrase that buildhosts chose: put hosts of your own into a stack of your own (README, 'A board of your own')`,
     );
   });
 

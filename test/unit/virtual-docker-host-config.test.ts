@@ -96,7 +96,7 @@ test.each([
   [
     "an endpoint",
     { endpoint: "tcp://builder.example.com:1234" },
-    "buildhosts:dockerHosts[0].builders[0].endpoint: a virtual machine has it from the proving ground; take it away.",
+    "buildhosts:dockerHosts[0].builders[0].endpoint: a virtual machine has it from the proving ground; remove it.",
   ],
 ])("%s is refused", (_, builder, problem) => {
   start();

@@ -391,7 +391,7 @@ make_rootless_user() { # make_rootless_user ROOT
 
 # missing WHAT: the stack's state says that an earlier step put it here, and it is gone.
 missing() {
-  fail "$1 is not on the board any more, though the stack's state says so (was the board reset?): make its steps run again with pulumi up --replace '**:remote:*::$BOARD-*' (README, 'A board was reset')"
+  fail "$1 is not on the board any more, though the stack's state says so (was the board reset?): make its steps run again with pulumi up --replace '**:remote:*::$BOARD-*' (docs/operations.md, 'A board was reset')"
 }
 
 activate() {

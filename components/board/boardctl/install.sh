@@ -149,7 +149,7 @@ install_release() {
 mend_release() (
   url='' checksum=''
   [ ! -e "$3/source" ] || { read -r url checksum && while read -r proxy; do export "${proxy?}"; done; } <"$3/source"
-  case $url in '' | file://*) fail "$1 $2 is damaged on this board: $damage; make the board's steps run again, so that it is fetched again: pulumi up --replace '**:remote:*::$BOARD-*' (README, 'A board was reset')" ;; *) ;; esac
+  case $url in '' | file://*) fail "$1 $2 is damaged on this board: $damage; make the board's steps run again, so that it is fetched again: pulumi up --replace '**:remote:*::$BOARD-*' (docs/operations.md, 'A board was reset')" ;; *) ;; esac
   install_release "$1" "$2" "$url" "$checksum"
 )
 

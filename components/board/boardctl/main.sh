@@ -43,7 +43,7 @@ theirs() {
   found=$(owner)
   instead=${1:+, not to $1}
   case $found in '' | "$1" | "${1##*/}") return 1 ;; */*) ;; *) [ -n "$1" ] || return 1 ;; esac
-  say "$BOARD: what is installed here belongs to $found$instead: it stays. To remove it by hand: boardctl uninstall --owner $found"
+  say "$BOARD: this installation belongs to $found$instead, so it stays. To remove it by hand: boardctl uninstall --owner $found"
 }
 
 main() {

@@ -56,11 +56,11 @@ check_owner() {
   esac
   case $has in
     "${1%/*}"/*) problem "this machine is the board '${has##*/}' of the same stack already, and what runs there would be taken over" \
-      "if the board has a new name, say so: formerName: ${has##*/}; it goes on as it is. Otherwise correct its host" ;;
+      "if the board has a new name, set formerName: ${has##*/}; the board goes on as it is. Otherwise correct its host" ;;
     */*) problem "this machine is the board '${has##*/}' of the stack '${has%/*}', and what runs there would be taken over" \
       "to hand it over: formerName: $has for this board, run the update, then take the board out of that stack, which leaves the machine alone. Otherwise correct its host" ;;
     *) problem "this machine is a board '$has' already, of a stack that did not write down its name, and what runs there would be taken over" \
-      "if this is that board, say so: formerName: $has; it goes on as it is. Otherwise correct its host" ;;
+      "if this is that board, set formerName: $has; the board goes on as it is. Otherwise correct its host" ;;
   esac
 }
 
@@ -162,7 +162,7 @@ check_kernel() {
     problem "no cgroups are mounted at /sys/fs/cgroup" "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1)"
   elif [ "$network" = bridge ]; then
     # systemd filters by a BPF program on cgroup v2, and says nothing where it cannot.
-    problem "cgroups are version 1 here, so nothing would keep RUN steps from the daemon's port (IPAddressDeny needs version 2)" \
+    problem "cgroups are version 1 here, so RUN steps could reach the daemon's port (IPAddressDeny needs version 2)" \
       "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or set network: host for this board and trust every build"
   fi
   if [ "$rootless" = true ]; then
@@ -222,7 +222,7 @@ check_disk() {
   fi
   [ "$room" -ge $(($1 / 1024)) ] || problem \
     "the cache may grow to $(($1 / 1000000)) MB (gc maxUsedSpace), but $root has room for $(megabytes "$room") MB" \
-    "lower buildkitd maxUsedSpace for this board, or give $root a larger disk"
+    "lower buildkitd.worker.maxUsedSpace for this board, or give $root a larger disk"
 }
 
 # check_inodes BYTES ROOT: each file takes an inode, of which many file systems have a number that is fixed when they are made.
@@ -238,7 +238,7 @@ check_inodes() {
   most=$1
   [ "$most" -gt 0 ] || most=$(($(df -Pk "$(existing "$2")" | awk 'NR == 2 { print $2 }') * 1024))
   [ "$all_inodes" -ge $((most / 65536)) ] || warning \
-    "the file system of $2 has $all_inodes inodes, one for every $((most / all_inodes / 1000)) kB that the cache may have: most files are smaller, so that they run out before garbage collection, which counts bytes alone, frees anything. Make it with more (mkfs.ext4 -i 16384), take xfs or btrfs, or lower buildkitd maxUsedSpace"
+    "the file system of $2 has $all_inodes inodes, one for every $((most / all_inodes / 1000)) kB that the cache may have: most files are smaller, so that they run out before garbage collection, which counts bytes alone, frees anything. Make it with more (mkfs.ext4 -i 16384), take xfs or btrfs, or lower buildkitd.worker.maxUsedSpace"
 }
 
 # check_labels ROOT: steps that SELinux confines (worker.selinux) read only what has the labels of a container's files, which

@@ -5,7 +5,7 @@
 # NODES              [{"name": …, "endpoint": "tcp://host:port", "platforms": ["linux/riscv64", …]}, …]
 # CACERT, CERT, KEY  of a client, PEM
 # PLATFORMS          what the build is for, with commas between; empty: what the stack's first builder offers,
-#                    whether it answers or not: a build must not change its platform with the weather
+#                    whether it answers or not: platforms must not depend on which builders are up
 # MISSING_PLATFORMS  what to do about one that no living builder offers: `fail`, or `skip` it
 # MAX_NODES          how many nodes the next job can log in to
 # ANSWER_SECONDS     how long a builder may take to answer
