@@ -5,7 +5,15 @@ export default defineConfig({
   test: {
     sequence: { sequencer: SlowestFirst },
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 20_000 } },
+      {
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts"],
+          // Vitest leaves one processor to itself, which is half of a machine with two.
+          maxWorkers: "100%",
+          testTimeout: 20_000,
+        },
+      },
       {
         test: {
           name: "integration",

@@ -104,9 +104,11 @@ async function startMirrorOf(
   log: Progress,
 ): Promise<Mirror> {
   const directories: string[] = [];
-  for (const { kind, platform } of requests) {
+  const { rootlesskit, ...always } = await releasesOf(stack);
+  for (const { kind, platform, rootless } of requests) {
     if (kind !== "board") continue;
-    directories.push(await ensureReleaseAssets(platform, await releasesOf(stack), log));
+    const set = rootless ? { ...always, rootlesskit } : always;
+    directories.push(await ensureReleaseAssets(platform, set, log));
   }
   return startMirror({ directories, port: await mirrorPort() });
 }

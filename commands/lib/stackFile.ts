@@ -18,6 +18,8 @@ export interface VirtualMachineRequest {
   kind: "board" | "docker-host";
   /** As the stack file has it; where it says nothing, what this machine runs best. */
   platform?: "linux/riscv64" | "linux/arm64" | "linux/amd64";
+  /** Whether its builder needs RootlessKit. */
+  rootless: boolean;
 }
 
 /**
@@ -50,8 +52,9 @@ function virtualIn(hosts: unknown, kind: VirtualMachineRequest["kind"]): Virtual
   if (!Array.isArray(hosts)) return [];
   return hosts
     .filter((host) => host?.virtual === true)
-    .map(({ platform }) => ({
+    .map(({ platform, rootless }) => ({
       kind,
+      rootless: rootless === true,
       ...(platform !== undefined && { platform: `linux/${architecture(platform)}` as const }),
     }));
 }
