@@ -85,7 +85,7 @@ describe("a board with another name", () => {
     const removed = await stack.destroy();
     expect(removed.code, removed.output).toBe(0);
     expect(removed.output).toContain(
-      "lab: what is installed here belongs to buildhosts/other/lab, not to buildhosts/test/lab: it stays",
+      "lab: this installation belongs to buildhosts/other/lab, not to buildhosts/test/lab, so it stays",
     );
     expect(await pidsOf(board)).toEqual(after);
     expect((await (await clientOf(other)).buildctl("debug", "workers")).code).toBe(0);
