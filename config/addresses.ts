@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
+import { hostFromUrl } from "../components/socketAddress.ts";
 
 /** What a name or an address says of where it leads, without asking anybody. */
 
@@ -33,5 +34,5 @@ export function isMulticastName(host: string): boolean {
 /** The host of a URL or of `host:port/path`, without brackets. */
 export function hostIn(address: string): string {
   const url = URL.parse(/^\w+:\/\//.test(address) ? address : `tcp://${address}`);
-  return url?.hostname.replace(/^\[|\]$/g, "") ?? "";
+  return url ? hostFromUrl(url.hostname) : "";
 }

@@ -1,5 +1,6 @@
 import { secret } from "@pulumi/pulumi";
 import type { DockerConnectionArgs, RegistryAuthArgs } from "../components/container/connection.ts";
+import { hostFromUrl } from "../components/socketAddress.ts";
 import { certificateNames } from "./certificates.ts";
 import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import type { Findings } from "./problems.ts";
@@ -87,8 +88,8 @@ function dockerConnection(
 
 /** Where clients find the host: what `docker` names, or this machine. */
 export function hostOf({ docker }: Pick<DockerHostInput, "docker">): string {
-  const hostname = parseDockerUrl(docker)?.hostname.replace(/^\[|\]$/g, "");
-  return hostname || "localhost";
+  const url = parseDockerUrl(docker);
+  return (url && hostFromUrl(url.hostname)) || "localhost";
 }
 
 export function publishOf(

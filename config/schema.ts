@@ -18,6 +18,7 @@ import {
   text,
   whole,
 } from "../components/schema/values.ts";
+import { hostFromUrl } from "../components/socketAddress.ts";
 import { parseEndpoint } from "./endpoint.ts";
 import { githubSchema, githubToken } from "./githubSchema.ts";
 import { readHostKey } from "./hostKey.ts";
@@ -704,7 +705,7 @@ export type OpenTelemetryInput = z.output<typeof openTelemetry>;
 export function parseDockerUrl(value: string): URL | undefined {
   const url = URL.parse(value);
   if (url?.password !== "" || url.search !== "" || url.hash !== "") return undefined;
-  const hostname = url.hostname.replace(/^\[|\]$/g, "");
+  const hostname = hostFromUrl(url.hostname);
   const hasHost = isIp(hostname) || isDnsName(hostname);
   switch (url.protocol) {
     case "unix:":

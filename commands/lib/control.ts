@@ -12,6 +12,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { loadSync, type MessageTypeDefinition } from "@grpc/proto-loader";
+import { socketAddress } from "../../components/socketAddress.ts";
 import type { ClientFiles } from "./clientFiles.ts";
 import type { KnownBuilder } from "./knownStack.ts";
 
@@ -129,7 +130,7 @@ export class Control {
       return checkServerIdentity(serverName, certificate);
     };
     this.#client = new ControlClient(
-      `${isIP(host) === 6 ? `[${host}]` : host}:${port}`,
+      socketAddress({ address: host, port }),
       credentials.createSsl(
         Buffer.from(files.ca),
         Buffer.from(files.key),

@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { hostFromUrl } from "../../components/socketAddress.ts";
 import type { Control, Worker } from "./control.ts";
 import type { Finding } from "./reach.ts";
 import { saidInStep } from "./step.ts";
@@ -76,7 +77,7 @@ async function proxy(control: Control, workers: Worker[], environment: string): 
   const url = proxyIn(environment);
   if (!url) return { check, state: "well", seen: "steps have none" };
   const shown = `${url.hostname}:${portOf(url)}`;
-  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const host = hostFromUrl(url.hostname);
   const fix =
     "the proxy that the builder's 'environment' names in the stack file, or the way to it";
   const address = isIP(host) ? host : (await lookup(host).catch(() => undefined))?.address;

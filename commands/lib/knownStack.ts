@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
+import { hostFromUrl } from "../../components/socketAddress.ts";
 import type { ClientFiles } from "./clientFiles.ts";
 import { stackOutputs } from "./engineSession.ts";
 import { exitCodes, Failure } from "./failure.ts";
@@ -78,8 +79,8 @@ export function stackFrom(
     buildxName: buildxName ?? "buildhosts",
     clients: (outputs.clientCertificates ?? {}) as Record<string, ClientFiles>,
     builders: builders.map((builder, i) => {
-      const { hostname, port } = new URL(builder.endpoint.replace(/^tcp:/, "http:"));
-      const host = hostname.replace(/^\[|\]$/g, "");
+      const { hostname, port } = new URL(builder.endpoint);
+      const host = hostFromUrl(hostname);
       // An address in brackets, or a name, neither of which a shell would have quoted.
       const [, written] = /--tlsservername '?([^\s']+)/.exec(lines[i] ?? "") ?? [];
       return {
@@ -87,7 +88,7 @@ export function stackFrom(
         endpoint: builder.endpoint,
         platforms: builder.platforms,
         host,
-        port: Number(port || 80),
+        port: Number(port),
         serverName: builder.serverName ?? written ?? host,
         wanted: versions[builder.name],
       };

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import * as tls from "node:tls";
+import { hostFromUrl } from "../socketAddress.ts";
 
 /** PEM texts. */
 export interface ClientFiles {
@@ -27,7 +28,7 @@ export function refusalAt(
   const { hostname, port } = new URL(endpoint);
   return new Promise((resolve) => {
     const socket = tls.connect({
-      host: hostname.replace(/^\[|\]$/g, ""),
+      host: hostFromUrl(hostname),
       port: Number(port),
       ca,
       cert,

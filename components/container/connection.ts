@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { writePrivate } from "../privateFile.ts";
+import { hostFromUrl } from "../socketAddress.ts";
 
 /** The three parts of mutual TLS with a Docker daemon, PEM. */
 export interface DockerTlsArgs {
@@ -134,7 +135,7 @@ function sshFiles(name: string, url: URL, args: DockerConnectionArgs): pulumi.Ou
 
 /** A host as known_hosts names it. */
 export function knownHost({ hostname, port }: URL): string {
-  const host = hostname.replace(/^\[|\]$/g, "");
+  const host = hostFromUrl(hostname);
   return port === "" || port === "22" ? host : `[${host}]:${port}`;
 }
 

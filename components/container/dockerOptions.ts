@@ -1,4 +1,5 @@
 import type Docker from "dockerode";
+import { hostFromUrl } from "../socketAddress.ts";
 import { sshAgent } from "./sshAgent.ts";
 
 /** How a daemon is reached. */
@@ -37,7 +38,7 @@ export function dockerOptions({ host, sshOpts, tls }: DaemonAddress): Docker.Doc
       return {
         ...options,
         protocol: secure ? "https" : "http",
-        host: url.hostname.replace(/^\[|\]$/g, ""),
+        host: hostFromUrl(url.hostname),
         port: url.port || (secure ? 443 : 80),
         ...tls,
       };

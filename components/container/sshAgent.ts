@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { Agent } from "node:http";
 import { Duplex, type Readable, type Writable } from "node:stream";
+import { hostFromUrl } from "../socketAddress.ts";
 
 /** How much of what ssh says is kept for an error. */
 const STDERR_BYTES = 4096;
@@ -33,7 +34,7 @@ export function sshArguments(url: URL, options: readonly string[]): string[] {
     ...(url.username === "" ? [] : ["-l", decodeURIComponent(url.username)]),
     ...(url.port === "" ? [] : ["-p", url.port]),
     "--",
-    url.hostname.replace(/^\[|\]$/g, ""),
+    hostFromUrl(url.hostname),
     ...["docker", ...socket, "system", "dial-stdio"],
   ];
 }
