@@ -1,4 +1,3 @@
-import type { ClientFiles } from "./lib/clientFiles.ts";
 import {
   type BuildRecord,
   Control,
@@ -7,8 +6,9 @@ import {
   type Timestamp,
 } from "./lib/control.ts";
 import { type ExitCode, exitCodes, Failure } from "./lib/failure.ts";
-import { buildersOf, clientOf, type KnownBuilder, knownStack } from "./lib/knownStack.ts";
-import { colour, duration, looking, print, printJson, short, table, warn } from "./lib/output.ts";
+import { buildersOf, clientOf, knownStack } from "./lib/knownStack.ts";
+import { onEach, told } from "./lib/onEach.ts";
+import { colour, duration, looking, print, printJson, short, table } from "./lib/output.ts";
 import { shortError } from "./lib/reach.ts";
 
 const BOUND_MS = 10_000;
@@ -38,7 +38,7 @@ export interface Build {
 
 export async function builds(options: BuildsOptions): Promise<ExitCode> {
   const { stack, client, json, builder, running = false, limit } = options;
-  const known = await looking.step(`read the state of stack '${stack}'`, () => knownStack(stack));
+  const known = await knownStack(stack);
   const { files } = clientOf(known, client);
   const asked = buildersOf(known, builder);
   const { found, silent } = await onEach(asked, files, (control, { name }) =>
@@ -56,36 +56,6 @@ export async function builds(options: BuildsOptions): Promise<ExitCode> {
   else if (silent.length < asked.length)
     print(running ? "No build runs." : "No build is remembered.");
   return told(silent);
-}
-
-/** A warning for each builder that did not answer, and the exit code that goes with them. */
-export function told(silent: { builder: string; error: string }[]): ExitCode {
-  for (const { builder, error } of silent)
-    warn(`${builder}: ${error}; see: buildhosts doctor ${builder}`);
-  return silent.length > 0 ? exitCodes.failed : exitCodes.well;
-}
-
-/** Asks builders at once; those that do not answer are listed apart. */
-export async function onEach<T>(
-  builders: KnownBuilder[],
-  files: ClientFiles,
-  ask: (control: Control, builder: KnownBuilder) => Promise<T>,
-): Promise<{ found: T[]; silent: { builder: string; error: string }[] }> {
-  const silent: { builder: string; error: string }[] = [];
-  const answers = await Promise.all(
-    builders.map(async (builder) => {
-      const control = new Control(builder, files);
-      try {
-        return [await ask(control, builder)];
-      } catch (error) {
-        silent.push({ builder: builder.name, error: shortError(error) });
-        return [];
-      } finally {
-        control.close();
-      }
-    }),
-  );
-  return { found: answers.flat(1) as T[], silent };
 }
 
 /** gRPC's number for what its client gave up. */
@@ -155,7 +125,7 @@ export async function buildLogs(
   ref: string,
   { stack, client, json }: LogsOptions,
 ): Promise<ExitCode> {
-  const known = await looking.step(`read the state of stack '${stack}'`, () => knownStack(stack));
+  const known = await knownStack(stack);
   const { files } = clientOf(known, client);
   const { found, silent } = await onEach(known.builders, files, (control, builder) =>
     control

@@ -16,7 +16,7 @@ import { Control, type Worker } from "./lib/control.ts";
 import { type ExitCode, exitCodes, Failure } from "./lib/failure.ts";
 import { clientOf, type KnownBuilder, knownStack } from "./lib/knownStack.ts";
 import { type Look, lookAtAll } from "./lib/look.ts";
-import { counted, duration, looking, print, printJson, warn, working } from "./lib/output.ts";
+import { counted, duration, print, printJson, warn, working } from "./lib/output.ts";
 import { shortError } from "./lib/reach.ts";
 import { localDir, requireStackFile } from "./lib/stackFile.ts";
 import { buildProbe } from "./lib/step.ts";
@@ -55,7 +55,7 @@ function folderOfClients(stack: string): string {
 }
 
 async function make({ stack, client, json, name, nerdctl }: ConnectOptions): Promise<ExitCode> {
-  const known = await looking.step(`read the state of stack '${stack}'`, () => knownStack(stack));
+  const known = await knownStack(stack);
   const { name: clientName, files } = clientOf(known, client);
   const folder = resolve(folderOfClients(stack), clientName);
   const buildxName = name ?? known.buildxName;

@@ -11,18 +11,10 @@ import {
   knownStack,
 } from "./lib/knownStack.ts";
 import { capOf, platformsOf, sameVersion } from "./lib/look.ts";
-import {
-  bytes,
-  colour,
-  counted,
-  duration,
-  looking,
-  print,
-  printJson,
-  working,
-} from "./lib/output.ts";
+import { bytes, colour, counted, duration, print, printJson, working } from "./lib/output.ts";
 import { certificateFinding, type Finding, shortError, walk } from "./lib/reach.ts";
 import { buildProbe, sendProbe } from "./lib/step.ts";
+import { ownBytesOf } from "./lib/usage.ts";
 
 /** How long the builder may take for each thing. */
 const BOUND_MS = 10_000;
@@ -47,7 +39,7 @@ export async function doctor(
   name: string,
   { stack, client, json, speed = true }: DoctorOptions,
 ): Promise<ExitCode> {
-  const known = await looking.step(`read the state of stack '${stack}'`, () => knownStack(stack));
+  const known = await knownStack(stack);
   const builder = builderOf(known, name);
   const { name: clientName, files } = clientOf(known, client);
   const findings: Finding[] = [];
@@ -93,12 +85,12 @@ export async function* examine(
 
   const control = new Control(builder, files);
   try {
-    const rights = await rightsFinding(control, stack);
+    const { rights, version } = await askVersion(control, stack);
     if (control.serverCertificate)
       yield certificateFinding("builder", control.serverCertificate, renewalHours, stack);
     yield rights;
-    if (rights.state === "failed") return;
-    yield await versionFinding(control, builder, stack);
+    if (version === undefined) return;
+    yield versionFinding(version, builder, stack);
     yield await clockFinding(control);
     const workers = await control.workers(BOUND_MS);
     yield workersFinding(workers, builder);
@@ -117,25 +109,25 @@ export async function* examine(
   }
 }
 
-async function rightsFinding(control: Control, stack: string): Promise<Finding> {
+/** The first question, which shows whether the client may ask any. */
+async function askVersion(
+  control: Control,
+  stack: string,
+): Promise<{ rights: Finding; version?: string }> {
   const check = "the client's rights";
   try {
-    await control.version(BOUND_MS);
-    return { check, state: "well", seen: "the builder lets the client in, and answers" };
+    const version = await control.version(BOUND_MS);
+    const seen = "the builder lets the client in, and answers";
+    return { rights: { check, state: "well", seen }, version };
   } catch (error) {
     const seen = shortError(error);
     const fix = `run: buildhosts up --stack ${stack}, which gives builder and clients certificates of one CA; in a clone that others use too, the newest state counts`;
-    return { check, state: "failed", seen, fix };
+    return { rights: { check, state: "failed", seen, fix } };
   }
 }
 
-async function versionFinding(
-  control: Control,
-  { wanted }: KnownBuilder,
-  stack: string,
-): Promise<Finding> {
+function versionFinding(version: string, { wanted }: KnownBuilder, stack: string): Finding {
   const check = "BuildKit";
-  const version = await control.version(BOUND_MS);
   if (wanted && !sameVersion(version, wanted)) {
     const fix = `run: buildhosts up --stack ${stack}`;
     return {
@@ -183,7 +175,7 @@ async function cacheFinding(control: Control, workers: Worker[], stack: string):
   const check = "cache";
   try {
     const records = await control.diskUsage([], BOUND_MS);
-    const used = records.reduce((sum, { Size, Shared }) => sum + (Shared ? 0 : Size), 0);
+    const used = ownBytesOf(records);
     const cap = capOf(workers.flatMap(({ GCPolicy }) => GCPolicy));
     const seen = `${bytes(used)}${cap ? ` of ${bytes(cap)}` : ""} in ${counted(records.length, "record")}`;
     // The builder itself collects at its cap: more than that means that it cannot.

@@ -1,8 +1,9 @@
-import { onEach, told } from "./builds.ts";
 import { dateOf, type UsageRecord } from "./lib/control.ts";
 import type { ExitCode } from "./lib/failure.ts";
 import { buildersOf, clientOf, knownStack } from "./lib/knownStack.ts";
+import { onEach, told } from "./lib/onEach.ts";
 import { bytes, colour, duration, looking, print, printJson, short, table } from "./lib/output.ts";
+import { bytesOf, ownBytesOf } from "./lib/usage.ts";
 
 /** A large cache takes long to count. */
 const BOUND_MS = 60_000;
@@ -19,7 +20,7 @@ export async function du(
   builder: string | undefined,
   { stack, client, json, filter = [], verbose }: DuOptions,
 ): Promise<ExitCode> {
-  const known = await looking.step(`read the state of stack '${stack}'`, () => knownStack(stack));
+  const known = await knownStack(stack);
   const { files } = clientOf(known, client);
   const asked = buildersOf(known, builder);
   const { found, silent } = await looking.step("count the caches", () =>
@@ -29,11 +30,6 @@ export async function du(
     })),
   );
   looking.close();
-  // In the order of the stack, whoever answered first.
-  found.sort((a, b) => order(a.builder) - order(b.builder));
-  function order(name: string): number {
-    return asked.findIndex((one) => one.name === name);
-  }
   if (json) {
     printJson({
       stack,
@@ -63,12 +59,11 @@ export interface Sums {
 }
 
 export function sumsOf(records: UsageRecord[]): Sums {
-  const sum = (those: UsageRecord[]) => those.reduce((total, { Size }) => total + Size, 0);
   return {
     records: records.length,
-    bytes: sum(records.filter(({ Shared }) => !Shared)),
-    reclaimableBytes: sum(records.filter(({ InUse, Shared }) => !InUse && !Shared)),
-    sharedBytes: sum(records.filter(({ Shared }) => Shared)),
+    bytes: ownBytesOf(records),
+    reclaimableBytes: ownBytesOf(records.filter(({ InUse }) => !InUse)),
+    sharedBytes: bytesOf(records.filter(({ Shared }) => Shared)),
   };
 }
 

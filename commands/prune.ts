@@ -1,9 +1,10 @@
 import { createInterface } from "node:readline/promises";
-import { onEach, told } from "./builds.ts";
 import { dateOf, type PruneRequest, type UsageRecord } from "./lib/control.ts";
 import { type ExitCode, exitCodes, Failure } from "./lib/failure.ts";
 import { buildersOf, clientOf, knownStack } from "./lib/knownStack.ts";
+import { onEach, told } from "./lib/onEach.ts";
 import { bytes, counted, duration, looking, print, printJson, working } from "./lib/output.ts";
+import { bytesOf, ownBytesOf } from "./lib/usage.ts";
 
 const COUNT_MS = 60_000;
 const PRUNE_MS = 600_000;
@@ -30,7 +31,7 @@ export async function prune(builder: string | undefined, options: PruneOptions):
       "prune asks before it deletes, and standard input is no terminal; add --yes",
     );
   }
-  const known = await looking.step(`read the state of stack '${stack}'`, () => knownStack(stack));
+  const known = await knownStack(stack);
   const { files } = clientOf(known, client);
   const asked = buildersOf(known, builder);
   const request: PruneRequest = {
@@ -49,9 +50,8 @@ export async function prune(builder: string | undefined, options: PruneOptions):
   if (!yes) {
     for (const { one, records } of caches.found) {
       const may = candidates(records, request);
-      const size = may.reduce((sum, { Size }) => sum + Size, 0);
       process.stderr.write(
-        `${one.name}: at most ${bytes(size)} in ${counted(may.length, "record")}\n`,
+        `${one.name}: at most ${bytes(bytesOf(may))} in ${counted(may.length, "record")}\n`,
       );
     }
     if (!(await agreed())) {
@@ -67,9 +67,8 @@ export async function prune(builder: string | undefined, options: PruneOptions):
       async (control, { name }) => {
         const freed: UsageRecord[] = [];
         await control.prune(request, (record) => freed.push(record), PRUNE_MS);
-        const size = freed.reduce((sum, record) => sum + record.Size, 0);
         const why = freed.length > 0 ? [] : whyNothing(before.get(name) ?? [], request);
-        return { builder: name, freedBytes: size, records: freed.length, why };
+        return { builder: name, freedBytes: bytesOf(freed), records: freed.length, why };
       },
     ),
   );
@@ -132,7 +131,7 @@ export function whyNothing(
   now = Date.now(),
 ): string[] {
   if (records.length === 0) return ["the cache is empty"];
-  const total = records.reduce((sum, { Size, Shared }) => sum + (Shared ? 0 : Size), 0);
+  const total = ownBytesOf(records);
   if (request.reservedSpace > 0 && total < request.reservedSpace) {
     return [
       `the cache has ${bytes(total)}, which is less than --keep-storage ${bytes(request.reservedSpace)}`,
@@ -151,10 +150,10 @@ export function whyNothing(
     if (why) stayed.set(why, [...(stayed.get(why) ?? []), record]);
     else free++;
   }
-  const reasons = [...stayed].map(([why, those]) => {
-    const size = those.reduce((sum, { Size }) => sum + Size, 0);
-    return `${counted(those.length, "record")} (${bytes(size)}): ${words[why]}`;
-  });
+  const reasons = [...stayed].map(
+    ([why, those]) =>
+      `${counted(those.length, "record")} (${bytes(bytesOf(those))}): ${words[why]}`,
+  );
   if (free > 0) {
     reasons.push(
       request.filter.length > 0

@@ -37,7 +37,7 @@ export interface BuilderStatus {
 }
 
 export async function status({ stack, client, json, watch }: StatusOptions): Promise<ExitCode> {
-  const known = await looking.step(`read the state of stack '${stack}'`, () => knownStack(stack));
+  const known = await knownStack(stack);
   const { files } = clientOf(known, client);
   for (;;) {
     const looks = await looking.step(`ask ${counted(known.builders.length, "builder")}`, () =>

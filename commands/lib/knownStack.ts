@@ -4,7 +4,7 @@ import { hostFromUrl } from "../../components/socketAddress.ts";
 import type { ClientFiles } from "./clientFiles.ts";
 import { stackOutputs } from "./engineSession.ts";
 import { exitCodes, Failure } from "./failure.ts";
-import { quiet } from "./output.ts";
+import { looking, quiet } from "./output.ts";
 import { releasesOf, requireStackFile, stackFile } from "./stackFile.ts";
 
 /** A builder as its stack's outputs have it. */
@@ -38,6 +38,10 @@ export interface KnownStack {
  * @throws Failure with `usage` where there is no stack file, and with `noStack` where the state cannot be read or has no builder.
  */
 export async function knownStack(stack: string): Promise<KnownStack> {
+  return looking.step(`read the state of stack '${stack}'`, () => readStack(stack));
+}
+
+async function readStack(stack: string): Promise<KnownStack> {
   await requireStackFile(stack).catch((error: Error) => {
     throw new Failure(exitCodes.usage, error.message);
   });

@@ -3,6 +3,7 @@ import type { ClientFiles } from "./clientFiles.ts";
 import { Control, type GcPolicy, type Worker } from "./control.ts";
 import type { KnownBuilder } from "./knownStack.ts";
 import { shortError, walk } from "./reach.ts";
+import { ownBytesOf } from "./usage.ts";
 
 /** What a builder says of itself. */
 export interface Look {
@@ -69,7 +70,7 @@ export async function lookAt(
     look.platforms = platformsOf(look.workers);
     look.capBytes = capOf(look.workers.flatMap(({ GCPolicy }) => GCPolicy));
     const usage = await asked.usage;
-    look.cacheBytes = usage?.reduce((sum, { Size, Shared }) => sum + (Shared ? 0 : Size), 0);
+    look.cacheBytes = usage && ownBytesOf(usage);
     look.runningBuilds = (await asked.running)?.records.length;
   } catch (error) {
     look.answerMs = performance.now() - started;

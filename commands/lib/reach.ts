@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { connect as connectTcp, isIP } from "node:net";
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from "node:tls";
+import { GREETING } from "../../components/board/reach.ts";
 import type { ClientFiles } from "./clientFiles.ts";
 import type { KnownBuilder } from "./knownStack.ts";
 
@@ -170,17 +171,11 @@ async function tlsFindings(
   }
 }
 
-/** HTTP/2's first words, and settings that change nothing. */
-const PREFACE = Buffer.concat([
-  Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-  Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
-]);
-
 /** Since TLS 1.3 the client has shaken hands before the server says what it thinks of its certificate: with an alert, or by going on. */
 async function refusedClient(socket: TLSSocket): Promise<Finding | undefined> {
   try {
     const answer = once(socket, "data");
-    socket.write(PREFACE);
+    socket.write(GREETING);
     await answer;
     return undefined;
   } catch (error) {

@@ -10,7 +10,7 @@ export interface ClientFiles {
 }
 
 /** How a client begins HTTP/2 (RFC 9113): its preface, and empty settings. */
-const GREETING = Buffer.concat([
+export const GREETING = Buffer.concat([
   Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
   Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
 ]);

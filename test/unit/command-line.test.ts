@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { buildOf, inSteps, logWriter, onEach } from "../../commands/builds.ts";
+import { buildOf, inSteps, logWriter } from "../../commands/builds.ts";
 import { examine } from "../../commands/doctor.ts";
 import { kindsOf, sumsOf } from "../../commands/du.ts";
 import type { ClientFiles } from "../../commands/lib/clientFiles.ts";
@@ -21,6 +21,7 @@ import {
   stackFrom,
 } from "../../commands/lib/knownStack.ts";
 import { capOf, lookAtAll } from "../../commands/lib/look.ts";
+import { onEach } from "../../commands/lib/onEach.ts";
 import { bytes, duration, table } from "../../commands/lib/output.ts";
 import { countOf, sizeOf, timeOf } from "../../commands/lib/quantities.ts";
 import { type Finding, refusal, shortError } from "../../commands/lib/reach.ts";
