@@ -3,12 +3,15 @@ import { join } from "node:path";
 import { gzipSync, strToU8 } from "fflate";
 import { shortHash } from "../shortHash.ts";
 
-const PARTS = ["common", "preflight", "install", "stage", "activate", "remove", "main"];
+const PARTS = ["common", "preflight", "install", "stage", "step", "activate", "remove", "main"];
+
+/** One of the files of `boardctl/`. */
+export function boardctlPart(part: string): string {
+  return readFileSync(join(import.meta.dirname, "boardctl", `${part}.sh`), "utf8");
+}
 
 /** The files of `boardctl/`, one after the other. */
-export const boardctlSource: string = PARTS.map((part) =>
-  readFileSync(join(import.meta.dirname, "boardctl", `${part}.sh`), "utf8"),
-).join("\n");
+export const boardctlSource: string = PARTS.map(boardctlPart).join("\n");
 
 /**
  * The script that does the work on a board: its source without the lines that are comments. They are a

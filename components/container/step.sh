@@ -1,6 +1,6 @@
 #!/bin/sh
-# A step of a build, run in the builder's container as a client on the local socket $1 would. boardctl's STEP and step_program
-# stand before this (components/board/boardctl/activate.sh). What it leaves in the cache is taken away.
+# A step of a build, run in the builder's container as a client on the local socket $1 would. STEP and step_program
+# stand before this (components/board/boardctl/step.sh). What it leaves in the cache is taken away.
 # shellcheck disable=SC2154 # STEP
 health=$(mktemp -d) && mkdir "$health/step" && step_program "$health/step/buildhosts-health" || exit 127
 printf '%s' "$STEP" | base64 -d | timeout 120 buildctl --addr "$1" build --no-cache --progress plain \

@@ -2,18 +2,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import type Docker from "dockerode";
-import { boardctlSource } from "../board/boardctl.ts";
+import { boardctlPart } from "../board/boardctl.ts";
 import { plainText } from "./handOver.ts";
 import type { Place } from "./place.ts";
 
-/** What boards execute as well, in boardctl's own words. */
-const parts = [/^STEP=\S+$/m, /^step_program\(\) \{\n[\s\S]*?^\}$/m].map((part) => {
-  const found = part.exec(boardctlSource)?.[0];
-  if (found === undefined) throw new Error(`boardctl has no ${part}`);
-  return found;
-});
+/** What boards execute as well, and what runs it here. */
 export const stepScript: string = [
-  ...parts,
+  boardctlPart("step"),
   readFileSync(join(import.meta.dirname, "step.sh"), "utf8"),
 ].join("\n");
 
