@@ -36,8 +36,29 @@ export const at = async ({ ask }: Github, path: string): Promise<Found | undefin
 };
 
 /** The path of the environment that a resource's inputs name. */
-export const environmentOf = ({ repository, environment }: Inputs, owner: string) =>
+export const environmentOf: Place = ({ repository, environment }, owner) =>
   `repos/${owner}/${repository}/environments/${encodeURIComponent(String(environment))}`;
+
+/** Where variables and secrets are, by a resource's inputs. */
+export type Place = (inputs: Inputs, owner: string) => string;
+export const inRepository: Place = ({ repository }, owner) =>
+  `repos/${owner}/${repository}/actions`;
+export const inOrganization: Place = (_, owner) => `orgs/${owner}/actions`;
+
+/** Finds what a resource's inputs name. */
+export type Find = (inputs: Inputs, github: Github) => Promise<Found | undefined>;
+
+export const findVariable =
+  (place: Place): Find =>
+  (inputs, github) =>
+    at(github, `${place(inputs, github.owner)}/variables/${inputs.variableName}`);
+
+export const findRuleset: Find = ({ repository, name }, github) =>
+  byName(github, `repos/${github.owner}/${repository}/rulesets`, name);
+
+/** Whether a file of a repository has this text. */
+export const hasContent = ({ body }: Found, content: unknown): boolean =>
+  Buffer.from(String(body.content), "base64").toString() === content;
 
 export function lookingAt(config: GithubConfig): Github {
   return {

@@ -5,15 +5,22 @@ import {
   at,
   byName,
   environmentOf,
+  type Find,
   type Found,
+  findRuleset,
+  findVariable,
   type Github,
+  hasContent,
   type Inputs,
+  inOrganization,
+  inRepository,
   lookingAt,
+  type Place,
 } from "./lookups.ts";
 
 /** What a resource makes by a request that GitHub takes once. */
 interface MadeOnce {
-  find(inputs: Inputs, github: Github): Promise<Found | undefined>;
+  find: Find;
   /** Whether it is as the create would have made it, whoever did. Default: only what this run made is deleted. */
   isSame?(found: Found, inputs: Inputs, github: Github): boolean;
   /** Whether nobody has put anything into it since. Default: there is nothing that one could put in. */
@@ -22,9 +29,8 @@ interface MadeOnce {
   undo?: GithubChange | "nothing";
 }
 
-const variable = (place: (inputs: Inputs, owner: string) => string): MadeOnce => ({
-  find: (inputs, github) =>
-    at(github, `${place(inputs, github.owner)}/variables/${inputs.variableName}`),
+const variable = (place: Place): MadeOnce => ({
+  find: findVariable(place),
   isSame: ({ body }, inputs) => body.value === inputs.value,
 });
 
@@ -38,13 +44,9 @@ const madeOnce: Record<string, MadeOnce> = {
       return Array.isArray(body) && body.length <= 1;
     },
   },
-  "github:index/actionsVariable:ActionsVariable": variable(
-    ({ repository }, owner) => `repos/${owner}/${repository}/actions`,
-  ),
+  "github:index/actionsVariable:ActionsVariable": variable(inRepository),
   "github:index/actionsEnvironmentVariable:ActionsEnvironmentVariable": variable(environmentOf),
-  "github:index/actionsOrganizationVariable:ActionsOrganizationVariable": variable(
-    (_, owner) => `orgs/${owner}/actions`,
-  ),
+  "github:index/actionsOrganizationVariable:ActionsOrganizationVariable": variable(inOrganization),
   "github:index/repositoryEnvironmentDeploymentPolicy:RepositoryEnvironmentDeploymentPolicy": {
     find: (inputs, github) =>
       byName(
@@ -57,8 +59,7 @@ const madeOnce: Record<string, MadeOnce> = {
     isSame: () => true,
   },
   "github:index/repositoryRuleset:RepositoryRuleset": {
-    find: ({ repository, name }, github) =>
-      byName(github, `repos/${github.owner}/${repository}/rulesets`, name),
+    find: findRuleset,
   },
   "github:index/repositoryFile:RepositoryFile": {
     find: ({ repository, file, branch }, github) =>
@@ -66,8 +67,7 @@ const madeOnce: Record<string, MadeOnce> = {
         github,
         `repos/${github.owner}/${repository}/contents/${file}${branch ? `?ref=${branch}` : ""}`,
       ),
-    isSame: ({ body }, { content }) =>
-      Buffer.from(String(body.content), "base64").toString() === content,
+    isSame: (found, { content }) => hasContent(found, content),
     undo: "nothing",
   },
   "github:index/repositoryPullRequest:RepositoryPullRequest": {

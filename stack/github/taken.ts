@@ -3,26 +3,28 @@ import type { GithubConfig } from "../../config/stackConfig.ts";
 import { stackTopic } from "./check.ts";
 import {
   at,
-  byName,
   environmentOf,
+  type Find,
   type Found,
+  findRuleset,
+  findVariable,
   type Github,
+  hasContent,
   type Inputs,
+  inOrganization,
+  inRepository,
   lookingAt,
+  type Place,
 } from "./lookups.ts";
 
 /** What a create would write over, or be refused for, because somebody else has one of that name. */
 interface Taken {
   /** The thing's name, for a sentence. */
   called(inputs: Inputs): string;
-  find(inputs: Inputs, github: Github): Promise<Found | undefined>;
+  find: Find;
   /** Whether it is this stack's, or as this stack would make it. Default: it is not. */
   isOwn?(found: Found, inputs: Inputs, github: Github): Promise<boolean>;
 }
-
-type Place = (inputs: Inputs, owner: string) => string;
-const inRepository: Place = ({ repository }, owner) => `repos/${owner}/${repository}/actions`;
-const inOrganization: Place = (_, owner) => `orgs/${owner}/actions`;
 
 const secret = (place: Place): Taken => ({
   called: ({ secretName }) => `the secret ${secretName}`,
@@ -38,8 +40,7 @@ const secret = (place: Place): Taken => ({
 
 const variable = (place: Place): Taken => ({
   called: ({ variableName }) => `the variable ${variableName}`,
-  find: (inputs, github) =>
-    at(github, `${place(inputs, github.owner)}/variables/${inputs.variableName}`),
+  find: findVariable(place),
   isOwn: async ({ body }, { value }) => body.value === value,
 });
 
@@ -55,13 +56,11 @@ const taken: Record<string, Taken> = {
       branch === undefined
         ? at(github, `repos/${github.owner}/${repository}/contents/${file}`)
         : undefined,
-    isOwn: async ({ body }, { content }) =>
-      Buffer.from(String(body.content), "base64").toString() === content,
+    isOwn: async (found, { content }) => hasContent(found, content),
   },
   "github:index/repositoryRuleset:RepositoryRuleset": {
     called: ({ name }) => `the ruleset "${name}"`,
-    find: ({ repository, name }, github) =>
-      byName(github, `repos/${github.owner}/${repository}/rulesets`, name),
+    find: findRuleset,
   },
   "github:index/actionsSecret:ActionsSecret": secret(inRepository),
   "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret": secret(environmentOf),
