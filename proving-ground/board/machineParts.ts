@@ -91,16 +91,17 @@ export async function sshBanner(
   });
 }
 
-/** Returns when `holds`; @throws that it waited for `what` in vain. */
+/** Returns when `holds`, which is asked every `pauseMs`; @throws that it waited for `what` in vain. */
 export async function until(
   seconds: number,
   what: string,
   holds: () => Promise<boolean>,
+  pauseMs = 50,
 ): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`waited ${seconds} s for ${what}`);
-    await pause(50);
+    await pause(pauseMs);
   }
 }
 

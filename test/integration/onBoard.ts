@@ -1,3 +1,4 @@
+import { until } from "../../proving-ground/board/machineParts.ts";
 import type { VirtualBoard } from "../../proving-ground/board/virtualBoard.ts";
 
 /** What a command says on the board, without the last line's end. @throws when it fails. */
@@ -34,14 +35,10 @@ export function buildkitVersion(board: VirtualBoard): Promise<string> {
 }
 
 /** Asks until the answer is right, for at most `seconds`. */
-export async function eventually(
+export function eventually(
   what: string,
   seconds: number,
   holds: () => Promise<boolean>,
 ): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`waited ${seconds} s for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+  return until(seconds, what, holds, 200);
 }

@@ -72,7 +72,8 @@ export async function imageGround(platform: Platform): Promise<ImageGround> {
   await registry.push(emulation, "test/binfmt", "emulation");
   // It is there before anything of the stack is.
   await on(host, "docker network create builders");
-  const stack = await TestStack.makeAlone({ ...inject("ground"), board: host } as never, "images");
+  const withHost = { ...inject("ground"), board: host };
+  const stack = await TestStack.makeAlone(withHost, "images");
   const images = {
     debian: `${address}/library/debian:trixie-slim@${debian.digest}`,
     emulation: `${address}/test/binfmt:emulation@${emulation.digest}`,

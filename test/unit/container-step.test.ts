@@ -3,19 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, describe, expect, test } from "vitest";
-import { labelsOf, type Place } from "../../components/container/place.ts";
+import { labelsOf } from "../../components/container/place.ts";
 import { stepRefusal, stepScript } from "../../components/container/step.ts";
-import { FakeDocker } from "./fakeDocker.ts";
+import { FakeDocker, place } from "./fakeDocker.ts";
 
 // That it runs in a real container, test/integration/docker-host.test.ts shows.
-
-const place: Place = {
-  container: "buildkitd",
-  builder: "lab",
-  stack: "buildhosts/test",
-  publish: { address: "0.0.0.0", port: 1234 },
-  cache: { volume: "lab-cache", path: "/var/lib/buildkit", isRemoved: false },
-};
 
 const folder = mkdtempSync(join(tmpdir(), "buildhosts-step-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,5 +1,15 @@
 import { Readable } from "node:stream";
 import type Docker from "dockerode";
+import type { Place } from "../../components/container/place.ts";
+
+/** A builder's place on the fake daemon. */
+export const place: Place = {
+  container: "buildkitd",
+  builder: "lab",
+  stack: "buildhosts/test",
+  publish: { address: "0.0.0.0", port: 1234 },
+  cache: { volume: "lab-cache", path: "/var/lib/buildkit", isRemoved: false },
+};
 
 /** A container of the fake daemon. */
 export interface FakeContainer {

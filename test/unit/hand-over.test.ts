@@ -12,15 +12,8 @@ import {
   refuseCache,
   refuseMissingInit,
 } from "../../components/container/place.ts";
-import { FakeDocker } from "./fakeDocker.ts";
+import { FakeDocker, place } from "./fakeDocker.ts";
 
-const place: Place = {
-  container: "buildkitd",
-  builder: "lab",
-  stack: "buildhosts/test",
-  publish: { address: "0.0.0.0", port: 1234 },
-  cache: { volume: "lab-cache", path: "/var/lib/buildkit", isRemoved: false },
-};
 const labels = labelsOf(place);
 const mount = (Name: string) => ({
   Type: "volume",
