@@ -245,6 +245,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       const reason = await silence;
       if (reason !== undefined) throw new Error(reason);
     });
+    const onceHeard = { beforeCreate: [heard], beforeUpdate: [heard] };
 
     // Resolved once, not by each of the steps.
     const connection = pulumi.output(connectionArgs(args.connection));
@@ -266,7 +267,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
           parent: this,
           retainOnDelete: args.abandon ?? false,
           customTimeouts: { create: timeout, update: timeout, delete: timeout },
-          hooks: { beforeCreate: [heard], beforeUpdate: [heard], ...hooks },
+          hooks: { ...onceHeard, ...hooks },
           ...opts,
         },
       );
@@ -331,7 +332,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
                 parent: this,
                 dependsOn: [preflight],
                 retainOnDelete: args.abandon ?? false,
-                hooks: { beforeCreate: [heard], beforeUpdate: [heard] },
+                hooks: onceHeard,
                 // The provider copies only when the file or its path changes, so not to another board.
                 replaceOnChanges: ["connection"],
                 deleteBeforeReplace: true,
