@@ -134,7 +134,7 @@ describe("what somebody changed on a board by hand", () => {
       [
         /^board: \/etc\/systemd\/system\/containerd\.service changes a unit of buildhosts/,
         "buildkitd.service was disabled at TIME",
-        /^board: buildkitd\.service is inactive since .*; the update mends it\.$/,
+        /^board: buildkitd\.service is (?:inactive|failed) since .*; the update mends it\.$/,
       ],
     );
     expect(await on(board, "systemctl is-enabled buildkitd containerd")).toBe("enabled\nenabled");
@@ -149,22 +149,22 @@ describe("what somebody changed on a board by hand", () => {
   test("a program that took the port is told, and the update says what to do about it", async () => {
     await on(
       board,
-      "systemctl stop buildkitd; systemd-run --unit=squatter perl -MIO::Socket::INET -e '$$s = IO::Socket::INET->new(LocalPort => 1234, Listen => 1) or die; sleep 1 while 1'",
+      "systemctl stop buildkitd; systemd-run --unit=squatter systemd-socket-activate -l 1234 /bin/cat",
     );
     const isTaken = async () =>
       (await board.ssh("grep -q ':04D2 .* 0A ' /proc/net/tcp")).code === 0;
     await eventually("the port to be taken", 30, isTaken);
     const preview = await stack.preview();
     expect(drift(preview)).toEqual([
-      expect.stringMatching(/buildkitd\.service is inactive/),
-      expect.stringMatching(/^board: port 1234 is taken by perl \(pid \d+\)/),
+      expect.stringMatching(/buildkitd\.service is (?:inactive|failed)/),
+      expect.stringMatching(/^board: port 1234 is taken by systemd-socket- \(pid \d+\)/),
     ]);
     expect(again(preview)).toEqual(["board-preflight", "board-service"]);
     const up = await stack.up();
     expect(up.code).not.toBe(0);
-    expect(up.output).toMatch(/port 1234 is taken by perl/);
+    expect(up.output).toMatch(/port 1234 is taken by systemd-socket-/);
     await on(board, "systemctl stop squatter");
-    await mended(["board-service"], [/buildkitd\.service is inactive/]);
+    await mended(["board-service"], [/buildkitd\.service is (?:inactive|failed)/]);
   });
 
   test("is left alone, and not looked for, where the stack says so", async () => {
@@ -174,15 +174,16 @@ describe("what somebody changed on a board by hand", () => {
     expect(drift(preview)).toEqual([]);
     expect(Object.keys(preview.changes), preview.output).toEqual(["same"]);
     await stack.configure();
-    await mended(["board-service"], [/buildkitd\.service is inactive/]);
+    await mended(["board-service"], [/buildkitd\.service is (?:inactive|failed)/]);
   });
 
   test("is seen by a refresh, which changes nothing", async () => {
     await on(board, "systemctl stop buildkitd");
     const refresh = await stack.operation(["refresh", "--yes", "--skip-preview", "--run-program"]);
     expect(refresh.code, refresh.output).toBe(0);
-    expect(drift(refresh)).toEqual([expect.stringMatching(/buildkitd\.service is inactive/)]);
-    await mended(["board-service"], [/buildkitd\.service is inactive/]);
+    // The engine prints it while it runs, and at its end.
+    expect([...new Set(drift(refresh))]).toEqual([expect.stringMatching(/buildkitd\.service is (?:inactive|failed)/)]);
+    await mended(["board-service"], [/buildkitd\.service is (?:inactive|failed)/]);
   });
 
   test("is not known of a board that does not answer, which is said once and no reason to fail", async () => {
