@@ -1,17 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { boardctlId } from "../components/board/boardctl.ts";
-import { BOARD_STEPS, type BoardLook, lookAtBoard } from "../components/board/look.ts";
-import { SshClients, type SshHost } from "../components/board/ssh.ts";
-import type { BoardConnectionArgs, BoardDriftArgs } from "../components/builderBoard.ts";
-import { withDocker } from "../components/container/client.ts";
-import { dockerConnection } from "../components/container/connection.ts";
-import {
-  type ContainerLook,
-  lookAtContainer,
-  MENDED_LABEL,
-} from "../components/container/drift.ts";
-import { resolved } from "../components/reached.ts";
-import type { BoardConfig, ContainerConfig, StackConfig } from "../config/stackConfig.ts";
+import { BOARD_STEPS, type BoardLook } from "../components/board/look.ts";
+import type { BoardDriftArgs } from "../components/builderBoard.ts";
+import { MENDED_LABEL } from "../components/container/drift.ts";
+import type { BoardConfig, DockerHostConfig, StackConfig } from "../config/stackConfig.ts";
+import { lookAtHosts } from "./looks.ts";
 
 /** What somebody changed on the hosts of a stack by hand, by builder. */
 export interface Drift {
@@ -30,94 +23,54 @@ export type Stated = ReadonlyMap<string, { create?: string; mended?: string }>;
  * cannot be looked at is no reason to fail.
  */
 export async function findDrift(config: StackConfig): Promise<Drift> {
+  const boards = new Map<string, BoardDriftArgs>();
+  const containers = new Map<string, string>();
   let asked: Promise<Stated> | undefined;
   // To ask for the state takes its time where there are many hosts, and it is needed where there is something to mend.
   const stated = () => {
     asked ??= readStated();
     return asked;
   };
-  const [boards, containers] = await Promise.all([
-    boardsDrift(config, stated),
-    containersDrift(config, stated),
-  ]);
+  const asStated = async ({ builders }: DockerHostConfig) => {
+    for (const { name } of builders) {
+      const mended = (await stated()).get(`${name}-container`)?.mended;
+      if (mended !== undefined) containers.set(name, mended);
+    }
+  };
+  if (!config.driftCheck) {
+    for (const host of config.dockerHosts) await asStated(host);
+    return { boards, containers };
+  }
+
+  const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
+  const looks = await lookAtHosts(config, { stack });
+  for (const board of config.boards) {
+    const found = looks.boards.get(board.name);
+    if (found?.is === "unknown") sayUnknown(board.name, found.reason);
+    else if (found && isSuspicious(found)) {
+      const changes = changesOf(board, found, await stated());
+      const lines = new Set(BOARD_STEPS.flatMap((step) => changes[step] ?? []));
+      if (lines.size === 0) continue;
+      boards.set(board.name, changes);
+      say(board.name, lines);
+    }
+  }
+  for (const host of config.dockerHosts) {
+    const reason = looks.silentDockerHosts.get(host.name);
+    if (reason !== undefined) {
+      sayUnknown(host.name, reason);
+      await asStated(host);
+    }
+  }
+  for (const [name, { mended, changes }] of looks.containers) {
+    // A container that no update has made yet was not removed by hand.
+    const isMissed = changes.length > 0 && (await stated()).has(`${name}-container`);
+    if (isMissed) say(name, changes);
+    const label = isMissed ? changes.join("; ") : mended;
+    if (label !== undefined) containers.set(name, label);
+  }
   return { boards, containers };
 }
-
-async function boardsDrift({ driftCheck, boards }: StackConfig, stated: () => Promise<Stated>) {
-  const drift = new Map<string, BoardDriftArgs>();
-  if (!driftCheck || boards.length === 0) return drift;
-  const clients = new SshClients();
-  const looks = await Promise.all(boards.map((board) => look(clients, board)));
-  clients.close();
-  for (const [index, board] of boards.entries()) {
-    const found = looks[index] as BoardLook;
-    if (found.is === "unknown") {
-      sayUnknown(board.name, found.reason);
-      continue;
-    }
-    if (!isSuspicious(found)) continue;
-    const changes = changesOf(board, found, await stated());
-    const lines = new Set(BOARD_STEPS.flatMap((step) => changes[step] ?? []));
-    if (lines.size === 0) continue;
-    drift.set(board.name, changes);
-    say(board.name, lines);
-  }
-  return drift;
-}
-
-/** The label of each container that has one, or gets one. Where it cannot be seen, it stays as the state has it. */
-async function containersDrift(
-  { driftCheck, dockerHosts }: StackConfig,
-  stated: () => Promise<Stated>,
-) {
-  const drift = new Map<string, string>();
-  const asStated = async (name: string) => {
-    const mended = (await stated()).get(`${name}-container`)?.mended;
-    if (mended !== undefined) drift.set(name, mended);
-  };
-  await Promise.all(
-    dockerHosts.map(async ({ name: host, connection, builders }) => {
-      const names = builders.map(({ name }) => name);
-      if (!driftCheck) {
-        for (const name of names) await asStated(name);
-        return;
-      }
-      let looks: ContainerLook[];
-      try {
-        looks = await withDocker(
-          dockerConnection(host, connection),
-          (docker) => Promise.all(builders.map((one) => lookAtContainer(docker, wantedOf(one)))),
-          LOOK_SECONDS,
-        );
-      } catch (error) {
-        sayUnknown(host, (error as Error).message);
-        for (const name of names) await asStated(name);
-        return;
-      }
-      for (const [index, { mended, changes }] of looks.entries()) {
-        const name = names[index] ?? "";
-        // A container that no update has made yet was not removed by hand.
-        const isMissed = changes.length > 0 && (await stated()).has(`${name}-container`);
-        if (isMissed) say(name, changes);
-        const label = isMissed ? changes.join("; ") : mended;
-        if (label !== undefined) drift.set(name, label);
-      }
-    }),
-  );
-  return drift;
-}
-
-/** A preview of many hosts shall not wait long for one. */
-const LOOK_SECONDS = 20;
-
-const wantedOf = ({ name, containerName, restart, memoryMb, cpus }: ContainerConfig) => ({
-  container: containerName ?? name,
-  builder: name,
-  stack: `${pulumi.getProject()}/${pulumi.getStack()}`,
-  restart: restart ?? "unless-stopped",
-  memoryMb,
-  cpus,
-});
 
 function say(name: string, lines: Iterable<string>): void {
   for (const line of lines) void pulumi.log.warn(`${name}: ${line}; the update mends it.`);
@@ -127,40 +80,8 @@ function sayUnknown(name: string, reason: string): void {
   void pulumi.log.warn(`${name}: whether somebody changed it by hand is not known: ${reason}`);
 }
 
-async function look(clients: SshClients, board: BoardConfig): Promise<BoardLook> {
-  const { connection, name, formerName, listen, metricsAddress } = board;
-  const { proxy, ...host } = connection;
-  const metricsPort = metricsAddress?.split(":").at(-1);
-  return lookAtBoard(
-    clients,
-    { ...(await hostOf(host)), proxy: proxy && (await hostOf(proxy)) },
-    {
-      owner: `${pulumi.getProject()}/${pulumi.getStack()}/${name}`,
-      formerName,
-      ports: [listen?.port ?? 1234, ...(metricsPort ? [Number(metricsPort)] : [])],
-    },
-  );
-}
-
-async function hostOf(host: Omit<BoardConnectionArgs, "proxy">): Promise<SshHost> {
-  const known = await resolved<{
-    host: string;
-    hostKey: string;
-    port: number | undefined;
-    user: string | undefined;
-    privateKey: string | undefined;
-  }>({
-    host: host.host,
-    hostKey: host.hostKey,
-    port: host.port,
-    user: host.user,
-    privateKey: host.privateKey,
-  });
-  return { ...known, port: known.port ?? 22, user: known.user ?? "root" };
-}
-
 /** Whether a look is worth a question to the state. */
-const isSuspicious = (found: BoardLook) =>
+export const isSuspicious = (found: BoardLook) =>
   found.is !== "ours" ||
   Object.keys(found.changes).length > 0 ||
   (found.script !== undefined && found.script !== boardctlId);

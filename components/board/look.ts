@@ -18,12 +18,20 @@ export interface BoardPlace {
   formerName: string | undefined;
   /** Ports of its daemon. */
   ports: number[];
+  /** Where its cache is, if the free room there is asked for. */
+  cacheRoot?: string | undefined;
+}
+
+/** What is free on a file system; `inodes` is undefined where it makes them as it needs them. */
+export interface FreeRoom {
+  bytes: number;
+  inodes: number | undefined;
 }
 
 /** What a look at a board found. */
 export type BoardLook =
   /** `script` is the first 12 digits of the sha256 of its boardctl. */
-  | { is: "ours"; script: string | undefined; changes: BoardChanges }
+  | { is: "ours"; script: string | undefined; changes: BoardChanges; free?: FreeRoom }
   /** Nothing of buildhosts is there; `since` says since when, as far as the machine knows. */
   | { is: "empty"; since: string }
   /** It belongs to another board or stack. */
@@ -47,7 +55,12 @@ export async function lookAtBoard(
 ): Promise<BoardLook> {
   const script =
     'if [ "$(id -u)" = 0 ]; then exec sh -s -- "$@"; else exec sudo -n sh -s -- "$@"; fi';
-  const words = [place.owner, place.formerName ?? "", ...place.ports.map(String)];
+  const words = [
+    place.owner,
+    place.formerName ?? "",
+    place.cacheRoot ?? "",
+    ...place.ports.map(String),
+  ];
   const command = `${posix(script)} ${commandLine(...words)}`;
   try {
     return readLook(await clients.run(target, command, lookScript, boundSeconds * 1000));
@@ -73,6 +86,7 @@ export function readLook({
   }
   const changes: BoardChanges = {};
   let script: string | undefined;
+  let free: FreeRoom | undefined;
   for (const line of stdout.split("\n").filter((text) => text !== "")) {
     const [kind, ...rest] = line.split("|");
     const words = rest.slice(1).join("|");
@@ -86,11 +100,17 @@ export function readLook({
       };
     }
     if (kind === "script") script = first;
+    else if (kind === "disk") free = freeRoom(first, words);
     else if (kind === "changed" && isStep(first)) {
       changes[first] = [...(changes[first] ?? []), words];
     } else return unknown(`the look said '${line.slice(0, 200)}'`);
   }
-  return { is: "ours", script, changes };
+  return { is: "ours", script, changes, ...(free && { free }) };
+}
+
+/** As `df` prints them. */
+export function freeRoom(kib: string, inodes: string): FreeRoom {
+  return { bytes: Number(kib) * 1024, inodes: /^\d+$/.test(inodes) ? Number(inodes) : undefined };
 }
 
 const isStep = (text: string): text is BoardStep =>

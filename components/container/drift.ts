@@ -1,5 +1,9 @@
+import { buffer } from "node:stream/consumers";
 import type Docker from "dockerode";
+import { type FreeRoom, freeRoom } from "../board/look.ts";
+import { quote } from "../shell.ts";
 import { inspect } from "./daemon.ts";
+import { plainText } from "./handOver.ts";
 import { labelsOf, STACK_LABEL } from "./place.ts";
 
 /** On a container that took the place of one that somebody changed or removed: what was wrong. It stays there, as labels do. */
@@ -21,6 +25,24 @@ export interface WantedContainer {
 export interface ContainerLook {
   mended: string | undefined;
   changes: string[];
+  free?: FreeRoom;
+}
+
+/** What is free where a container that runs has its cache; nothing where it has no shell. */
+export async function freeRoomOf(
+  docker: Docker,
+  container: string,
+  root: string,
+): Promise<FreeRoom | undefined> {
+  const exec = await docker.getContainer(container).exec({
+    Cmd: ["sh", "-c", `df -Pk ${quote(root)} | tail -n 1; df -Pi ${quote(root)} | tail -n 1`],
+    AttachStdout: true,
+  });
+  const said = plainText(await buffer(await exec.start({})));
+  const [room = "", inodes = ""] = said
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/)[3] ?? "");
+  return /^\d+$/.test(room) ? freeRoom(room, inodes) : undefined;
 }
 
 /** Looks at the builder's container as a refresh of the provider would, and changes nothing. */

@@ -182,7 +182,9 @@ describe("what somebody changed on a board by hand", () => {
     const refresh = await stack.operation(["refresh", "--yes", "--skip-preview", "--run-program"]);
     expect(refresh.code, refresh.output).toBe(0);
     // The engine prints it while it runs, and at its end.
-    expect([...new Set(drift(refresh))]).toEqual([expect.stringMatching(/buildkitd\.service is (?:inactive|failed)/)]);
+    expect([...new Set(drift(refresh))]).toEqual([
+      expect.stringMatching(/buildkitd\.service is (?:inactive|failed)/),
+    ]);
     await mended(["board-service"], [/buildkitd\.service is (?:inactive|failed)/]);
   });
 

@@ -7,6 +7,7 @@
 #   busy                    another boardctl is at work
 #   of|OWNER                the installation belongs to another board or stack
 #   script|ID               the first 12 digits of the sha256 of the boardctl that is here
+#   disk|KIB|INODES         what is free on the cache's file system; no number where it makes inodes as it needs them
 #   changed|STEP|WORDS      what is not as STEP of the board (preflight, install, config, service) left it
 
 changed() { printf 'changed|%s|%s\n' "$1" "$2"; }
@@ -136,10 +137,10 @@ look_at_units() {
   done
 }
 
-# look OWNER FORMER PORT …: FORMER is the name before, or nothing.
+# look OWNER FORMER ROOT PORT …: FORMER is the name before, ROOT is the cache's where its disk is asked for, or nothing.
 look() {
-  of=$1 former=$2
-  shift 2
+  of=$1 former=$2 cache_root=$3
+  shift 3
   if [ ! -e "$HOME_DIR/boardctl" ] && [ ! -d "$HOME_DIR/store" ]; then
     printf 'absent|%s|%s\n' "$(utc "$(sed -n 's/^btime //p' /proc/stat)")" "$(since "$HOME_DIR")"
     return
@@ -151,6 +152,10 @@ look() {
     "${of%/*}/${former:-/}" | "${former:-/}") ;;
     *) printf 'of|%s\n' "$has"; return ;;
   esac
+  if [ -n "$cache_root" ]; then
+    free_inodes=$(inodes "$cache_root")
+    printf 'disk|%s|%s\n' "$(free_kb "$cache_root")" "${free_inodes#* }"
+  fi
   if [ -e "$HOME_DIR/boardctl" ]; then printf 'script|%s\n' "$(sha256sum "$HOME_DIR/boardctl" | cut -c 1-12)"
   else changed preflight "$(not_ours "$HOME_DIR/boardctl")"; fi
   [ -n "$has" ] || changed preflight "$(not_ours "$HOME_DIR/name")"
