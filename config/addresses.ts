@@ -36,3 +36,8 @@ export function hostIn(address: string): string {
   const url = URL.parse(/^\w+:\/\//.test(address) ? address : `tcp://${address}`);
   return url ? hostFromUrl(url.hostname) : "";
 }
+
+/** Whether a daemon listens on all addresses of its machine. */
+export function isWildcard(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}

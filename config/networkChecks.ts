@@ -2,9 +2,9 @@ import { isIPv4 } from "node:net";
 import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
 import { parseSubnet, subnetHolds } from "../components/buildkitd/schema.ts";
 import { defaultBridge } from "../components/buildkitd/toml.ts";
-import { hostIn, isLoopback } from "./addresses.ts";
-import type { Findings } from "./problems.ts";
-import type { BoardInput } from "./schema.ts";
+import type { OpenTelemetryInput, ProxiesInput } from "../hosts/hostSchema.ts";
+import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
+import type { Findings, Path } from "./problems.ts";
 
 /** A host that a daemon, or who works with it, has to reach, and where the stack file names it. */
 export interface Reached {
@@ -16,7 +16,10 @@ export interface Reached {
 export function daemonReaches({
   proxies,
   openTelemetry: telemetry,
-}: Pick<BoardInput, "proxies" | "openTelemetry">): Reached[] {
+}: {
+  proxies?: ProxiesInput | undefined;
+  openTelemetry?: OpenTelemetryInput | undefined;
+}): Reached[] {
   const urls: Record<string, string | undefined> = {
     "proxies.http": proxies?.http,
     "proxies.https": proxies?.https,
@@ -64,4 +67,17 @@ export function refuseOverlap(
       `${key}, ${host}, is in the bridge's network ${text}, so the daemon would look for it among the RUN steps; choose a network that is free there.`,
     );
   }
+}
+
+/** A name that ping finds, and programs in Go do not. */
+export function warnOfMulticastName(
+  path: Path,
+  host: string | undefined,
+  findings: Findings,
+): void {
+  if (host === undefined || !isMulticastName(host)) return;
+  findings.warn(
+    path,
+    `${host} looks like a name of multicast DNS: buildctl, buildx and Pulumi's plugins ask DNS servers alone. Unless one knows it, write the address here, and the name in extraNames.`,
+  );
 }

@@ -1,7 +1,7 @@
 import { secret } from "@pulumi/pulumi";
 import type { RegistryCertificateArgs } from "../components/buildkitd/registryFiles.ts";
+import type { RegistryCertificatesInput } from "../hosts/hostSchema.ts";
 import type { Findings } from "./problems.ts";
-import type { RegistryCertificatesInput } from "./schema.ts";
 import { type Machine, readPem } from "./sshKey.ts";
 
 /** The certificates by registry, read from this machine; nothing where a file cannot be read. */

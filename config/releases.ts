@@ -4,7 +4,7 @@ import { type ReleaseComponent, release } from "../components/board/releases.ts"
 import type { BoardReleasesArgs } from "../components/builderBoard.ts";
 import { shown } from "../components/schema/expected.ts";
 import type { Findings } from "./problems.ts";
-import type { BoardInput, ReleasesInput } from "./schema.ts";
+import type { ReleasesInput } from "./schema.ts";
 import { isBelow, oldVersions } from "./versions.ts";
 
 /** What a stack says about releases. */
@@ -14,11 +14,17 @@ export interface StackReleases {
   source?: Pick<BoardReleasesArgs, "mirror" | "push">;
 }
 
+/** What a host installs of the releases. */
+export interface Installation {
+  platform: string;
+  rootless: boolean;
+}
+
 const components = ["buildkit", "containerd", "runc", "rootlesskit"] as const;
 
 export function stackReleases(
   input: ReleasesInput,
-  boards: readonly BoardInput[],
+  installations: readonly Installation[],
   projectDir: string,
   findings: Findings,
 ): StackReleases {
@@ -28,10 +34,10 @@ export function stackReleases(
     findings.refuse(["push"], "does not go together with mirror; keep one of the two.");
   }
 
-  const needed = neededAssets(input, boards);
+  const needed = neededAssets(input, installations);
   if (push !== undefined) checkPushed(resolve(projectDir, push), needed, input, findings);
   for (const asset of Object.keys(input.checksums)) {
-    if (needed.has(asset) || boards.length === 0) continue;
+    if (needed.has(asset) || installations.length === 0) continue;
     findings.warn(
       ["checksums", asset],
       `locks nothing: no board installs it. Boards install ${[...needed].join(", ")}.`,
@@ -66,9 +72,9 @@ function judgeVersion(component: ReleaseComponent, version: string, findings: Fi
 }
 
 /** The files that the stack's boards install, by upstream's names. */
-function neededAssets(input: ReleasesInput, boards: readonly BoardInput[]): Set<string> {
+function neededAssets(input: ReleasesInput, installations: readonly Installation[]): Set<string> {
   return new Set(
-    boards.flatMap(({ platform, rootless }) =>
+    installations.flatMap(({ platform, rootless }) =>
       components
         .filter((component) => component !== "rootlesskit" || rootless)
         .map((component) => release(component, input[component], platform).asset),

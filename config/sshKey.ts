@@ -2,16 +2,19 @@ import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { secret } from "@pulumi/pulumi";
+import type { BoardConnectionArgs } from "../components/builderBoard.ts";
 import { shown } from "../components/schema/expected.ts";
+import type { SshInput } from "../hosts/hostSchema.ts";
 import type { Findings } from "./problems.ts";
-import type { SshInput } from "./schema.ts";
-import type { SshKey } from "./stackConfig.ts";
 
 /** What of this machine decides how a key is found. */
 export interface Machine {
   projectDir: string;
   environment: Readonly<Record<string, string | undefined>>;
 }
+
+/** The private key of an SSH connection; without one, the plugin takes the agent's keys. */
+export type SshKey = Pick<BoardConnectionArgs, "privateKey">;
 
 const otherWays =
   "start one and ssh-add your key, or set ssh.privateKeyFile, or run: pulumi config set --secret buildhosts:sshPrivateKey < path";

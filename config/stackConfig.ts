@@ -1,23 +1,18 @@
-import type { BoardConnectionArgs, BuilderBoardArgs } from "../components/builderBoard.ts";
-import type { BuilderContainerArgs } from "../components/builderContainer.ts";
 import type { BuilderRepositoryArgs } from "../components/builderRepository.ts";
 import type { CertificateAuthorityArgs } from "../components/certificateAuthority.ts";
-import type { DockerConnectionArgs } from "../components/container/connection.ts";
 import type { RepositoryWorkflowSet } from "../components/github/repositoryFiles.ts";
-import type { HostEmulationArgs } from "../components/hostEmulation.ts";
 import type { LeafCertificateArgs } from "../components/leafCertificate.ts";
+import type { HostConfigs } from "../hosts/kinds.ts";
 
 /**
  * A stack's configuration as the composition reads it: checked, complete, every default filled in,
  * virtual boards resolved to where they answer. Composing needs no further decision: what is here of a host or a
  * certificate are the arguments of its component, but for what other components give it.
  */
-export interface StackConfig {
+export interface StackConfig extends HostConfigs {
   certificates: CertificateConfig;
   /** Names of the client certificates, in the order of the stack file. */
   clients: string[];
-  boards: BoardConfig[];
-  dockerHosts: DockerHostConfig[];
   /** Absent where the stack has nothing on GitHub. */
   github?: GithubConfig;
   /** What is accepted but should be known; one line each, path first. */
@@ -43,33 +38,10 @@ export interface CertificateNames {
 }
 
 /** What every builder has beside the arguments of its component. */
-interface BuilderConfig {
+export interface BuilderConfig {
   name: string;
   certificateNames: CertificateNames;
 }
-
-export type BoardConfig = BuilderConfig &
-  Omit<
-    BuilderBoardArgs,
-    "caCertPem" | "caValidityStartTime" | "caValidityEndTime" | "certificate" | "healthCheck"
-  >;
-
-/** The private key of an SSH connection; without one, the agent's are taken, which the plugin finds itself. */
-export type SshKey = Pick<BoardConnectionArgs, "privateKey">;
-
-export interface DockerHostConfig {
-  name: string;
-  connection: DockerConnectionArgs;
-  /** Absent where the host emulates no other platform. */
-  emulation?: Omit<HostEmulationArgs, "connection">;
-  builders: ContainerConfig[];
-}
-
-export type ContainerConfig = BuilderConfig &
-  Omit<
-    BuilderContainerArgs,
-    "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck"
-  >;
 
 export interface GithubConfig {
   owner: string;

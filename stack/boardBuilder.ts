@@ -1,8 +1,7 @@
 import type { Resource } from "@pulumi/pulumi";
 import { BuilderBoard, preflightOf } from "../components/builderBoard.ts";
-import type { BoardConfig } from "../config/stackConfig.ts";
-import type { Builder } from "./builder.ts";
-import type { StackCertificates } from "./stackCertificates.ts";
+import type { BoardConfig } from "../hosts/board/resolveBoard.ts";
+import type { Builder, StackCertificates } from "../hosts/hostKind.ts";
 
 /** A board of the stack, with a server certificate of its own. */
 export function boardBuilder(

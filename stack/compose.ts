@@ -1,21 +1,24 @@
 import { setImmediate } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/stackConfig.ts";
-import { boardBuilder } from "./boardBuilder.ts";
-import type { Builder } from "./builder.ts";
-import { dockerHostBuilders } from "./dockerHostBuilders.ts";
+import type { Builder } from "../hosts/hostKind.ts";
+import { hostKinds } from "../hosts/kinds.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
 
-/** The resources of a stack, and what it tells its users: one line for each kind of host. */
+/** The resources of a stack, and what it tells its users. */
 export async function compose(config: StackConfig): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
   const certificates = stackCertificates(config);
-  const builders = await oneByOne([
-    ...config.boards.map((board) => () => [boardBuilder(board, certificates)]),
-    ...config.dockerHosts.map((host) => () => dockerHostBuilders(host, certificates)),
-  ]);
+  const builders: Builder[] = [];
+  for (const kind of hostKinds) {
+    for (const declare of await kind.declarations(config, certificates)) {
+      builders.push(...declare());
+      // The engine works on this host while the program declares the next one.
+      await setImmediate();
+    }
+  }
 
   if (config.github) {
     // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
@@ -32,14 +35,4 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
     };
   }
   return stackOutputs(builders, clients);
-}
-
-/** Declares each host in its turn, and lets it go to the engine, which works on it while the next is declared. */
-async function oneByOne(hosts: (() => Builder[])[]): Promise<Builder[]> {
-  const builders: Builder[] = [];
-  for (const declare of hosts) {
-    builders.push(...declare());
-    await setImmediate();
-  }
-  return builders;
 }

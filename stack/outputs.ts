@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { commandLine } from "../components/shell.ts";
-import type { Builder } from "./builder.ts";
+import type { Builder } from "../hosts/hostKind.ts";
 
 /** What a client needs to be let in, as PEM texts. */
 export interface ClientFiles {

@@ -9,7 +9,8 @@ import { buildkitdSettings } from "../../components/buildkitd/schema.ts";
 import { loadConfig, readStackConfig } from "../../config/load.ts";
 import { ConfigError, problemLine } from "../../config/problems.ts";
 import type { Machine } from "../../config/sshKey.ts";
-import type { BoardConfig, StackConfig } from "../../config/stackConfig.ts";
+import type { StackConfig } from "../../config/stackConfig.ts";
+import type { BoardConfig } from "../../hosts/board/resolveBoard.ts";
 import { everySetting } from "./everySetting.ts";
 import { settled } from "./pulumiMocks.ts";
 

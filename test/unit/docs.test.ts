@@ -167,6 +167,7 @@ function sources(): string {
       else if (/\.(ts|mjs|sh|yml)$/.test(name)) files.push(readFileSync(path, "utf8"));
     }
   };
-  for (const folder of ["components", "config", "stack", "commands"]) collect(join(root, folder));
+  for (const folder of ["components", "config", "hosts", "stack", "commands"])
+    collect(join(root, folder));
   return files.join("\n");
 }

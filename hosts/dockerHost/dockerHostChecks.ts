@@ -1,17 +1,14 @@
-import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
-import { PREVIOUS } from "../components/container/place.ts";
-import { shown } from "../components/schema/expected.ts";
-import { hostIn, isLoopback } from "./addresses.ts";
-import { warnOfMulticastName } from "./boardChecks.ts";
-import { endpointId, endpointUrl } from "./endpoint.ts";
-import { daemonReaches } from "./networkChecks.ts";
-import type { Findings, Path } from "./problems.ts";
-import { refuseVainHosts, registryHosts } from "./registryChecks.ts";
-import { endpointOf } from "./resolveBoard.ts";
-import { cacheVolumeOf, containerEndpointOf, imageOf, publishOf } from "./resolveDockerHost.ts";
-import type { BoardInput, BuilderContainerInput, DockerHostInput } from "./schema.ts";
-import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
-import { isBelow, oldVersions, versionPattern } from "./versions.ts";
+import type { BuildkitdSettings } from "../../components/buildkitd/schema.ts";
+import { PREVIOUS } from "../../components/container/place.ts";
+import { shown } from "../../components/schema/expected.ts";
+import { hostIn, isLoopback } from "../../config/addresses.ts";
+import { daemonReaches, warnOfMulticastName } from "../../config/networkChecks.ts";
+import type { Findings, Path } from "../../config/problems.ts";
+import { refuseVainHosts, registryHosts } from "../../config/registryChecks.ts";
+import { refuseImpossibleSettings, warnOfSettings } from "../../config/settingsChecks.ts";
+import { isBelow, oldVersions, versionPattern } from "../../config/versions.ts";
+import type { BuilderContainerInput, DockerHostInput } from "./dockerHostSchema.ts";
+import { imageOf, publishOf } from "./resolveDockerHost.ts";
 
 /** Variables by which the provider would go elsewhere than the stack says. */
 const misleading = [
@@ -36,7 +33,7 @@ export function refuseMisleadingEnvironment(
 }
 
 /** What of a host's keys does not go together, or is missing. */
-export function refuseImpossibleHost(host: DockerHostInput, findings: Findings): void {
+export function refuseImpossibleDockerHost(host: DockerHostInput, findings: Findings): void {
   const refuse = findings.refuse.bind(findings);
   const isSsh = host.docker.startsWith("ssh:");
   if (isSsh && host.hostKey === undefined) {
@@ -263,7 +260,11 @@ function checkFiles(builder: BuilderContainerInput, findings: Findings): void {
 }
 
 /** What a host's configuration allows that its owner should know. */
-export function warnOfHost(host: DockerHostInput, buildkit: string, findings: Findings): void {
+export function warnOfDockerHost(
+  host: DockerHostInput,
+  buildkit: string,
+  findings: Findings,
+): void {
   if (host.abandon) {
     findings.warn(
       ["abandon"],
@@ -323,97 +324,4 @@ function warnOfContainer(builder: BuilderContainerInput, image: string, findings
     version,
     findings.at("buildkitd"),
   );
-}
-
-/** By which one daemon is told from another, however its address is written. */
-function daemonId(docker: string): string {
-  const url = new URL(docker);
-  if (url.protocol === "unix:") return url.pathname.replace(/^\/var\/run\//, "/run/");
-  const port = url.port || (url.protocol === "ssh:" ? "22" : "");
-  return `${url.protocol}${url.hostname.toLowerCase()}:${port}`;
-}
-
-/** Names that two builders of the stack have, wherever they run, and what two on one host would share. */
-export function refuseSameBuilders(
-  boards: readonly (BoardInput | undefined)[],
-  hosts: readonly (DockerHostInput | undefined)[],
-  findings: Findings,
-): void {
-  const names = new Map<string, string>();
-  const endpoints = new Map<string, string>();
-  for (const [index, board] of boards.entries()) {
-    if (!board) continue;
-    const path = `boards[${index}]`;
-    if (!names.has(board.name)) names.set(board.name, path);
-    const endpoint = endpointOf(board);
-    if (endpoint !== undefined && !endpoints.has(endpointId(endpoint))) {
-      endpoints.set(endpointId(endpoint), path);
-    }
-  }
-  const hostsSeen = { name: new Map<string, string>(), docker: new Map<string, string>() };
-  const hostKeys = new Map<string, string>();
-  for (const [index, host] of hosts.entries()) {
-    if (!host) continue;
-    const path = `dockerHosts[${index}]`;
-    const isNew = !hostsSeen.docker.has(daemonId(host.docker));
-    for (const key of ["name", "docker"] as const) {
-      const id = key === "docker" ? daemonId(host.docker) : host.name;
-      const first = hostsSeen[key].get(id);
-      if (first !== undefined) {
-        const fix =
-          key === "name" ? "choose another" : "name the builders of one host in one entry";
-        findings.refuse(
-          [index, key],
-          `received ${shown(host[key])}, which ${first} has already; ${fix}.`,
-        );
-      }
-      hostsSeen[key].set(id, first ?? path);
-    }
-    if (isNew && host.hostKey) {
-      const sameKey = hostKeys.get(host.hostKey);
-      if (sameKey === undefined) hostKeys.set(host.hostKey, path);
-      else {
-        findings.warn(
-          [index, "hostKey"],
-          `is that of ${sameKey} too: the same machine twice, or a copied disk, whose host key should be made anew.`,
-        );
-      }
-    }
-    const onHost = {
-      containerName: new Map<string, string>(),
-      cacheVolume: new Map<string, string>(),
-      cachePath: new Map<string, string>(),
-      port: new Map<string, string>(),
-    };
-    for (const [position, builder] of host.builders.entries()) {
-      const at = findings.at(index, "builders", position);
-      const here = `${path}.builders[${position}]`;
-      const once = (
-        seen: Map<string, string>,
-        key: (string | number)[],
-        value: string | number,
-        fix = "choose another",
-        id = String(value),
-      ) => {
-        const first = seen.get(id);
-        if (first === undefined) seen.set(id, here);
-        else at.refuse(key, `received ${shown(value)}, which ${first} has already; ${fix}.`);
-        return first === undefined;
-      };
-      const isNewName = once(names, ["name"], builder.name);
-      const container = builder.containerName ?? builder.name;
-      if (isNewName || builder.containerName)
-        once(onHost.containerName, ["containerName"], container);
-      if (isNewName || builder.cacheVolume) {
-        once(onHost.cacheVolume, ["cacheVolume"], cacheVolumeOf(builder));
-      }
-      if (builder.cachePath) once(onHost.cachePath, ["cachePath"], builder.cachePath);
-      const isFree = once(onHost.port, ["publish", "port"], builder.publish.port);
-      if (isFree) {
-        const endpoint = containerEndpointOf(builder, host);
-        const fix = "clients could not tell the two apart";
-        once(endpoints, ["endpoint"], endpointUrl(endpoint), fix, endpointId(endpoint));
-      }
-    }
-  }
 }

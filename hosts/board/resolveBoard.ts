@@ -1,31 +1,30 @@
-import { UPSTREAM } from "../components/board/releases.ts";
-import type { BoardConnectionArgs } from "../components/builderBoard.ts";
-import { socketAddress } from "../components/socketAddress.ts";
+import { UPSTREAM } from "../../components/board/releases.ts";
+import type { BoardConnectionArgs, BuilderBoardArgs } from "../../components/builderBoard.ts";
+import { socketAddress } from "../../components/socketAddress.ts";
+import { isWildcard } from "../../config/addresses.ts";
+import { certificateNames } from "../../config/certificates.ts";
+import { type Endpoint, endpointUrl } from "../../config/endpoint.ts";
+import type { Findings } from "../../config/problems.ts";
+import { readRegistryCertificates } from "../../config/registryCertificates.ts";
+import { findSshKey } from "../../config/sshKey.ts";
+import type { BuilderConfig } from "../../config/stackConfig.ts";
+import { daemonEnvironment } from "../daemonEnvironment.ts";
+import type { HostContext } from "../hostKind.ts";
 import { networkOf } from "./boardChecks.ts";
-import { certificateNames } from "./certificates.ts";
-import { type Endpoint, endpointUrl } from "./endpoint.ts";
-import type { Findings } from "./problems.ts";
-import { readRegistryCertificates } from "./registryCertificates.ts";
-import type { StackReleases } from "./releases.ts";
-import type { BoardInput, OpenTelemetryInput, PhysicalBoardInput, ProxiesInput } from "./schema.ts";
-import { findSshKey, type Machine } from "./sshKey.ts";
-import type { BoardConfig, SshKey } from "./stackConfig.ts";
-import { type LocatedBoard, locatedBoard } from "./virtualBoard.ts";
+import type { BoardInput, PhysicalBoardInput } from "./boardSchema.ts";
+import { type LocatedBoard, locatedBoard } from "./locatedBoard.ts";
 
-/** What a board takes from the rest of the stack. */
-export interface BoardContext {
-  releases: StackReleases;
-  /** Names that the stack adds to every certificate. */
-  extraNames: readonly string[];
-  /** The key for boards that name none; nothing where it cannot be had, which has been said already. */
-  stackKey: SshKey | undefined;
-  machine: Machine;
-}
+/** A board's name, the names in its certificate, and the arguments of its component without its certificates. */
+export type BoardConfig = BuilderConfig &
+  Omit<
+    BuilderBoardArgs,
+    "caCertPem" | "caValidityStartTime" | "caValidityEndTime" | "certificate" | "healthCheck"
+  >;
 
 /** A board with every default filled in; nothing where its key or its place cannot be found. */
 export function resolveBoard(
   input: BoardInput,
-  context: BoardContext,
+  context: HostContext,
   findings: Findings,
 ): BoardConfig | undefined {
   const { releases, machine } = context;
@@ -74,7 +73,7 @@ export function resolveBoard(
       ...context.extraNames,
     ]),
     metricsAddress: metrics && socketAddress(metrics),
-    environment: environment(proxies, openTelemetry),
+    environment: daemonEnvironment(proxies, openTelemetry),
     releases: { ...releases.versions, ...(releases.source ?? { mirror }) },
     registryCertificates,
   };
@@ -100,7 +99,7 @@ function connectionOf(
     ssh,
     ...host
   }: Pick<PhysicalBoardInput, "host" | "port" | "user" | "hostKey" | "jump" | "ssh">,
-  { stackKey, machine }: BoardContext,
+  { stackKey, machine }: HostContext,
   findings: Findings,
 ): BoardConnectionArgs | undefined {
   const key = ssh ? findSshKey(ssh, machine, findings.at("ssh")) : stackKey;
@@ -109,33 +108,4 @@ function connectionOf(
   if (!jump) return { ...host, ...key };
   const { ssh: _, ...proxy } = jump;
   return { ...host, ...key, proxy: { ...proxy, ...jumpKey } };
-}
-
-/** Whether a daemon listens on all addresses of its machine. */
-export function isWildcard(address: string): boolean {
-  return address === "0.0.0.0" || address === "::";
-}
-
-/** The environment of a buildkitd. */
-export function environment(
-  proxies: ProxiesInput | undefined,
-  telemetry: OpenTelemetryInput | undefined,
-): Record<string, string> {
-  const attributes = Object.entries(telemetry?.resourceAttributes ?? {})
-    .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
-    .join(",");
-  const variables: Record<string, string | undefined> = {
-    HTTP_PROXY: proxies?.http,
-    HTTPS_PROXY: proxies?.https,
-    NO_PROXY: proxies?.no?.join(","),
-    OTEL_EXPORTER_OTLP_ENDPOINT: telemetry?.endpoint,
-    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: telemetry?.tracesEndpoint,
-    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: telemetry?.metricsEndpoint,
-    OTEL_EXPORTER_OTLP_PROTOCOL: telemetry?.protocol,
-    OTEL_SERVICE_NAME: telemetry?.serviceName,
-    OTEL_RESOURCE_ATTRIBUTES: attributes,
-    OTEL_IGNORE_ERROR: telemetry?.ignoreErrors ? "true" : undefined,
-  };
-  const set = Object.entries(variables).filter(([, value]) => value);
-  return Object.fromEntries(set) as Record<string, string>;
 }

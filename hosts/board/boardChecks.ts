@@ -1,11 +1,11 @@
-import { type BuildkitdNetwork, defaultNetwork } from "../components/buildkitd/toml.ts";
-import { shown } from "../components/schema/expected.ts";
-import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
-import { daemonReaches, type Reached } from "./networkChecks.ts";
-import type { Findings, Path } from "./problems.ts";
-import { refuseVainHosts } from "./registryChecks.ts";
-import type { BoardInput } from "./schema.ts";
-import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
+import { type BuildkitdNetwork, defaultNetwork } from "../../components/buildkitd/toml.ts";
+import { shown } from "../../components/schema/expected.ts";
+import { hostIn, isLoopback } from "../../config/addresses.ts";
+import { daemonReaches, type Reached, warnOfMulticastName } from "../../config/networkChecks.ts";
+import type { Findings } from "../../config/problems.ts";
+import { refuseVainHosts } from "../../config/registryChecks.ts";
+import { refuseImpossibleSettings, warnOfSettings } from "../../config/settingsChecks.ts";
+import type { BoardInput } from "./boardSchema.ts";
 
 export function networkOf({
   network,
@@ -15,7 +15,7 @@ export function networkOf({
 }
 
 /** Combinations of a board's keys that no daemon could serve, or that would do something else than they say. */
-export function refuseImpossible(
+export function refuseImpossibleBoard(
   board: BoardInput,
   mirror: string | undefined,
   findings: Findings,
@@ -98,19 +98,6 @@ export function refuseImpossible(
   );
 }
 
-/** A name that ping finds, and programs in Go do not. */
-export function warnOfMulticastName(
-  path: Path,
-  host: string | undefined,
-  findings: Findings,
-): void {
-  if (host === undefined || !isMulticastName(host)) return;
-  findings.warn(
-    path,
-    `${host} looks like a name of multicast DNS: buildctl, buildx and Pulumi's plugins ask DNS servers alone. Unless one knows it, write the address here, and the name in extraNames.`,
-  );
-}
-
 /** The hosts that a board, or who is on the way to it, must reach, beside those in its settings of buildkitd. */
 function boardReaches(board: BoardInput, mirror: string | undefined): Reached[] {
   const { address = "", jump = "" } = board.virtual
@@ -125,7 +112,7 @@ function boardReaches(board: BoardInput, mirror: string | undefined): Reached[] 
 }
 
 /** What a board's configuration allows that its owner should know. */
-export function warnOfRisks(board: BoardInput, buildkit: string, findings: Findings): void {
+export function warnOfBoard(board: BoardInput, buildkit: string, findings: Findings): void {
   const warn = findings.warn.bind(findings);
 
   if (networkOf(board) === "host") {
