@@ -24,7 +24,7 @@ export const boardKind = hostKind<"boards", BoardAsWritten, BoardInput, BoardCon
   warnOfRisks: warnOfBoard,
   resolved: resolveBoard,
   composition: async () => {
-    const { boardBuilder } = await import("../../stack/boardBuilder.ts");
+    const { boardBuilder } = await import("./boardBuilder.ts");
     return (board, certificates) => [boardBuilder(board, certificates)];
   },
 });

@@ -46,5 +46,5 @@ export const dockerHostKind = hostKind<
   warnOfRisks: warnOfDockerHost,
   warnOfAll: warnOfTags,
   resolved: resolveDockerHost,
-  composition: async () => (await import("../../stack/dockerHostBuilders.ts")).dockerHostBuilders,
+  composition: async () => (await import("./dockerHostBuilders.ts")).dockerHostBuilders,
 });

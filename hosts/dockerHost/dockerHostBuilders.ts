@@ -1,8 +1,8 @@
-import { BuilderContainer } from "../components/builderContainer.ts";
-import { dockerConnection, dockerProvider } from "../components/container/connection.ts";
-import { HostEmulation } from "../components/hostEmulation.ts";
-import type { DockerHostConfig } from "../hosts/dockerHost/resolveDockerHost.ts";
-import type { Builder, StackCertificates } from "../hosts/hostKind.ts";
+import { BuilderContainer } from "../../components/builderContainer.ts";
+import { dockerConnection, dockerProvider } from "../../components/container/connection.ts";
+import { HostEmulation } from "../../components/hostEmulation.ts";
+import type { Builder, StackCertificates } from "../hostKind.ts";
+import type { DockerHostConfig } from "./resolveDockerHost.ts";
 
 /** The builders of a Docker host: one provider, and for each a container and a server certificate. */
 export function dockerHostBuilders(

@@ -1,7 +1,7 @@
 import type { Resource } from "@pulumi/pulumi";
-import { BuilderBoard, preflightOf } from "../components/builderBoard.ts";
-import type { BoardConfig } from "../hosts/board/resolveBoard.ts";
-import type { Builder, StackCertificates } from "../hosts/hostKind.ts";
+import { BuilderBoard, preflightOf } from "../../components/builderBoard.ts";
+import type { Builder, StackCertificates } from "../hostKind.ts";
+import type { BoardConfig } from "./resolveBoard.ts";
 
 /** A board of the stack, with a server certificate of its own. */
 export function boardBuilder(
