@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
 import { parseSubnet, subnetHolds } from "../components/buildkitd/schema.ts";
 import { defaultBridge } from "../components/buildkitd/toml.ts";
+import { shown } from "../components/schema/expected.ts";
 import type { OpenTelemetryInput, ProxiesInput } from "../hosts/hostSchema.ts";
 import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
 import type { Findings, Path } from "./problems.ts";
@@ -28,6 +29,33 @@ export function daemonReaches({
     "openTelemetry.metricsEndpoint": telemetry?.metricsEndpoint,
   };
   return Object.entries(urls).map(([key, url]) => ({ key, host: url ? hostIn(url) : "" }));
+}
+
+/** Refuses an address that only the machine itself reaches, for a builder whose endpoint is that address. */
+export function refuseLoopback(
+  key: "listen" | "publish",
+  address: string,
+  findings: Findings,
+): void {
+  if (!isLoopback(address)) return;
+  findings.refuse(
+    [key, "address"],
+    `received ${shown(address)}, which no client reaches from elsewhere; name in endpoint what clients reach it by, or ${key} on 0.0.0.0.`,
+  );
+}
+
+/** Refuses `openTelemetry` without anything that takes its data. */
+export function refuseNoCollector(
+  { openTelemetry }: { openTelemetry?: OpenTelemetryInput | undefined },
+  findings: Findings,
+): void {
+  if (!openTelemetry) return;
+  const { endpoint, tracesEndpoint, metricsEndpoint } = openTelemetry;
+  if (endpoint || tracesEndpoint || metricsEndpoint) return;
+  findings.refuse(
+    ["openTelemetry"],
+    "no endpoint; set endpoint, tracesEndpoint or metricsEndpoint.",
+  );
 }
 
 /** Name servers that no RUN step on a bridge reaches: its loopback is a step's own, and it has IPv4 only. */

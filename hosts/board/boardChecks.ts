@@ -1,7 +1,13 @@
 import { type BuildkitdNetwork, defaultNetwork } from "../../components/buildkitd/toml.ts";
 import { shown } from "../../components/schema/expected.ts";
 import { hostIn, isLoopback } from "../../config/addresses.ts";
-import { daemonReaches, type Reached, warnOfMulticastName } from "../../config/networkChecks.ts";
+import {
+  daemonReaches,
+  type Reached,
+  refuseLoopback,
+  refuseNoCollector,
+  warnOfMulticastName,
+} from "../../config/networkChecks.ts";
 import type { Findings } from "../../config/problems.ts";
 import { refuseVainHosts } from "../../config/registryChecks.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "../../config/settingsChecks.ts";
@@ -56,12 +62,7 @@ export function refuseImpossibleBoard(
         `received ${port}, which listen.port is already; choose another.`,
       );
     }
-    if ((address === "::1" || address.startsWith("127.")) && board.endpoint === undefined) {
-      refuse(
-        ["listen", "address"],
-        `received ${shown(address)}, which no client reaches from elsewhere; name in endpoint what clients reach it by, or listen on 0.0.0.0.`,
-      );
-    }
+    if (board.endpoint === undefined) refuseLoopback("listen", address, findings);
     if (board.jump && board.jump.host === board.host && board.jump.port === board.port) {
       refuse(["jump", "host"], "is the board itself; remove jump.");
     }
@@ -72,11 +73,7 @@ export function refuseImpossibleBoard(
     );
   }
 
-  const telemetry = board.openTelemetry;
-  if (telemetry && !telemetry.endpoint && !telemetry.tracesEndpoint && !telemetry.metricsEndpoint) {
-    refuse(["openTelemetry"], "no endpoint; set endpoint, tracesEndpoint or metricsEndpoint.");
-  }
-
+  refuseNoCollector(board, findings);
   const { worker, rootless, platform, buildkitd } = board;
   refuseVainHosts(
     Object.keys(board.registryCertificates),

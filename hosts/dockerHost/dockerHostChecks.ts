@@ -2,7 +2,12 @@ import type { BuildkitdSettings } from "../../components/buildkitd/schema.ts";
 import { PREVIOUS } from "../../components/container/place.ts";
 import { shown } from "../../components/schema/expected.ts";
 import { hostIn, isLoopback } from "../../config/addresses.ts";
-import { daemonReaches, warnOfMulticastName } from "../../config/networkChecks.ts";
+import {
+  daemonReaches,
+  refuseLoopback,
+  refuseNoCollector,
+  warnOfMulticastName,
+} from "../../config/networkChecks.ts";
 import type { Findings, Path } from "../../config/problems.ts";
 import { refuseVainHosts, registryHosts } from "../../config/registryChecks.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "../../config/settingsChecks.ts";
@@ -75,7 +80,7 @@ function refuseImpossibleContainer(
   findings: Findings,
 ): void {
   const refuse = findings.refuse.bind(findings);
-  const { rootless, network, buildkitd, publish, openTelemetry } = builder;
+  const { rootless, network, buildkitd } = builder;
   if ((builder.containerName ?? builder.name).endsWith(PREVIOUS)) {
     refuse(
       ["containerName"],
@@ -104,24 +109,10 @@ function refuseImpossibleContainer(
     );
   }
   const { address } = publishOf(builder, host);
-  if (
-    !host.docker.startsWith("unix:") &&
-    (address === "::1" || address.startsWith("127.")) &&
-    builder.endpoint === undefined
-  ) {
-    refuse(
-      ["publish", "address"],
-      `received ${shown(publish.address)}, which no client reaches from elsewhere; name in endpoint what clients reach it by, or publish on 0.0.0.0.`,
-    );
+  if (!host.docker.startsWith("unix:") && builder.endpoint === undefined) {
+    refuseLoopback("publish", address, findings);
   }
-  if (
-    openTelemetry &&
-    !openTelemetry.endpoint &&
-    !openTelemetry.tracesEndpoint &&
-    !openTelemetry.metricsEndpoint
-  ) {
-    refuse(["openTelemetry"], "no endpoint; set endpoint, tracesEndpoint or metricsEndpoint.");
-  }
+  refuseNoCollector(builder, findings);
   refuseVainHosts(
     Object.keys(builder.registryCertificates),
     buildkitd.registry ?? {},
