@@ -174,13 +174,13 @@ async function nerdctlLines(builders: KnownBuilder[], folder: string): Promise<s
     throw new Failure(exitCodes.noProgram, "nerdctl needs buildctl, and there is none on PATH");
   const lines: string[] = [];
   for (const { name, endpoint, serverName } of builders) {
-    const place = join(folder, "nerdctl", name);
-    const script = join(place, "buildctl");
-    await mkdir(place, { recursive: true, mode: 0o700 });
+    const bin = join(folder, "nerdctl", name);
+    const script = join(bin, "buildctl");
+    await mkdir(bin, { recursive: true, mode: 0o700 });
     const flags = commandLine("--tlsservername", serverName, "--tlsdir", folder);
     await writeFile(script, `#!/bin/sh\nexec ${quote(buildctl)} ${flags} "$@"\n`);
     await chmod(script, 0o700);
-    lines.push(`PATH=${quote(place)}:$PATH BUILDKIT_HOST=${quote(endpoint)} nerdctl build .`);
+    lines.push(`PATH=${quote(bin)}:$PATH BUILDKIT_HOST=${quote(endpoint)} nerdctl build .`);
   }
   return lines;
 }

@@ -66,22 +66,22 @@ export interface BuilderSecretsArgs {
 export class BuilderSecrets extends pulumi.ComponentResource {
   constructor(name: string, args: BuilderSecretsArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("buildhosts:index:BuilderSecrets", name, {}, opts);
-    const place = placeOf(name, args, this);
+    const writer = writerOf(name, args, this);
     const prefix = args.prefix ?? "BUILDER";
     const rewrite = args.rewrite ?? "never";
     const pem = {
-      CACERT: place.secret("cacert", `${prefix}_AUTH_TLS_CACERT`, args.caCertPem, rewrite),
-      CERT: place.secret("cert", `${prefix}_AUTH_TLS_CERT`, args.certPem, rewrite),
-      KEY: place.secret("key", `${prefix}_AUTH_TLS_KEY`, args.privateKeyPem, rewrite),
+      CACERT: writer.secret("cacert", `${prefix}_AUTH_TLS_CACERT`, args.caCertPem, rewrite),
+      CERT: writer.secret("cert", `${prefix}_AUTH_TLS_CERT`, args.certPem, rewrite),
+      KEY: writer.secret("key", `${prefix}_AUTH_TLS_KEY`, args.privateKeyPem, rewrite),
     };
-    place.variable(
+    writer.variable(
       "written",
       `${prefix}_SECRETS`,
       pulumi
         .all(pem)
         .apply((times) => JSON.stringify({ by: args.writtenBy, rewrite, written: times })),
     );
-    place.variable(
+    writer.variable(
       "nodes",
       `${prefix}_NODES`,
       pulumi
@@ -98,8 +98,8 @@ export class BuilderSecrets extends pulumi.ComponentResource {
   }
 }
 
-/** Where secrets and variables are made: each place has resources of its own for them. */
-interface Place {
+/** Makes secrets and variables in a repository, an environment or an organization. The provider has resources of its own for each. */
+interface SettingsWriter {
   /** @returns when it was written */
   secret(
     role: string,
@@ -110,7 +110,7 @@ interface Place {
   variable(role: string, name: string, value: pulumi.Input<string>): void;
 }
 
-function placeOf(name: string, args: BuilderSecretsArgs, parent: pulumi.Resource): Place {
+function writerOf(name: string, args: BuilderSecretsArgs, parent: pulumi.Resource): SettingsWriter {
   const { repository, environment } = args;
   if (repository === undefined && environment !== undefined) {
     throw new Error(`${name}: an environment belongs to a repository; name the repository`);

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
-import { type KeyAlgorithm, keyArgs, requireRenewable } from "./certificates.ts";
+import { type KeyAlgorithm, keyArgs, requireRenewable } from "./certificateArguments.ts";
 
 export interface LeafCertificate {
   certPem: pulumi.Output<string>;

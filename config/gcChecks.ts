@@ -2,7 +2,7 @@ import { isPartial, isSpan } from "../components/buildkitd/diskSpace.ts";
 import type { GcPolicy } from "../components/buildkitd/schema.ts";
 import { nearest } from "../components/schema/closed.ts";
 import { shown } from "../components/schema/expected.ts";
-import type { Findings } from "./problems.ts";
+import type { Findings } from "./findings.ts";
 
 /** The types of cache records in BuildKit v0.34.2 (`client/diskusage.go`). */
 const recordTypes = [

@@ -4,20 +4,15 @@ import { shown } from "../components/schema/expected.ts";
 import type { EarlierBuilders, Hosts } from "../hosts/hostKind.ts";
 import type { SshInput } from "../hosts/hostSchema.ts";
 import { type HostConfigs, hostKinds } from "../hosts/kinds.ts";
-import { certificateConfig, HEALTH_CHECK } from "./certificates.ts";
-import { githubConfig } from "./github.ts";
-import { ConfigError, Findings, problemLine, read } from "./problems.ts";
-import { stackReleases } from "./releases.ts";
+import { certificateConfig, HEALTH_CHECK } from "./certificateConfig.ts";
+import { ConfigError, Findings, problemLine, read } from "./findings.ts";
+import { githubConfig } from "./githubConfig.ts";
+import type { Machine } from "./machineFiles.ts";
+import { privateKeyIn } from "./privateKey.ts";
 import { type StackKey, stackKeys } from "./schema.ts";
-import {
-  findSshKey,
-  type Machine,
-  privateKeyIn,
-  type SshKey,
-  secretKey,
-  staleAgent,
-} from "./sshKey.ts";
+import { findSshKey, type SshKey, secretKey, staleAgent } from "./sshKey.ts";
 import type { StackConfig } from "./stackConfig.ts";
+import { stackReleases } from "./stackReleases.ts";
 
 /**
  * The configuration of the stack that Pulumi runs.

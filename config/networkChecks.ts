@@ -5,7 +5,7 @@ import { defaultBridge } from "../components/buildkitd/toml.ts";
 import { shown } from "../components/schema/expected.ts";
 import type { OpenTelemetryInput, ProxiesInput } from "../hosts/hostSchema.ts";
 import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
-import type { Findings, Path } from "./problems.ts";
+import type { Findings, Path } from "./findings.ts";
 
 /** A host that a daemon, or who works with it, has to reach, and where the stack file names it. */
 export interface Reached {

@@ -1,8 +1,8 @@
 import { secret } from "@pulumi/pulumi";
 import type { RegistryCertificateArgs } from "../components/buildkitd/registryFiles.ts";
 import type { RegistryCertificatesInput } from "../hosts/hostSchema.ts";
-import type { Findings } from "./problems.ts";
-import { type Machine, readPem } from "./sshKey.ts";
+import type { Findings } from "./findings.ts";
+import { type Machine, readPem } from "./machineFiles.ts";
 
 /** The certificates by registry, read from this machine; nothing where a file cannot be read. */
 export function readRegistryCertificates(

@@ -1,7 +1,7 @@
 import type { BuildkitdSettings, RegistrySettings } from "../components/buildkitd/schema.ts";
 import { shown } from "../components/schema/expected.ts";
 import { hostIn } from "./addresses.ts";
-import type { Findings } from "./problems.ts";
+import type { Findings } from "./findings.ts";
 
 /** Hosts by which Docker Hub is known elsewhere; in an image's normalized name it is docker.io. */
 const otherNamesOfHub = ["index.docker.io", "registry-1.docker.io", "hub.docker.com"];

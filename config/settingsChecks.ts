@@ -15,9 +15,9 @@ import {
   keysOfOneWorker,
 } from "../components/buildkitd/toml.ts";
 import { shown } from "../components/schema/expected.ts";
+import type { Findings, Path } from "./findings.ts";
 import { refuseVainFilters, warnOfErosion, warnOfPolicies } from "./gcChecks.ts";
 import { checkNameServers, type Reached, refuseOverlap } from "./networkChecks.ts";
-import type { Findings, Path } from "./problems.ts";
 import { refuseVainRegistries, registryHosts, warnOfRegistries } from "./registryChecks.ts";
 import { refuseUnfitRoot, warnOfRoot } from "./rootChecks.ts";
 import { isBelow } from "./versions.ts";

@@ -4,10 +4,11 @@ import type { CertificateAuthority } from "../components/certificateAuthority.ts
 import type { ClientCertificate } from "../components/clientCertificate.ts";
 import type { ServerCertificate } from "../components/serverCertificate.ts";
 import type { Endpoint } from "../config/endpoint.ts";
-import { type Findings, read } from "../config/problems.ts";
-import type { Installation, StackReleases } from "../config/releases.ts";
-import type { Machine, SshKey } from "../config/sshKey.ts";
+import { type Findings, read } from "../config/findings.ts";
+import type { Machine } from "../config/machineFiles.ts";
+import type { SshKey } from "../config/sshKey.ts";
 import type { CertificateNames } from "../config/stackConfig.ts";
+import type { Installation, StackReleases } from "../config/stackReleases.ts";
 
 /** What a host takes from the rest of the stack. */
 export interface HostContext {

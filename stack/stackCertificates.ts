@@ -2,7 +2,7 @@ import { CertificateAuthority } from "../components/certificateAuthority.ts";
 import { ClientCertificate } from "../components/clientCertificate.ts";
 import { renamed } from "../components/renamed.ts";
 import { ServerCertificate } from "../components/serverCertificate.ts";
-import { HEALTH_CHECK } from "../config/certificates.ts";
+import { HEALTH_CHECK } from "../config/certificateConfig.ts";
 import type { StackConfig } from "../config/stackConfig.ts";
 import type { StackCertificates } from "../hosts/hostKind.ts";
 

@@ -1,6 +1,7 @@
 import { type BuildkitdNetwork, defaultNetwork } from "../../components/buildkitd/toml.ts";
 import { shown } from "../../components/schema/expected.ts";
 import { hostIn, isLoopback } from "../../config/addresses.ts";
+import type { Findings } from "../../config/findings.ts";
 import {
   daemonReaches,
   type Reached,
@@ -8,7 +9,6 @@ import {
   refuseNoCollector,
   warnOfMulticastName,
 } from "../../config/networkChecks.ts";
-import type { Findings } from "../../config/problems.ts";
 import { refuseVainHosts } from "../../config/registryChecks.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "../../config/settingsChecks.ts";
 import type { BoardInput } from "./boardSchema.ts";

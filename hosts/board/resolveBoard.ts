@@ -2,9 +2,9 @@ import { UPSTREAM } from "../../components/board/releases.ts";
 import type { BoardConnectionArgs, BuilderBoardArgs } from "../../components/builderBoard.ts";
 import { socketAddress } from "../../components/socketAddress.ts";
 import { isWildcard } from "../../config/addresses.ts";
-import { certificateNames } from "../../config/certificates.ts";
+import { certificateNames } from "../../config/certificateConfig.ts";
 import { type Endpoint, endpointUrl } from "../../config/endpoint.ts";
-import type { Findings } from "../../config/problems.ts";
+import type { Findings } from "../../config/findings.ts";
 import { readRegistryCertificates } from "../../config/registryCertificates.ts";
 import { findSshKey } from "../../config/sshKey.ts";
 import type { BuilderConfig } from "../../config/stackConfig.ts";
@@ -12,7 +12,7 @@ import { daemonEnvironment } from "../daemonEnvironment.ts";
 import type { HostContext } from "../hostKind.ts";
 import { networkOf } from "./boardChecks.ts";
 import type { BoardInput, PhysicalBoardInput } from "./boardSchema.ts";
-import { type LocatedBoard, locatedBoard } from "./locatedBoard.ts";
+import { type StartedBoard, startedBoard } from "./startedBoard.ts";
 
 /** A board's name, the names in its certificate, and the arguments of its component without its certificates. */
 export type BoardConfig = BuilderConfig &
@@ -28,15 +28,15 @@ export function resolveBoard(
   findings: Findings,
 ): BoardConfig | undefined {
   const { releases, machine } = context;
-  const located: LocatedBoard | undefined = input.virtual
-    ? locatedBoard(input, machine.projectDir, findings)
+  const board: StartedBoard | undefined = input.virtual
+    ? startedBoard(input, machine.projectDir, findings)
     : input;
   const registryCertificates = readRegistryCertificates(
     input.registryCertificates,
     machine,
     findings.at("registryCertificates"),
   );
-  if (!located) return undefined;
+  if (!board) return undefined;
   // The keys that become other arguments; the component has the rest under their own names.
   const {
     virtual: _isVirtual,
@@ -54,10 +54,10 @@ export function resolveBoard(
     proxies,
     openTelemetry,
     ...args
-  } = located;
+  } = board;
   const connection = connectionOf({ host, port, user, hostKey, jump, ssh }, context, findings);
   if (!connection || !registryCertificates) return undefined;
-  const endpoint = endpointOf(located);
+  const endpoint = endpointOf(board);
   return {
     ...(args satisfies Pick<BoardConfig, keyof typeof args>),
     connection,

@@ -1,6 +1,6 @@
 import { shown } from "../../components/schema/expected.ts";
 import { endpointId, endpointUrl } from "../../config/endpoint.ts";
-import type { Findings } from "../../config/problems.ts";
+import type { Findings } from "../../config/findings.ts";
 import type { EarlierBuilders } from "../hostKind.ts";
 import type { BoardInput } from "./boardSchema.ts";
 import { endpointOf } from "./resolveBoard.ts";

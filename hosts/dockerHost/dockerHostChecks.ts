@@ -2,13 +2,13 @@ import type { BuildkitdSettings } from "../../components/buildkitd/schema.ts";
 import { PREVIOUS } from "../../components/container/place.ts";
 import { shown } from "../../components/schema/expected.ts";
 import { hostIn, isLoopback } from "../../config/addresses.ts";
+import type { Findings, Path } from "../../config/findings.ts";
 import {
   daemonReaches,
   refuseLoopback,
   refuseNoCollector,
   warnOfMulticastName,
 } from "../../config/networkChecks.ts";
-import type { Findings, Path } from "../../config/problems.ts";
 import { refuseVainHosts, registryHosts } from "../../config/registryChecks.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "../../config/settingsChecks.ts";
 import { isBelow, oldVersions, versionPattern } from "../../config/versions.ts";

@@ -11,7 +11,6 @@ import {
   dockerHostSchema,
   dockerHostsSchema,
 } from "./dockerHostSchema.ts";
-import { locatedDockerHost } from "./locatedDockerHost.ts";
 import {
   containerEndpointOf,
   type DockerHostConfig,
@@ -19,6 +18,7 @@ import {
   resolveDockerHost,
 } from "./resolveDockerHost.ts";
 import { refuseSameDockerHosts } from "./sameDockerHosts.ts";
+import { startedDockerHost } from "./startedDockerHost.ts";
 
 /** `buildhosts:dockerHosts`: hosts whose Docker or Podman runs containers, each container a builder. */
 export const dockerHostKind = hostKind<
@@ -31,7 +31,7 @@ export const dockerHostKind = hostKind<
   schema: dockerHostsSchema,
   entry: dockerHostSchema,
   dialsAgent: false,
-  completed: (host, { projectDir }, findings) => locatedDockerHost(host, projectDir, findings),
+  completed: (host, { projectDir }, findings) => startedDockerHost(host, projectDir, findings),
   builders: (host) =>
     host.builders.map((builder) => ({
       name: builder.name,

@@ -7,11 +7,12 @@ import type {
 import type { HostEmulationArgs } from "../../components/hostEmulation.ts";
 import { hostFromUrl } from "../../components/socketAddress.ts";
 import { isWildcard } from "../../config/addresses.ts";
-import { certificateNames } from "../../config/certificates.ts";
+import { certificateNames } from "../../config/certificateConfig.ts";
 import { type Endpoint, endpointUrl } from "../../config/endpoint.ts";
-import type { Findings } from "../../config/problems.ts";
+import type { Findings } from "../../config/findings.ts";
+import { type Machine, readPassword, readPem } from "../../config/machineFiles.ts";
 import { readRegistryCertificates } from "../../config/registryCertificates.ts";
-import { findSshKey, type Machine, readPassword, readPem } from "../../config/sshKey.ts";
+import { findSshKey } from "../../config/sshKey.ts";
 import type { BuilderConfig } from "../../config/stackConfig.ts";
 import { daemonEnvironment } from "../daemonEnvironment.ts";
 import type { HostContext } from "../hostKind.ts";

@@ -1,6 +1,6 @@
 import { shown } from "../../components/schema/expected.ts";
 import { endpointId, endpointUrl } from "../../config/endpoint.ts";
-import type { Findings } from "../../config/problems.ts";
+import type { Findings } from "../../config/findings.ts";
 import type { EarlierBuilders } from "../hostKind.ts";
 import type { DockerHostInput } from "./dockerHostSchema.ts";
 import { cacheVolumeOf, containerEndpointOf } from "./resolveDockerHost.ts";

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { hasReusable } from "../../components/github/repositoryFiles.ts";
 import { shown } from "../../components/schema/expected.ts";
-import { ConfigError, Findings } from "../../config/problems.ts";
+import { ConfigError, Findings } from "../../config/findings.ts";
 import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
 import { askGithub, GithubUnreachable } from "./api.ts";
 

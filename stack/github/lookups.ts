@@ -36,22 +36,22 @@ export const at = async ({ ask }: Github, path: string): Promise<Found | undefin
 };
 
 /** The path of the environment that a resource's inputs name. */
-export const environmentOf: Place = ({ repository, environment }, owner) =>
+export const environmentOf: SettingsPath = ({ repository, environment }, owner) =>
   `repos/${owner}/${repository}/environments/${encodeURIComponent(String(environment))}`;
 
 /** Where variables and secrets are, by a resource's inputs. */
-export type Place = (inputs: Inputs, owner: string) => string;
-export const inRepository: Place = ({ repository }, owner) =>
+export type SettingsPath = (inputs: Inputs, owner: string) => string;
+export const inRepository: SettingsPath = ({ repository }, owner) =>
   `repos/${owner}/${repository}/actions`;
-export const inOrganization: Place = (_, owner) => `orgs/${owner}/actions`;
+export const inOrganization: SettingsPath = (_, owner) => `orgs/${owner}/actions`;
 
 /** Finds what a resource's inputs name. */
 export type Find = (inputs: Inputs, github: Github) => Promise<Found | undefined>;
 
 export const findVariable =
-  (place: Place): Find =>
+  (pathOf: SettingsPath): Find =>
   (inputs, github) =>
-    at(github, `${place(inputs, github.owner)}/variables/${inputs.variableName}`);
+    at(github, `${pathOf(inputs, github.owner)}/variables/${inputs.variableName}`);
 
 export const findRuleset: Find = ({ repository, name }, github) =>
   byName(github, `repos/${github.owner}/${repository}/rulesets`, name);

@@ -15,7 +15,7 @@ import {
   inOrganization,
   inRepository,
   lookingAt,
-  type Place,
+  type SettingsPath,
 } from "./lookups.ts";
 
 /** What a resource makes by a request that GitHub takes once. */
@@ -29,8 +29,8 @@ interface MadeOnce {
   undo?: GithubChange | "nothing";
 }
 
-const variable = (place: Place): MadeOnce => ({
-  find: findVariable(place),
+const variable = (pathOf: SettingsPath): MadeOnce => ({
+  find: findVariable(pathOf),
   isSame: ({ body }, inputs) => body.value === inputs.value,
 });
 

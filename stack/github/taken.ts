@@ -14,7 +14,7 @@ import {
   inOrganization,
   inRepository,
   lookingAt,
-  type Place,
+  type SettingsPath,
 } from "./lookups.ts";
 
 /** What a create would write over, or be refused for, because somebody else has one of that name. */
@@ -26,21 +26,21 @@ interface Taken {
   isOwn?(found: Found, inputs: Inputs, github: Github): Promise<boolean>;
 }
 
-const secret = (place: Place): Taken => ({
+const secret = (pathOf: SettingsPath): Taken => ({
   called: ({ secretName }) => `the secret ${secretName}`,
   find: (inputs, github) =>
-    at(github, `${place(inputs, github.owner)}/secrets/${inputs.secretName}`),
+    at(github, `${pathOf(inputs, github.owner)}/secrets/${inputs.secretName}`),
   // It is replaced to be written anew, and a preview finds it then.
   async isOwn(_, { secretName, ...inputs }, github) {
     const beside = String(secretName).replace(/_AUTH_TLS_\w+$/, "_SECRETS");
-    const found = await at(github, `${place(inputs, github.owner)}/variables/${beside}`);
+    const found = await at(github, `${pathOf(inputs, github.owner)}/variables/${beside}`);
     return String(found?.body.value).includes(JSON.stringify(stackTopic()));
   },
 });
 
-const variable = (place: Place): Taken => ({
+const variable = (pathOf: SettingsPath): Taken => ({
   called: ({ variableName }) => `the variable ${variableName}`,
-  find: findVariable(place),
+  find: findVariable(pathOf),
   isOwn: async ({ body }, { value }) => body.value === value,
 });
 

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { RepositoryWorkflowSet } from "../../components/github/repositoryFiles.ts";
-import { isHostedRunner } from "../../config/github.ts";
+import { isHostedRunner } from "../../config/githubConfig.ts";
 import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
 import { askGithub } from "./api.ts";
 

@@ -53,7 +53,7 @@ const foldersOf = (folder: string) => [
 test("the imports of every module are found", () => {
   const imports = importsOf("hosts/hostKind.ts");
   expect(imports).toContainEqual({ of: "@pulumi/pulumi", isType: true, isLazy: false });
-  expect(imports).toContainEqual({ of: "config/problems.ts", isType: false, isLazy: false });
+  expect(imports).toContainEqual({ of: "config/findings.ts", isType: false, isLazy: false });
   for (const module of modules) {
     const lines = readFileSync(join(root, module), "utf8").match(/^import\b/gm) ?? [];
     expect(importsOf(module).length, module).toBeGreaterThanOrEqual(lines.length);

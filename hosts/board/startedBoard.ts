@@ -1,18 +1,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Findings } from "../../config/problems.ts";
+import type { Findings } from "../../config/findings.ts";
 import { machineConnection, startedMachine } from "../virtualMachine.ts";
 import type { PhysicalBoardInput, VirtualBoardInput } from "./boardSchema.ts";
 
 /** A board as the stack file could describe it, and the mirror beside it. */
-export type LocatedBoard = PhysicalBoardInput & { mirror?: string };
+export type StartedBoard = PhysicalBoardInput & { mirror?: string };
 
 /** A virtual board with the connection that the proving ground wrote down when it started it. */
-export function locatedBoard(
+export function startedBoard(
   { virtual: _, ...board }: VirtualBoardInput,
   projectDir: string,
   findings: Findings,
-): LocatedBoard | undefined {
+): StartedBoard | undefined {
   const found = startedMachine(machineConnection, "virtual-board", board.platform, projectDir);
   if (!found) {
     findings.refuse(

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { type ReleaseComponent, release } from "../components/board/releases.ts";
 import type { BoardReleasesArgs } from "../components/builderBoard.ts";
 import { shown } from "../components/schema/expected.ts";
-import type { Findings } from "./problems.ts";
+import type { Findings } from "./findings.ts";
 import type { ReleasesInput } from "./schema.ts";
 import { isBelow, oldVersions } from "./versions.ts";
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { shown } from "../../components/schema/expected.ts";
 import { port } from "../../components/schema/values.ts";
-import type { Findings } from "../../config/problems.ts";
+import type { Findings } from "../../config/findings.ts";
 import { machineConnection, startedMachine, startedPlatform } from "../virtualMachine.ts";
 import type { DockerHostAsWritten, DockerHostInput } from "./dockerHostSchema.ts";
 
@@ -11,7 +11,7 @@ const dockerHostConnection = machineConnection.extend({
 });
 
 /** A Docker host as the stack file could describe it: a virtual one has its addresses from the proving ground. */
-export function locatedDockerHost(
+export function startedDockerHost(
   host: DockerHostAsWritten,
   projectDir: string,
   findings: Findings,

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { nearest } from "../components/schema/closed.ts";
 import { shown } from "../components/schema/expected.ts";
 import { isLocal } from "./addresses.ts";
+import type { Findings } from "./findings.ts";
 import {
   type GithubInput,
   githubConnection,
   PUBLIC_API,
   type RepositoryInput,
 } from "./githubSchema.ts";
-import type { Findings } from "./problems.ts";
 import type { GithubConfig, RepositoryConfig } from "./stackConfig.ts";
 
 /** What of the rest of the stack decides whether `buildhosts:github` can work. */
