@@ -37,9 +37,9 @@ export interface BuilderRepositoryArgs {
    */
   existing?: boolean;
   /** Default: none. */
-  description?: string;
+  description?: pulumi.Input<string>;
   /** Default: none. */
-  topics?: string[];
+  topics?: pulumi.Input<pulumi.Input<string>[]>;
   /** Default: `private`. */
   visibility?: RepositoryVisibility;
   /** Whether delete really deletes the repository and all its history; it is archived otherwise. Default: false. */

@@ -21,7 +21,7 @@ export interface BuilderSecretsArgs {
   /** Of an organization's secrets: who sees them. Default: `private`, its private repositories. */
   visibility?: SecretVisibility;
   /** With `selected`: ids of the repositories. Default: none. */
-  selectedRepositoryIds?: number[];
+  selectedRepositoryIds?: pulumi.Input<pulumi.Input<number>[]>;
   /** The CA's certificate, PEM. */
   caCertPem: pulumi.Input<string>;
   /** A client's certificate, PEM. */
@@ -36,7 +36,7 @@ export interface BuilderSecretsArgs {
    */
   rewrite?: string;
   /** Who writes them, which BUILDER_SECRETS then says too. Default: it does not say. */
-  writtenBy?: string;
+  writtenBy?: pulumi.Input<string>;
   /** What the names begin with, for a repository that uses the builders of several stacks. Default: `BUILDER`. */
   prefix?: string;
 }
@@ -64,6 +64,7 @@ export interface BuilderSecretsArgs {
  * ```
  */
 export class BuilderSecrets extends pulumi.ComponentResource {
+  /** @throws {pulumi.ResourceError} for an environment without its repository. */
   constructor(name: string, args: BuilderSecretsArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("buildhosts:index:BuilderSecrets", name, {}, opts);
     const writer = writerOf(name, args, this);
@@ -78,8 +79,8 @@ export class BuilderSecrets extends pulumi.ComponentResource {
       "written",
       `${prefix}_SECRETS`,
       pulumi
-        .all(pem)
-        .apply((times) => JSON.stringify({ by: args.writtenBy, rewrite, written: times })),
+        .all([args.writtenBy, pem])
+        .apply(([by, written]) => JSON.stringify({ by, rewrite, written })),
     );
     writer.variable(
       "nodes",
@@ -113,7 +114,11 @@ interface SettingsWriter {
 function writerOf(name: string, args: BuilderSecretsArgs, parent: pulumi.Resource): SettingsWriter {
   const { repository, environment } = args;
   if (repository === undefined && environment !== undefined) {
-    throw new Error(`${name}: an environment belongs to a repository; name the repository`);
+    throw new pulumi.ResourceError(
+      `${name}: an environment belongs to a repository; name the repository`,
+      parent,
+      true,
+    );
   }
   const opts = { parent, deleteBeforeReplace: true };
   const written = (rewrite: string) => ({ ...opts, replacementTrigger: rewrite });

@@ -37,6 +37,7 @@ export class CertificateAuthority extends pulumi.ComponentResource {
   /** RFC 3339. */
   readonly validityEndTime: pulumi.Output<string>;
 
+  /** @throws {pulumi.ResourceError} for a validity that every update would renew. */
   constructor(
     name: string,
     args: CertificateAuthorityArgs = {},
@@ -45,7 +46,7 @@ export class CertificateAuthority extends pulumi.ComponentResource {
     super("buildhosts:index:CertificateAuthority", name, {}, opts);
     const validityPeriodHours = args.validityHours ?? 87_600;
     const earlyRenewalHours = args.earlyRenewalHours ?? 8_760;
-    requireRenewable(name, validityPeriodHours, earlyRenewalHours);
+    requireRenewable(name, validityPeriodHours, earlyRenewalHours, this);
 
     const key = new tls.PrivateKey(`${name}-key`, keyArgs(args.algorithm), { parent: this });
     const certificate = new tls.SelfSignedCert(

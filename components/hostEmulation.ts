@@ -12,7 +12,7 @@ export interface HostEmulationArgs {
   /** `linux/riscv64` and the like: what the host shall emulate. */
   platforms: string[];
   /** `tonistiigi/binfmt:…@sha256:…`, or any image that takes its arguments. */
-  image: string;
+  image: pulumi.Input<string>;
   /** The container's name on its host. Default: the resource's name. */
   containerName?: string;
   /** Deletion leaves the host alone: the way out for one that is gone. Default: false. */

@@ -45,11 +45,15 @@ export function leafCertificate(
 ): LeafCertificate {
   const validityPeriodHours = args.validityHours ?? 8_760;
   const earlyRenewalHours = args.earlyRenewalHours ?? 720;
-  requireRenewable(name, validityPeriodHours, earlyRenewalHours);
+  requireRenewable(name, validityPeriodHours, earlyRenewalHours, parent);
 
   const { keyNumber = 1 } = args;
   if (!Number.isInteger(keyNumber) || keyNumber < 1) {
-    throw new Error(`${name}: keyNumber is ${keyNumber}; a whole number from 1 is needed`);
+    throw new pulumi.ResourceError(
+      `${name}: keyNumber is ${keyNumber}; a whole number from 1 is needed`,
+      parent,
+      true,
+    );
   }
   // The first one's name is without a number, as that of every key was before there was another.
   const keyName = keyNumber === 1 ? `${name}-key` : `${name}-key-${keyNumber}`;

@@ -14,7 +14,7 @@ export interface RepositoryWorkflowsArgs {
   /** Default: `commit`. */
   delivery?: WorkflowDelivery;
   /** Branch that pull requests are for. Default: `main`. */
-  defaultBranch?: string;
+  defaultBranch?: pulumi.Input<string>;
 }
 
 /**

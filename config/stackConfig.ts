@@ -55,9 +55,10 @@ export interface GithubConfig {
 
 export type RepositoryConfig = Omit<
   BuilderRepositoryArgs,
-  "repository" | "workflowAccess" | "workflowsPropose"
+  "repository" | "topics" | "workflowAccess" | "workflowsPropose"
 > & {
   name: string;
+  topics?: string[] | undefined;
   defaultBranch: string;
   /** Whose certificate its workflows get; one of the stack's clients. */
   client?: string | undefined;
