@@ -34,7 +34,7 @@ export interface ConnectOptions {
   nerdctl?: boolean;
 }
 
-/** What was done, as `--json` has it. */
+/** The result, as `--json` prints it. */
 interface Connection {
   stack: string;
   client: string;
@@ -84,7 +84,7 @@ async function make({ stack, client, json, name, nerdctl }: ConnectOptions): Pro
     );
   }
 
-  // Before anything is written: what is somebody else's stays untouched.
+  // Before it writes anything: files of other programs stay untouched.
   const missing = nerdctl ? "nerdctl was asked for" : await buildxMissing();
   let existing: BuildxBuilder | undefined;
   if (!missing) {

@@ -59,7 +59,7 @@ export async function status({ stack, client, json, watch }: StatusOptions): Pro
   }
 }
 
-/** What is to be said of each builder, and the worst of it. */
+/** The report on each builder, and the worst result. */
 export function judge(
   known: KnownStack,
   files: ClientFiles,

@@ -18,7 +18,7 @@ export interface BuilderSecretsArgs {
   repository?: pulumi.Input<string>;
   /** An environment of the repository that holds them. Default: the repository itself. */
   environment?: pulumi.Input<string>;
-  /** Of an organization's secrets: who sees them. Default: `private`, its private repositories. */
+  /** The repositories that see an organization's secrets. Default: `private`, its private repositories. */
   visibility?: SecretVisibility;
   /** With `selected`: ids of the repositories. Default: none. */
   selectedRepositoryIds?: pulumi.Input<pulumi.Input<number>[]>;
@@ -31,13 +31,13 @@ export interface BuilderSecretsArgs {
   /** All that the client can build on. */
   builders: BuilderNodeArgs[];
   /**
-   * Another text than before has all secrets written anew: what `up` is told when somebody else changed
-   * one. Default: `never`.
+   * A new text makes the next update write all secrets again, for instance because somebody else changed one.
+   * Default: `never`.
    */
   rewrite?: string;
-  /** Who writes them, which BUILDER_SECRETS then says too. Default: it does not say. */
+  /** The writer of the secrets, for BUILDER_SECRETS. Default: none. */
   writtenBy?: pulumi.Input<string>;
-  /** What the names begin with, for a repository that uses the builders of several stacks. Default: `BUILDER`. */
+  /** The beginning of the names, for a repository that uses the builders of several stacks. Default: `BUILDER`. */
   prefix?: string;
 }
 

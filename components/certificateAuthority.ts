@@ -19,8 +19,8 @@ export interface CertificateAuthorityArgs {
  * A certificate authority exists: a key, and a certificate that it signed for itself. Whoever holds
  * the key can make certificates that every builder of this CA obeys.
  *
- * Both live in the stack's state alone, the key as a secret; nothing is put on a host, and deleting it
- * takes it from the state. With the option `protect: true` Pulumi refuses that. Its replacement
+ * Both live in the stack's state alone, the key as a secret. It puts nothing on a host, and delete removes
+ * it from the state. With the option `protect: true` Pulumi refuses that. Its replacement
  * replaces every certificate that it signed.
  *
  * ```ts

@@ -10,7 +10,7 @@ export interface LeafCertificate {
   validityEndTime: pulumi.Output<string>;
 }
 
-/** What a certificate for a builder and one for a client have in common. */
+/** The arguments that a builder's certificate and a client's certificate share. */
 export interface LeafCertificateArgs {
   /** Of the CA that signs: its certificate, PEM. */
   caCertPem: pulumi.Input<string>;
@@ -28,7 +28,7 @@ export interface LeafCertificateArgs {
   earlyRenewalHours?: number;
 }
 
-/** What only one of the two has. */
+/** The arguments of only one of the two. */
 interface LeafUse {
   use: "server_auth" | "client_auth";
   dnsNames?: pulumi.Input<pulumi.Input<string>[]>;

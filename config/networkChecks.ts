@@ -7,13 +7,13 @@ import type { OpenTelemetryInput, ProxiesInput } from "../hosts/hostSchema.ts";
 import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
 import type { Findings, Path } from "./findings.ts";
 
-/** A host that a daemon, or who works with it, has to reach, and where the stack file names it. */
+/** A host that a daemon or its users must reach, and the key of the stack file that names it. */
 export interface Reached {
   key: string;
   host: string;
 }
 
-/** What a daemon itself must reach, beside what its settings name. */
+/** The hosts that a daemon must reach, besides those in its settings. */
 export function daemonReaches({
   proxies,
   openTelemetry: telemetry,
@@ -97,7 +97,7 @@ export function refuseOverlap(
   }
 }
 
-/** A name that ping finds, and programs in Go do not. */
+/** Warns about a name that ping finds and programs in Go do not. */
 export function warnOfMulticastName(
   path: Path,
   host: string | undefined,

@@ -5,9 +5,9 @@ import type { LeafCertificateArgs } from "../components/leafCertificate.ts";
 import type { HostConfigs } from "../hosts/kinds.ts";
 
 /**
- * A stack's configuration as the composition reads it: checked, complete, every default filled in,
- * virtual boards resolved to where they answer. Composing needs no further decision: what is here of a host or a
- * certificate are the arguments of its component, but for what other components give it.
+ * A stack's configuration as the composition reads it: checked and complete, with every default and with the addresses
+ * of virtual machines. Composing decides nothing: a host or a certificate here is the arguments of its component, except
+ * those that other components give it.
  */
 export interface StackConfig extends HostConfigs {
   certificates: CertificateConfig;
@@ -15,7 +15,7 @@ export interface StackConfig extends HostConfigs {
   clients: string[];
   /** Absent where the stack has nothing on GitHub. */
   github?: GithubConfig;
-  /** What is accepted but should be known; one line each, path first. */
+  /** Warnings, one line each, path first. */
   warnings: string[];
 }
 
@@ -23,11 +23,11 @@ export interface CertificateConfig {
   ca: CertificateAuthorityArgs;
   /** Whether Pulumi refuses to delete the CA. */
   protectCa: boolean;
-  /** What all server and client certificates have in common. */
+  /** The arguments that all server and client certificates share. */
   leaf: Omit<LeafCertificateArgs, "caCertPem" | "caPrivateKeyPem" | "commonName">;
-  /** By client, which key of it this is, where it is not the first. */
+  /** The number of a client's key, for clients that no longer have their first one. */
   clientKeys: Record<string, number>;
-  /** By builder, the same. */
+  /** The number of a builder's key, in the same way. */
   builderKeys: Record<string, number>;
 }
 
@@ -37,7 +37,7 @@ export interface CertificateNames {
   ipAddresses: string[];
 }
 
-/** What every builder has beside the arguments of its component. */
+/** A builder's name and certificate, besides the arguments of its component. */
 export interface BuilderConfig {
   name: string;
   certificateNames: CertificateNames;

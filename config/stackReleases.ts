@@ -7,14 +7,14 @@ import type { Findings } from "./findings.ts";
 import type { ReleasesInput } from "./schema.ts";
 import { isBelow, oldVersions } from "./versions.ts";
 
-/** What a stack says about releases. */
+/** The releases of a stack. */
 export interface StackReleases {
   versions: Omit<BoardReleasesArgs, "mirror" | "push">;
-  /** Where boards have them from, or nothing where the stack does not say. */
+  /** The source of the files; absent if the stack names none. */
   source?: Pick<BoardReleasesArgs, "mirror" | "push">;
 }
 
-/** What a host installs of the releases. */
+/** Decides which files of the releases a host installs. */
 export interface Installation {
   platform: string;
   rootless: boolean;
@@ -82,7 +82,7 @@ function neededAssets(input: ReleasesInput, installations: readonly Installation
   );
 }
 
-/** A pushed file has nothing published beside it that it could be checked against. */
+/** Refuses a pushed file without a checksum: upstream publishes none beside it. */
 function checkPushed(
   folder: string,
   needed: ReadonlySet<string>,

@@ -10,7 +10,7 @@ import type { SshKey } from "../config/sshKey.ts";
 import type { CertificateNames } from "../config/stackConfig.ts";
 import type { Installation, StackReleases } from "../config/stackReleases.ts";
 
-/** What a host takes from the rest of the stack. */
+/** The parts of the stack that a host needs. */
 export interface HostContext {
   releases: StackReleases;
   /** Names that the stack adds to every certificate. */
@@ -33,7 +33,7 @@ export interface EarlierBuilders {
   endpoints: Map<string, string>;
 }
 
-/** What clients need to know of a builder, whatever kind of host it runs on. */
+/** A builder as clients reach it, on any kind of host. */
 export interface Builder {
   name: string;
   /** `tcp://host:port` */
@@ -61,8 +61,8 @@ export interface StackCertificates {
 export type Composition<Config> = (config: Config, certificates: StackCertificates) => Builder[];
 
 /**
- * What a kind of host tells the loader and the composition. `Written` is an entry of the list in the stack file, `Host`
- * the same with the platform or the address of a virtual machine, and `Config` the arguments of the kind's component.
+ * The parts of a kind of host, for the loader and for the composition. `Written` is an entry of the list in the stack
+ * file, `Host` the same with the platform or the address of a virtual machine, and `Config` the arguments of the component.
  */
 interface HostKindParts<Key extends string, Written, Host, Config> {
   /** The key of the stack file below `buildhosts:`. */

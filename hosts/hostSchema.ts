@@ -71,7 +71,7 @@ export const hostKey = z
 
 export const sshUser = text("a user's name", /^[A-Za-z_][A-Za-z0-9_-]{0,31}$/);
 
-/** What a board is, in full or without `linux/`. */
+/** The platform of a host, with or without `linux/`. */
 export function platform<const Architecture extends "amd64" | "arm64" | "riscv64">(
   ...architectures: Architecture[]
 ) {
@@ -157,7 +157,7 @@ export const registryCertificates = () =>
 
 export const givenByProvingGround = "a virtual machine has it from the proving ground";
 
-/** The error of what is neither a machine nor a virtual one. */
+/** The error of an entry that is neither a physical nor a virtual machine. */
 export const machineError = (what: string) => ({
   error: (issue: { input?: unknown; discriminator?: string }) =>
     typeof issue.input === "object" && issue.input !== null && !Array.isArray(issue.input)

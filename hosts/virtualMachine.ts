@@ -7,8 +7,8 @@ import { port } from "../components/schema/values.ts";
 export type VirtualMachineKind = "virtual-board" | "virtual-docker-host";
 
 /**
- * What a virtual machine is whose stack file does not say: what the proving ground has started, a native one before an
- * emulated one. Where nothing runs, what a machine that can would start.
+ * The platform of a virtual machine whose stack file names none: that of the machine which the proving ground started, a
+ * native one before an emulated one. If none runs, the native one.
  */
 export function startedPlatform(
   projectDir: string,
@@ -19,7 +19,7 @@ export function startedPlatform(
   return !isThere("amd64") && isThere("riscv64") ? "linux/riscv64" : "linux/amd64";
 }
 
-/** What the proving ground writes down of every virtual machine. */
+/** The file that the proving ground writes about every virtual machine. */
 export const machineConnection = z.object({
   platform: z.string(),
   host: z.string(),

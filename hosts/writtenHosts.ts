@@ -9,8 +9,8 @@ export interface WrittenHost {
 }
 
 /**
- * What commands know of a kind of host. They read a stack file to list names and to start virtual machines, also for
- * completion, and do not load the schema for it.
+ * The kinds of hosts as commands know them. Commands read a stack file to list names and to start virtual machines, also
+ * for completion. They do not load the schema for that, because it takes too long.
  */
 export const writtenHosts: Readonly<
   Record<

@@ -23,7 +23,7 @@ export interface KnownBuilder {
   wanted: string | undefined;
 }
 
-/** What is known of a stack without running its program. */
+/** A stack as its state and its stack file describe it; nothing runs its program. */
 export interface KnownStack {
   name: string;
   builders: KnownBuilder[];
@@ -53,7 +53,7 @@ async function readStack(stack: string): Promise<KnownStack> {
   return stackFrom(stack, outputs, await wishes(stack));
 }
 
-/** What a stack file asks for, as far as it can be seen on a builder. */
+/** The part of a stack file that a builder can show. */
 export interface Wishes {
   renewalHours: number;
   /** By builder, the version of BuildKit. */

@@ -89,7 +89,7 @@ export async function requireStackFile(stack: string): Promise<void> {
   await stackConfig(stack);
 }
 
-/** What such a stack, which is changed without asking, names beside virtual hosts: `boards[1] ('lab')`. */
+/** The hosts of such a stack that are not virtual, as `boards[1] ('lab')`: commands change such a stack without asking. */
 function notVirtual(config: Record<string, unknown>): string[] {
   const found: string[] = [];
   for (const key of [...Object.keys(writtenHosts), "github"]) {

@@ -95,7 +95,7 @@ export function refuseImpossibleBoard(
   );
 }
 
-/** The hosts that a board, or who is on the way to it, must reach, beside those in its settings of buildkitd. */
+/** The hosts that a board or its jump host must reach, besides those in its settings of buildkitd. */
 function boardReaches(board: BoardInput, mirror: string | undefined): Reached[] {
   const { address = "", jump = "" } = board.virtual
     ? {}
@@ -108,7 +108,7 @@ function boardReaches(board: BoardInput, mirror: string | undefined): Reached[] 
   ];
 }
 
-/** What a board's configuration allows that its owner should know. */
+/** Warns about risks of a board's configuration. */
 export function warnOfBoard(board: BoardInput, buildkit: string, findings: Findings): void {
   const warn = findings.warn.bind(findings);
 

@@ -60,7 +60,7 @@ const metrics = closed({
   port: port.default(6060).describe("Port that metrics are served on."),
 }).describe("Serves /metrics and pprof on the board's loopback. Default: not at all.");
 
-/** What every board has, wherever it stands. */
+/** The keys of physical and virtual boards. */
 const boardShape = {
   name: name.describe("The builder's name in the stack, in messages and for clients."),
   worker: oneOf("oci", "containerd")

@@ -21,7 +21,7 @@ export type BoardConfig = BuilderConfig &
     "caCertPem" | "caValidityStartTime" | "caValidityEndTime" | "certificate" | "healthCheck"
   >;
 
-/** A board with every default filled in; nothing where its key or its place cannot be found. */
+/** A board with every default filled in; undefined if its SSH key or its virtual machine is missing. */
 export function resolveBoard(
   input: BoardInput,
   context: HostContext,
@@ -79,7 +79,7 @@ export function resolveBoard(
   };
 }
 
-/** As clients reach a board; of a virtual one, only the proving ground knows. */
+/** The endpoint for clients; undefined for a virtual board, whose address the proving ground decides. */
 export function endpointOf(
   board: Pick<PhysicalBoardInput, "endpoint" | "host" | "listen">,
 ): Endpoint;
@@ -92,7 +92,7 @@ export function endpointOf(
   return endpoint ?? { host, port: listen.port };
 }
 
-/** How to reach a board, by its jump host where it has one. */
+/** The SSH connection of a board, through its jump host if it has one. */
 function connectionOf(
   {
     jump,

@@ -37,7 +37,7 @@ export function refuseMisleadingEnvironment(
   );
 }
 
-/** What of a host's keys does not go together, or is missing. */
+/** Refuses missing keys of a host, and keys that exclude each other. */
 export function refuseImpossibleDockerHost(host: DockerHostInput, findings: Findings): void {
   const refuse = findings.refuse.bind(findings);
   const isSsh = host.docker.startsWith("ssh:");
@@ -73,7 +73,7 @@ export function refuseImpossibleDockerHost(host: DockerHostInput, findings: Find
   }
 }
 
-/** What of a builder's keys no container could serve. */
+/** Refuses keys of a builder that no container can serve. */
 function refuseImpossibleContainer(
   builder: BuilderContainerInput,
   host: DockerHostInput,
@@ -150,18 +150,18 @@ function refuseLoopbackProxies({ proxies }: BuilderContainerInput, findings: Fin
 /** Upstream's image, or a copy of it at another registry. */
 const upstreamImage = /^(?<registry>[^@]+\/)?moby\/buildkit(?::(?<tag>[\w.-]+))?(?<digest>@.+)?$/;
 
-/** Whether upstream's registry has the image, and not a copy or an image of somebody's own. */
+/** Whether the image comes from upstream's registry; a copy or a custom image does not. */
 function isUpstream(image: string): boolean {
   const { registry } = upstreamImage.exec(image)?.groups ?? { registry: "none" };
   return registry === undefined || registry === "docker.io/";
 }
 
-/** An image that does not fit how its container is made. */
+/** Refuses an image that does not fit the container. */
 function checkImage(builder: BuilderContainerInput, findings: Findings): void {
   const { image, rootless, network } = builder;
   const groups = upstreamImage.exec(image ?? "")?.groups;
   if (image === undefined || !groups) return;
-  // A copy may hold something else under the same tag.
+  // A copy may differ under the same tag.
   const say = (isUpstream(image) ? findings.refuse : findings.warn).bind(findings);
   const { registry = "", tag = groups.digest ? undefined : "latest" } = groups;
   if (tag === undefined) return;
@@ -215,10 +215,10 @@ function namedFiles({
   ];
 }
 
-/** What upstream's image has of it. */
+/** The files that upstream's image has. */
 const inUpstreamImage = /^\/etc\/ssl\//;
 
-/** Files that nothing puts into a container; an image of somebody's own may have them. */
+/** Refuses files that nothing puts into the container; a custom image may have them. */
 function checkFiles(builder: BuilderContainerInput, findings: Findings): void {
   const { image } = builder;
   const profile = builder.buildkitd.worker?.["apparmor-profile"];
@@ -250,7 +250,7 @@ function checkFiles(builder: BuilderContainerInput, findings: Findings): void {
   }
 }
 
-/** What a host's configuration allows that its owner should know. */
+/** Warns about risks of a host's configuration. */
 export function warnOfDockerHost(
   host: DockerHostInput,
   buildkit: string,
@@ -270,7 +270,7 @@ export function warnOfDockerHost(
   }
 }
 
-/** Images that are named by a tag alone, in one warning for all of the stack's builders. */
+/** Warns once about all images without a digest. */
 export function warnOfTags(
   hosts: readonly DockerHostInput[],
   buildkit: string,

@@ -36,7 +36,7 @@ const imageReference = text(
   /^[a-z0-9][\w.-]*(:\d+)?(\/[a-z0-9][\w.-]*)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$/,
 );
 
-/** What Docker takes as the name of a container, a volume or a network. */
+/** Docker's rule for names of containers, volumes and networks. */
 const dockerNamePattern = /^[a-zA-Z0-9][\w.-]{0,127}$/;
 const dockerName = text(
   "a name of letters, digits and _.- that starts with a letter or digit",
@@ -52,7 +52,7 @@ const publish = closed({
   port: port.default(1234).describe("Port of the host."),
 }).describe("Where the host publishes the daemon, always with mutual TLS.");
 
-/** Why a container does not have what Docker could give it, and what there is instead. */
+/** Hints for settings of Docker that a builder has under another key. */
 const notForContainers = {
   devices:
     "a container gets no devices of its host; a board can hand them to builds by buildkitd.cdi, so make the machine one of buildhosts:boards",
@@ -209,7 +209,7 @@ const registryAuth = closed({
   ),
 });
 
-/** What else can be said of every Docker host. */
+/** The keys of physical and virtual Docker hosts. */
 const dockerHostShape = {
   registryAuth: listOf(registryAuth, "a list of registries")
     .default([])
@@ -302,7 +302,7 @@ export type BuilderContainerInput = z.output<typeof builderContainer>;
 export type RegistryAuthInput = z.output<typeof registryAuth>;
 export type DockerTlsInput = z.output<typeof dockerTls>;
 
-/** A daemon's address, if it is one that the provider takes. */
+/** A daemon's address; undefined if the provider does not accept it. */
 export function parseDockerUrl(value: string): URL | undefined {
   const url = URL.parse(value);
   if (url?.password !== "" || url.search !== "" || url.hash !== "") return undefined;

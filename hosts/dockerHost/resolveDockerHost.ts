@@ -38,7 +38,7 @@ export type ContainerConfig = BuilderConfig &
     "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck"
   >;
 
-/** A Docker host with every default filled in; nothing where a key or a file cannot be found. */
+/** A Docker host with every default filled in; undefined if a key or a file is missing. */
 export function resolveDockerHost(
   host: DockerHostInput,
   context: HostContext,
@@ -98,7 +98,7 @@ function dockerConnection(
     : undefined;
 }
 
-/** Where clients find the host: what `docker` names, or this machine. */
+/** The host's name for clients: that of `docker`, or this machine. */
 export function hostOf({ docker }: Pick<DockerHostInput, "docker">): string {
   const url = parseDockerUrl(docker);
   return (url && hostFromUrl(url.hostname)) || "localhost";
@@ -124,7 +124,7 @@ export function cacheVolumeOf({ cacheVolume, name }: BuilderContainerInput): str
   return cacheVolume ?? `${name}-cache`;
 }
 
-/** The stack's release of BuildKit in upstream's image, where a builder names no other. */
+/** The builder's image. Default: upstream's image of the stack's BuildKit release. */
 export function imageOf({ image, rootless }: BuilderContainerInput, buildkit: string): string {
   return image ?? `moby/buildkit:${buildkit}${rootless ? "-rootless" : ""}`;
 }

@@ -18,7 +18,7 @@ import {
   type SettingsPath,
 } from "./lookups.ts";
 
-/** What a resource makes by a request that GitHub takes once. */
+/** A kind of object that GitHub creates by a POST, which it accepts once. */
 interface MadeOnce {
   find: Find;
   /** Whether it is as the create would have made it, whoever did. Default: only what this run made is deleted. */

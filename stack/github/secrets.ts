@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { GithubConfig } from "../../config/stackConfig.ts";
 import { askGithub } from "./api.ts";
 
-/** What is written beside the secrets (see BuilderSecrets): its text changes when they are to be written anew. */
+/** The record beside the secrets (see BuilderSecrets). A new text of `rewrite` makes the provider write them again. */
 interface Record {
   rewrite?: string;
   /** By the part of a client's files, in the form that the provider gives times in. */
@@ -31,9 +31,8 @@ export function organizationSecrets(owner: string): SecretsPath {
 }
 
 /**
- * By path, what BuilderSecrets is told in `rewrite`: another text than before where somebody else has
- * changed a secret since the stack wrote it. No API gives a secret back, and the provider compares nothing,
- * so what is compared is when.
+ * The value of `rewrite` of BuilderSecrets, by path: a new text if somebody else changed a secret since the stack wrote
+ * it. No API returns a secret, and the provider compares nothing, so this compares the times of the writes.
  */
 export async function secretRewrites(
   github: GithubConfig,

@@ -17,7 +17,7 @@ import {
   type SettingsPath,
 } from "./lookups.ts";
 
-/** What a create would write over, or be refused for, because somebody else has one of that name. */
+/** A foreign object that has the name of a new one: the create would overwrite it, or GitHub would refuse the create. */
 interface Taken {
   /** The thing's name, for a sentence. */
   called(inputs: Inputs): string;
@@ -51,7 +51,7 @@ const taken: Record<string, Taken> = {
   },
   "github:index/repositoryFile:RepositoryFile": {
     called: ({ file }) => `the file ${file}`,
-    // What is proposed on a branch of the stack's own, somebody looks at.
+    // Somebody reviews what a branch of the stack's own proposes.
     find: async ({ repository, file, branch }, github) =>
       branch === undefined
         ? at(github, `repos/${github.owner}/${repository}/contents/${file}`)
@@ -71,9 +71,9 @@ const taken: Record<string, Taken> = {
 };
 
 /**
- * Refuses, while previewing already, to make what is there under the same name and is somebody else's: the provider
- * would write over it, and delete it with the stack. The engine asks before creates only, so that what is in the
- * stack's state is its own. It is for components: their resources inherit it.
+ * Refuses, at the preview already, to create an object whose name a foreign one has: the provider would overwrite that,
+ * and delete it with the stack. The engine calls this hook before creates only, so objects in the stack's state pass.
+ * It is for components: their resources inherit it.
  */
 export function refuseTaken(config: GithubConfig): pulumi.ResourceTransformation {
   const github = lookingAt(config);
