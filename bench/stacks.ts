@@ -81,7 +81,7 @@ export async function emptyProgram(folder: string): Promise<string> {
  */
 export async function defaultLoaderProgram(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
-  for (const part of ["components", "config", "stack"]) {
+  for (const part of ["components", "config", "hosts", "stack"]) {
     await cp(join(projectDir, part), join(folder, part), { recursive: true });
   }
   await rm(join(folder, "components", "package.json"));

@@ -72,7 +72,7 @@ export async function* examine(
   files: ClientFiles,
   speed: boolean,
 ): AsyncGenerator<Finding> {
-  // What was not valid in the first place explains all that follows.
+  // A file that is not valid explains all later failures.
   for (const [whose, pem] of [
     ["client", files.cert],
     ["CA", files.ca],

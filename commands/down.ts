@@ -21,7 +21,7 @@ const { stack, pulumiArgs, values } = toolOptions({
 const log = toolLog("down");
 await runTool(async () => {
   for (const machine of await findProvingGround(stack)) {
-    // After a restart of this machine: what is to be removed from it needs it to answer.
+    // After a restart of this machine: a removal needs a board that answers.
     if (await machine.running()) continue;
     await log.step(`start ${machine.instance}`, () => machine.start());
     machine.disconnect();

@@ -1,8 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import type { BuilderLook } from "../hosts/hostLook.ts";
 import type { ClientFiles } from "./lib/clientFiles.ts";
 import { type ExitCode, exitCodes, worst } from "./lib/failure.ts";
-import { type HostLook, lookAtHostsOf } from "./lib/hostLooks.ts";
+import { lookAtHostsOf } from "./lib/hostLooks.ts";
 import { clientOf, type KnownStack, knownStack } from "./lib/knownStack.ts";
 import { type Look, lookAtAll, sameVersion } from "./lib/look.ts";
 import { bytes, colour, counted, duration, looking, print, table, warn } from "./lib/output.ts";
@@ -69,12 +70,12 @@ export async function status({ stack, client, json, watch }: StatusOptions): Pro
   }
 }
 
-/** What is to be said of each builder, and the worst of it. */
+/** The report on each builder, and the worst result. */
 export function judge(
   known: KnownStack,
   files: ClientFiles,
   looks: Look[],
-  hosts: ReadonlyMap<string, HostLook> = new Map(),
+  hosts: ReadonlyMap<string, BuilderLook> = new Map(),
 ): { builders: BuilderStatus[]; exitCode: ExitCode } {
   const [client, ca] = [new X509Certificate(files.cert), new X509Certificate(files.ca)];
   const codes: ExitCode[] = [];
@@ -92,7 +93,7 @@ export function judge(
         `BuildKit ${look.version} runs, and the stack file asks for ${builder.wanted}; run: buildhosts up --stack ${known.name}`,
       );
     }
-    for (const line of host?.drift ?? []) {
+    for (const line of host?.changes ?? []) {
       codes.push(exitCodes.attention);
       problems.push(`drift: ${line}; run: buildhosts up --stack ${known.name}`);
     }
@@ -130,7 +131,7 @@ export function judge(
       freeBytes: host?.free?.bytes ?? null,
       freeInodes: host?.free?.inodes ?? null,
       runningBuilds: look.runningBuilds ?? null,
-      drift: host?.drift ?? null,
+      drift: host?.changes ?? null,
       certificateDays: {
         server: serverCertificate ? daysUntil(new Date(serverCertificate.validTo)) : null,
         client: daysUntil(new Date(client.validTo)),

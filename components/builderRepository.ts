@@ -1,7 +1,7 @@
 import * as github from "@pulumi/github";
 import * as pulumi from "@pulumi/pulumi";
 
-/** Who sees a repository; `internal` is for organizations of an enterprise. */
+/** The visibility of a repository; `internal` is for organizations of an enterprise. */
 export const RepositoryVisibility = {
   public: "public",
   private: "private",
@@ -23,23 +23,23 @@ export interface RepositoryEnvironmentArgs {
   name: string;
   /** Patterns of the branches whose workflows may use it. Default: every branch. */
   branches?: string[];
-  /** Ids of users who must approve each job that uses it. Default: nobody. */
+  /** Ids of users, one of whom must approve each job that uses it. Default: nobody. */
   reviewerUserIds?: number[];
 }
 
 export interface BuilderRepositoryArgs {
-  /** The repository's name, without its owner, who is the provider's. Default: the resource's name. */
+  /** The repository's name without its owner, which the provider has. Default: the resource's name. */
   repository?: string;
   /**
-   * Uses a repository that is there already and belongs to somebody else: none of its settings are touched
-   * but those that the arguments below ask for, and delete takes back only these; what `requireShaPins` and
-   * `allowedActions` demand stays. Default: false.
+   * Uses an existing repository that another owner manages. The component changes only the settings that the
+   * arguments below ask for. Delete restores these, except those of `requireShaPins` and `allowedActions`.
+   * Default: false.
    */
   existing?: boolean;
   /** Default: none. */
-  description?: string;
+  description?: pulumi.Input<string>;
   /** Default: none. */
-  topics?: string[];
+  topics?: pulumi.Input<pulumi.Input<string>[]>;
   /** Default: `private`. */
   visibility?: RepositoryVisibility;
   /** Whether delete really deletes the repository and all its history; it is archived otherwise. Default: false. */
@@ -47,8 +47,8 @@ export interface BuilderRepositoryArgs {
   /** Whether actions must be pinned by their commit's full hash. Default: true, but false where `existing`. */
   requireShaPins?: boolean;
   /**
-   * Of a repository that is not public: which others may call its reusable workflows, those of the same `user`,
-   * `organization` or `enterprise`. Default: what it has, of a new one `none`.
+   * The repositories that may call the reusable workflows of a repository that is not public: those of the same `user`,
+   * `organization` or `enterprise`. Default: unchanged; a new repository has `none`.
    */
   workflowAccess?: WorkflowAccess;
   /**
@@ -76,9 +76,9 @@ const REPOSITORY_ADMIN = 5;
  * A repository is ready for workflows that use builders: it demands pinned actions, gives workflows a
  * token that can only read unless they ask for more, and has an environment for secrets if one is named.
  *
- * On GitHub it makes `-repository` with its `-alerts`, or touches none of an `existing` one; `-actions` and
- * `-token` (what workflows may do), `-workflow-access` (who may call them), `-ruleset` and `-environment`. Delete archives a repository that it
- * made, unless `deleteOnDestroy`.
+ * On GitHub it makes `-repository` with its `-alerts`, unless the repository is an `existing` one; `-actions` and
+ * `-token` (the rights of workflows), `-workflow-access` (their callers), `-ruleset` and `-environment`. Delete archives a
+ * repository that it made, unless `deleteOnDestroy`.
  *
  * ```ts
  * new BuilderRepository("images", {
@@ -89,7 +89,7 @@ const REPOSITORY_ADMIN = 5;
  */
 export class BuilderRepository extends pulumi.ComponentResource {
   /**
-   * Its name, without the owner. What is put into it should depend on the whole component: secrets should
+   * Its name, without the owner. Resources in the repository should depend on the whole component: secrets should
    * wait until only the environment's branches can read them.
    */
   readonly repositoryName: pulumi.Output<string>;

@@ -28,7 +28,7 @@ export function reachedHook(name: string, reached: Reached): pulumi.ResourceHook
   });
 }
 
-/** What is known by the time that a hook runs. */
+/** A value that the program knows when a hook runs. */
 export function resolved<T>(values: { [key in keyof T]: pulumi.Input<T[key]> }): Promise<T> {
   return new Promise((resolve) => {
     pulumi.output(values).apply((known) => resolve(known as T));

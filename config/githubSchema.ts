@@ -302,7 +302,7 @@ export const githubSchema = closed({
     .describe("A client's secrets and the builders for a whole organization. Default: none."),
 }).describe("Repositories on GitHub that build BuildKit, and repositories that use the builders.");
 
-/** What the proving ground writes down of its GitHub. */
+/** The file that the proving ground writes about its GitHub. */
 export const githubConnection = z.object({ url: z.url(), token: z.string() });
 
 export const githubToken = z

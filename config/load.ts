@@ -1,35 +1,18 @@
 import * as pulumi from "@pulumi/pulumi";
-import type * as z from "zod";
 import { nearest } from "../components/schema/closed.ts";
 import { shown } from "../components/schema/expected.ts";
-import { refuseImpossible, warnOfRisks } from "./boardChecks.ts";
-import { certificateConfig, HEALTH_CHECK } from "./certificates.ts";
-import {
-  refuseImpossibleHost,
-  refuseMisleadingEnvironment,
-  refuseSameBuilders,
-  warnOfHost,
-  warnOfTags,
-} from "./dockerChecks.ts";
-import { endpointId, endpointUrl } from "./endpoint.ts";
-import { githubConfig } from "./github.ts";
-import { ConfigError, Findings, problemLine, read } from "./problems.ts";
-import { stackReleases } from "./releases.ts";
-import { endpointOf, resolveBoard } from "./resolveBoard.ts";
-import { containerEndpointOf, hostOf, resolveDockerHost } from "./resolveDockerHost.ts";
-import {
-  type BoardInput,
-  boardSchema,
-  type DockerHostInput,
-  dockerHostSchema,
-  type SshInput,
-  type StackKey,
-  stackKeys,
-} from "./schema.ts";
-import { findSshKey, type Machine, privateKeyIn, secretKey, staleAgent } from "./sshKey.ts";
-import type { SshKey, StackConfig } from "./stackConfig.ts";
-import { located } from "./virtualDockerHost.ts";
-import { startedPlatform } from "./virtualPlatform.ts";
+import type { EarlierBuilders, Hosts } from "../hosts/hostKind.ts";
+import type { SshInput } from "../hosts/hostSchema.ts";
+import { type HostConfigs, hostKinds } from "../hosts/kinds.ts";
+import { certificateConfig, HEALTH_CHECK } from "./certificateConfig.ts";
+import { ConfigError, Findings, problemLine, read } from "./findings.ts";
+import { githubConfig } from "./githubConfig.ts";
+import type { Machine } from "./machineFiles.ts";
+import { privateKeyIn } from "./privateKey.ts";
+import { type StackKey, stackKeys } from "./schema.ts";
+import { findSshKey, type SshKey, secretKey, staleAgent } from "./sshKey.ts";
+import type { StackConfig } from "./stackConfig.ts";
+import { stackReleases } from "./stackReleases.ts";
 
 /**
  * The configuration of the stack that Pulumi runs.
@@ -72,60 +55,42 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   const clients = read(stackKeys.clients, value("clients"), findings.at("clients"));
   const driftCheck = read(stackKeys.driftCheck, value("driftCheck"), findings.at("driftCheck"));
   const ssh = read(stackKeys.ssh, value("ssh"), findings.at("ssh"));
-  const boardInputs = readEach(stack, "boards", boardSchema, findings).map((board) =>
-    board?.virtual
-      ? {
-          ...board,
-          platform: board.platform ?? startedPlatform(machine.projectDir, "virtual-board"),
-        }
-      : board,
-  );
-  const hostInputs = readEach(stack, "dockerHosts", dockerHostSchema, findings).map(
-    (host, index) => host && located(host, machine.projectDir, findings.at("dockerHosts", index)),
-  );
-  const hosts = hostInputs.filter((host) => host !== undefined);
-  const readable = boardInputs.filter((board) => board !== undefined);
+  const kinds = hostKinds.map((kind) => ({
+    key: kind.key,
+    hosts: kind.read(value(kind.key), machine, findings.at(kind.key)),
+  }));
+  const hosts = kinds.map((kind) => kind.hosts);
+  const builders = hosts.flatMap((kind) => kind.builders);
 
   if (clients) refuseUnfitClients(clients, findings.at("clients"));
-  refuseSameBoards(boardInputs, findings.at("boards"));
+  const earlier: EarlierBuilders = { names: new Map(), endpoints: new Map() };
+  for (const kind of hosts) kind.refuseSame(earlier);
   const certificates =
     certificatesInput &&
     certificateConfig(
       certificatesInput,
       {
         clients: clients ?? [],
-        builders: namesOf(boardInputs, hostInputs),
+        builders: builders.includes(undefined)
+          ? undefined
+          : builders.flatMap((one) => one?.name ?? []),
       },
       findings.at("certificates"),
     );
   const releases =
     releasesInput &&
-    stackReleases(releasesInput, readable, machine.projectDir, findings.at("releases"));
-  refuseSameBuilders(boardInputs, hostInputs, findings.at("dockerHosts"));
-  if (hosts.length > 0) {
-    refuseMisleadingEnvironment(machine.environment, findings.at("dockerHosts"));
-  }
-  const stackKey = findStackKey({ stack, ssh, boards: readable, hosts, machine }, findings);
+    stackReleases(
+      releasesInput,
+      hosts.flatMap(({ installations }) => installations),
+      machine.projectDir,
+      findings.at("releases"),
+    );
+  const stackKey = findStackKey({ stack, ssh, hosts, machine }, findings);
   const extraNames = certificatesInput?.extraNames ?? [];
-
-  const boards = boardInputs.map((board, index) => {
-    if (!board) return undefined;
-    const boardFindings = findings.at("boards", index);
-    refuseImpossible(board, releasesInput?.mirror, boardFindings);
-    if (!releases || !certificates) return undefined;
-    warnOfRisks(board, releases.versions.buildkit, boardFindings);
-    return resolveBoard(board, { releases, extraNames, stackKey, machine }, boardFindings);
-  });
-  const dockerHosts = hostInputs.map((host, index) => {
-    if (!host) return undefined;
-    const hostFindings = findings.at("dockerHosts", index);
-    refuseImpossibleHost(host, hostFindings);
-    if (!releases || !certificates) return undefined;
-    const { buildkit } = releases.versions;
-    warnOfHost(host, buildkit, hostFindings);
-    return resolveDockerHost(host, { buildkit, extraNames, stackKey, machine }, hostFindings);
-  });
-  if (releases) warnOfTags(hosts, releases.versions.buildkit, findings.at("dockerHosts"));
+  const context = releases && certificates && { releases, extraNames, stackKey, machine };
+  const resolved = kinds.map(
+    (kind) => [kind.key, kind.hosts.resolved(releasesInput?.mirror, context)] as const,
+  );
   const githubInput = read(stackKeys.github, value("github"), findings.at("github"));
   const github =
     githubInput &&
@@ -133,9 +98,11 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
       githubInput,
       {
         clients: clients ?? [],
-        builderCount:
-          boardInputs.length + hostInputs.flatMap((host) => host?.builders ?? []).length,
-        hosts: hostsOf(readable, hosts),
+        builderCount: builders.length,
+        hosts: {
+          ofBuilders: distinct(builders.flatMap((one) => one?.endpoint?.host ?? [])),
+          ofMachines: distinct(hosts.flatMap(({ machines }) => machines)),
+        },
         token: stack.values[`${namespace}githubToken`] ?? "",
         tokenIsSecret: stack.secretKeys.includes(`${namespace}githubToken`),
         environment: machine.environment,
@@ -144,8 +111,8 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
       findings.at("github"),
       findings.at("githubToken"),
     );
-  if (boardInputs.length + hostInputs.length === 0)
-    findings.warn(["boards"], "there is none, so the stack has no builder.");
+  if (hosts.every(({ count }) => count === 0))
+    findings.warn([hostKinds[0].key], "there is none, so the stack has no builder.");
 
   const { problems, warnings } = findings;
   if (problems.length > 0 || !releases || !certificates || !clients)
@@ -153,41 +120,14 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   return {
     certificates,
     clients,
-    boards: boards.filter((board) => board !== undefined),
-    dockerHosts: dockerHosts.filter((host) => host !== undefined),
+    ...(Object.fromEntries(resolved) as HostConfigs),
     driftCheck: driftCheck ?? true,
     ...(github && { github }),
     warnings: warnings.map(problemLine),
   };
 }
 
-/** The names of all builders; nothing where one of them cannot be read. */
-function namesOf(
-  boards: readonly (BoardInput | undefined)[],
-  hosts: readonly (DockerHostInput | undefined)[],
-): string[] | undefined {
-  const named = [...boards, ...hosts.flatMap((host) => host?.builders ?? [undefined])];
-  const names = named.flatMap((one) => one?.name ?? []);
-  return names.length === named.length ? names : undefined;
-}
-
-/** Where clients reach the builders, and where this machine reaches what they run on. */
-function hostsOf(boards: readonly BoardInput[], dockerHosts: readonly DockerHostInput[]) {
-  const endpoints = [
-    ...boards.flatMap((board) => endpointOf(board) ?? []),
-    ...dockerHosts.flatMap((host) =>
-      host.builders.map((builder) => containerEndpointOf(builder, host)),
-    ),
-  ];
-  const machines = [
-    ...boards.flatMap((board) => (board.virtual ? [] : [board.jump?.host ?? board.host])),
-    ...dockerHosts.map(hostOf),
-  ];
-  return {
-    ofBuilders: [...new Set(endpoints.map(({ host }) => host))],
-    ofMachines: [...new Set(machines)],
-  };
-}
+const distinct = (texts: string[]) => [...new Set(texts)];
 
 /** The secrets are read apart. */
 type ReadableKey = Exclude<StackKey, "sshPrivateKey" | "githubToken">;
@@ -232,23 +172,6 @@ function stackValue(
   }
 }
 
-/** The items of a list by their position in the stack file, with gaps where one cannot be read. */
-function readEach<Item extends z.ZodType>(
-  stack: StackValues,
-  key: "boards" | "dockerHosts",
-  item: Item,
-  findings: Findings,
-): (z.output<Item> | undefined)[] {
-  const value = stackValue(stack, key, findings);
-  // One by one, because zod checks nothing across items while one of them is wrong.
-  if (Array.isArray(value)) {
-    return value.map((one, index) => read(item, one, findings.at(key, index)));
-  }
-  // Not a list: this says so, or there is none.
-  read(stackKeys[key] as z.ZodType, value, findings.at(key));
-  return [];
-}
-
 function refuseUnfitClients(clients: readonly string[], findings: Findings): void {
   for (const [index, name] of clients.entries()) {
     if (clients.indexOf(name) !== index) {
@@ -263,31 +186,27 @@ function refuseUnfitClients(clients: readonly string[], findings: Findings): voi
   }
 }
 
-/** The key for all boards and hosts that name none of their own. */
+/** The key for all hosts that name none of their own. */
 function findStackKey(
   {
     stack,
     ssh,
-    boards,
     hosts,
     machine,
   }: {
     stack: StackValues;
     ssh: SshInput | undefined;
-    boards: readonly BoardInput[];
-    hosts: readonly DockerHostInput[];
+    hosts: readonly Pick<Hosts<unknown>, "needStackKey" | "dialAgent">[];
     machine: Machine;
   },
   findings: Findings,
 ): SshKey | undefined {
   const pem = stack.values[`${namespace}sshPrivateKey`] ?? "";
-  const needed =
-    boards.some((board) => !board.virtual && !board.ssh) ||
-    hosts.some((host) => host.docker.startsWith("ssh:") && !host.ssh);
+  const needed = hosts.some(({ needStackKey }) => needStackKey);
   let key: SshKey | undefined;
   if (pem !== "") key = secretStackKey(pem, stack, ssh, findings);
   else if (ssh && needed) key = findSshKey(ssh, machine, findings.at("ssh"));
-  if (key?.privateKey !== undefined || (boards.length > 0 && !needed)) {
+  if (key?.privateKey !== undefined || (!needed && hosts.some(({ dialAgent }) => dialAgent))) {
     const stale = staleAgent(machine);
     if (stale) findings.refuse(["ssh"], `${stale}.`);
   }
@@ -314,64 +233,4 @@ function secretStackKey(
   if ("pem" in reading) return secretKey(reading.pem);
   findings.refuse(["sshPrivateKey"], `${reading.refusal}.`);
   return undefined;
-}
-
-function refuseSameBoards(boards: readonly (BoardInput | undefined)[], findings: Findings): void {
-  const firstWith = (index: number, text: (board: BoardInput) => string | undefined) => {
-    const board = boards[index];
-    const wanted = board && text(board);
-    const first = boards.findIndex((other) => other && text(other) === wanted);
-    return wanted !== undefined && first < index ? first : undefined;
-  };
-  for (const [index, board] of boards.entries()) {
-    if (!board) continue;
-    const sameName = firstWith(index, ({ name }) => name);
-    if (sameName !== undefined) {
-      findings.refuse(
-        [index, "name"],
-        `received ${shown(board.name)}, which boards[${sameName}] has already; choose another.`,
-      );
-    }
-    const former = board.formerName;
-    const stillThere = boards.findIndex((other) => other !== undefined && other.name === former);
-    if (former !== undefined && stillThere !== -1) {
-      findings.refuse(
-        [index, "formerName"],
-        `received ${shown(former)}, which boards[${stillThere}] still has; take that one or formerName away.`,
-      );
-    }
-    const sameHost = firstWith(index, place);
-    if (sameHost !== undefined) {
-      findings.refuse(
-        [index, board.virtual ? "platform" : "host"],
-        `is the same machine as boards[${sameHost}]; remove one of the two.`,
-      );
-      continue;
-    }
-    const sameEndpoint = firstWith(index, (other) => {
-      const endpoint = endpointOf(other);
-      return endpoint && endpointId(endpoint);
-    });
-    if (sameEndpoint !== undefined) {
-      const endpoint = endpointOf(board);
-      findings.refuse(
-        [index, "endpoint"],
-        `is ${shown(endpoint && endpointUrl(endpoint))}, as that of boards[${sameEndpoint}]; clients could not tell the two apart.`,
-      );
-    }
-    const sameKey = firstWith(index, (other) => (other.virtual ? undefined : other.hostKey));
-    if (sameKey !== undefined) {
-      findings.warn(
-        [index, "hostKey"],
-        `is that of boards[${sameKey}] too: the same machine twice, or a copied disk, whose host key should be made anew.`,
-      );
-    }
-  }
-}
-
-/** What tells machines apart: where SSH leads. */
-function place(board: BoardInput): string {
-  if (board.virtual) return `virtual ${board.platform}`;
-  const { host, port, jump } = board;
-  return JSON.stringify([host.toLowerCase(), port, jump?.host.toLowerCase(), jump?.port]);
 }

@@ -15,9 +15,9 @@ import {
   keysOfOneWorker,
 } from "../components/buildkitd/toml.ts";
 import { shown } from "../components/schema/expected.ts";
+import type { Findings, Path } from "./findings.ts";
 import { refuseVainFilters, warnOfErosion, warnOfPolicies } from "./gcChecks.ts";
 import { checkNameServers, type Reached, refuseOverlap } from "./networkChecks.ts";
-import type { Findings, Path } from "./problems.ts";
 import { refuseVainRegistries, registryHosts, warnOfRegistries } from "./registryChecks.ts";
 import { refuseUnfitRoot, warnOfRoot } from "./rootChecks.ts";
 import { isBelow } from "./versions.ts";
@@ -28,16 +28,16 @@ const gcAmounts = ["reservedSpace", "maxUsedSpace", "minFreeSpace"] as const;
 
 /** A daemon whose settings are checked. */
 export interface Daemon {
-  /** What it runs on: `board`, `builder`. */
+  /** The noun for messages. */
   on: "board" | "builder";
   worker: BuildkitdWorker;
   rootless: boolean;
   network: BuildkitdNetwork;
   platform: string;
   buildkitd: BuildkitdSettings;
-  /** Where it is reached, if that is on a network that its bridge could be in. */
+  /** The address by which this machine reaches it, if its bridge's network could contain that. */
   address?: string;
-  /** What else must be reached from there, as the other keys name it. */
+  /** Other hosts that it must reach, by the keys that name them. */
   reaches?: readonly Reached[];
 }
 
@@ -196,7 +196,7 @@ function measure(space: DiskSpace): { unit: "%" | "B"; amount: number } {
     : { unit: "B", amount: byteLimit(space) };
 }
 
-/** What a daemon's settings allow that its owner should know. */
+/** Warns about risks of a daemon's settings. */
 export function warnOfSettings(
   { on, buildkitd }: Pick<Daemon, "on" | "buildkitd">,
   buildkit: string | undefined,

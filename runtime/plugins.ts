@@ -40,10 +40,10 @@ export function pulumiHomeOf(projectDir: string): string {
   return cacheDir("pulumi-home", contentKey(resolve(projectDir)));
 }
 
-/** What only the launchers of this clone say. */
+/** Words that only the launchers of this clone have. */
 const MARK = "offline stand-in for an official Pulumi plugin";
 
-/** What a stack needs. */
+/** The plugins that a stack needs. */
 export interface PluginNeeds {
   /** The plugin for GitHub, which takes minutes to build where the official one cannot be had. */
   readonly github: boolean;

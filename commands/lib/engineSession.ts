@@ -25,7 +25,7 @@ import {
 export interface EngineRun {
   code: number;
   explanations: Explanation[];
-  /** What its changes mean for the machines behind boards. */
+  /** The effect of its changes on the machines behind boards. */
   foretold: string[];
 }
 
@@ -43,7 +43,7 @@ export interface EngineSession {
   /** Whether the stack has no resource. */
   isEmpty(): Promise<boolean>;
   /** The state, secrets encrypted. */
-  // biome-ignore lint/suspicious/noExplicitAny: what it is, the engine says.
+  // biome-ignore lint/suspicious/noExplicitAny: the engine defines its shape.
   exported(): Promise<any>;
   /** Puts `state` in the place of what there is. */
   imported(state: object): Promise<void>;
@@ -152,7 +152,7 @@ async function engineOf(stack: string, log: Progress): Promise<PreparedEngine> {
     env.PULUMI_HOME = pulumiHomeOf(projectDir);
     // A login stays where the user has it.
     env.PULUMI_CREDENTIALS_PATH ??= process.env.PULUMI_CREDENTIALS_PATH ?? userHome();
-    // What is not in the cache by now cannot be had: do not wait for the network to say so.
+    // A package that is not in the cache by now is out of reach: do not wait for the network to confirm that.
     env.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION = "true";
   }
   const project = parse(await readFile(join(projectDir, "Pulumi.yaml"), "utf8"));
@@ -167,8 +167,8 @@ async function engineOf(stack: string, log: Progress): Promise<PreparedEngine> {
 }
 
 /**
- * The outputs of the stack's last update, secrets in the clear, by one call of the engine: no plugin is looked for, and
- * no stack is made where there is none.
+ * The outputs of the stack's last update, secrets in the clear, by one call of the engine. It looks for no plugin, and
+ * makes no stack.
  *
  * @throws one line, when there is no such stack or its secrets cannot be read.
  */
@@ -223,9 +223,9 @@ async function outputsOf(
 }
 
 /**
- * Has the program run before a refresh, so that hosts are reached as the stack file says now: else they are as the last
- * run left it, and in a new clone nothing of the SSH client is there yet. A destroy goes without the program, because it
- * must work with a stack file that does not.
+ * Runs the program before a refresh, so that the refresh reaches hosts as the stack file says now. Otherwise it would
+ * use the connections of the last run, and a new clone has no files of the SSH client yet. A destroy does not run the
+ * program, because it must also work with a broken stack file.
  */
 export function refreshByProgram(command: string | undefined): Record<string, string> {
   return command === "destroy" ? {} : { PULUMI_RUN_PROGRAM: "true" };

@@ -55,7 +55,7 @@ const space = expected(
   'an amount of disk: whole bytes (512000000), a text with a unit ("10GB", "512MB") or a share from "1%" to "100%"',
 );
 
-/** What `units.RAMInBytes` and the percentages of `DiskSpace.UnmarshalText` accept, without their oddities. */
+/** The texts that `units.RAMInBytes` and the percentages of `DiskSpace.UnmarshalText` accept, without their oddities. */
 const diskSpace = z.union(
   [
     z.int(space).min(1, space),

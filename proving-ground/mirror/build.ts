@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { type GoTarget, goBuild, goModule, withReplacements } from "../../runtime/golang.ts";
 import type { Progress } from "../../runtime/progress.ts";
 import { ensureCrossCompiler } from "./libseccomp.ts";
-import type { Project } from "./releases.ts";
+import type { Project } from "./releaseAssets.ts";
 import { packTarball } from "./tarball.ts";
 
 /**

@@ -15,7 +15,7 @@ export interface Engine {
   version: string;
   /** `installed` by the user, `downloaded` from Pulumi, or `built` from Go modules. */
   origin: "installed" | "downloaded" | "built";
-  /** What to add to the environment of whoever runs it. */
+  /** Variables that a process needs to run it. */
   env: Record<string, string>;
 }
 
@@ -77,7 +77,7 @@ async function withLanguageHost(built: string): Promise<string> {
   return folder;
 }
 
-/** What `buildEngine` builds for, and where to. */
+/** The target of `buildEngine`, and where it writes. */
 export interface BuildEngineOptions extends GoTarget {
   /** The folder that `pulumi` is written into; made if missing. */
   folder: string;

@@ -12,7 +12,6 @@ import { kindsOf, sumsOf } from "../../commands/du.ts";
 import type { ClientFiles } from "../../commands/lib/clientFiles.ts";
 import { Control, type PruneRequest, type UsageRecord } from "../../commands/lib/control.ts";
 import { exitCodes, worst } from "../../commands/lib/failure.ts";
-import type { HostLook } from "../../commands/lib/hostLooks.ts";
 import { dnsAnswer, dnsQuestion, nameServersIn, proxyIn } from "../../commands/lib/insideStep.ts";
 import {
   builderOf,
@@ -29,6 +28,7 @@ import { type Finding, refusal, shortError } from "../../commands/lib/reach.ts";
 import { asking, printing, type SystemCall, stepProgram } from "../../commands/lib/stepProgram.ts";
 import { candidates, whyNothing } from "../../commands/prune.ts";
 import { judge } from "../../commands/status.ts";
+import type { BuilderLook } from "../../hosts/hostLook.ts";
 import { answeringStep, fakeBuildkitd, TestAuthority, timestamp } from "./fakeBuildkitd.ts";
 
 let authority: TestAuthority;
@@ -108,10 +108,10 @@ describe("status", () => {
   test("tells what its host says: free room, what somebody changed, or why that is not known", async () => {
     const { builder } = await fake({});
     const looks = await lookAtAll([builder], files, 1000);
-    const host = (look: Partial<HostLook>) =>
-      new Map([["board", { drift: undefined, reason: undefined, free: undefined, ...look }]]);
+    const host = (look: Partial<BuilderLook>) =>
+      new Map([["board", { builder: "board", host: "board", changes: undefined, ...look }]]);
     const free = { bytes: 5e9, inodes: 1000 };
-    const changed = judge(stackOf([builder]), files, looks, host({ drift: ["a was b"], free }));
+    const changed = judge(stackOf([builder]), files, looks, host({ changes: ["a was b"], free }));
     expect(changed.exitCode).toBe(exitCodes.attention);
     expect(changed.builders[0]).toMatchObject({
       ...{ drift: ["a was b"], freeBytes: 5e9, freeInodes: 1000 },
@@ -123,7 +123,7 @@ describe("status", () => {
       drift: null,
       problems: ["whether somebody changed it by hand is not known: no route to host"],
     });
-    const inSync = judge(stackOf([builder]), files, looks, host({ drift: [] }));
+    const inSync = judge(stackOf([builder]), files, looks, host({ changes: [] }));
     expect(inSync.builders[0]).toMatchObject({ drift: [], problems: [] });
   });
 

@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { boardctlId } from "../../components/board/boardctl.ts";
 import { type BoardLook, lookScript, readLook } from "../../components/board/look.ts";
 import { lookAtContainer, type WantedContainer } from "../../components/container/drift.ts";
-import { changesOf, type Stated } from "../../stack/drift.ts";
+import { changesAgainst } from "../../hosts/board/boardLook.ts";
+import type { Stated } from "../../hosts/hostLook.ts";
 
 const answer = (...lines: string[]) => ({ code: 0, stdout: `${lines.join("\n")}\n`, stderr: "" });
 
@@ -89,7 +90,7 @@ describe("of what a look found", () => {
   });
 
   test("the service restarts after a release or a configuration is mended, too", () => {
-    expect(changesOf(board, ours({ install: ["i"], config: ["c"] }), stated)).toEqual({
+    expect(changesAgainst(board, ours({ install: ["i"], config: ["c"] }), stated)).toEqual({
       install: ["i"],
       config: ["c"],
       service: ["i", "c"],
@@ -97,9 +98,9 @@ describe("of what a look found", () => {
   });
 
   test("nothing is mended that no update has brought there yet", () => {
-    expect(changesOf(board, { is: "empty", since: "S" }, new Map())).toEqual({});
+    expect(changesAgainst(board, { is: "empty", since: "S" }, new Map())).toEqual({});
     const partly: Stated = new Map([["b-preflight", { create: "" }]]);
-    expect(Object.keys(changesOf(board, { is: "empty", since: "S" }, partly))).toEqual([
+    expect(Object.keys(changesAgainst(board, { is: "empty", since: "S" }, partly))).toEqual([
       "preflight",
     ]);
   });
@@ -107,20 +108,20 @@ describe("of what a look found", () => {
   test("every step runs again on a machine that was reset, under its former name too", () => {
     const steps = ["config", "install", "preflight", "service"];
     const empty: BoardLook = { is: "empty", since: "S" };
-    expect(Object.keys(changesOf(board, empty, stated)).sort()).toEqual(steps);
+    expect(Object.keys(changesAgainst(board, empty, stated)).sort()).toEqual(steps);
     const renamed = { name: "c", formerName: "b" };
-    expect(Object.keys(changesOf(renamed, empty, stated)).sort()).toEqual(steps);
+    expect(Object.keys(changesAgainst(renamed, empty, stated)).sort()).toEqual(steps);
   });
 
   test("a machine of another stack is preflight's to refuse", () => {
-    expect(changesOf(board, { is: "others", owner: "p/s/x" }, stated)).toEqual({
+    expect(changesAgainst(board, { is: "others", owner: "p/s/x" }, stated)).toEqual({
       preflight: ["the machine belongs to p/s/x now"],
     });
   });
 
   test("boardctl of an earlier version is no change by hand, and one of nobody's is", () => {
-    expect(changesOf(board, ours({}, "aaaaaaaaaaaa"), stated)).toEqual({});
-    expect(changesOf(board, ours({}, "bbbbbbbbbbbb"), stated)).toEqual({
+    expect(changesAgainst(board, ours({}, "aaaaaaaaaaaa"), stated)).toEqual({});
+    expect(changesAgainst(board, ours({}, "bbbbbbbbbbbb"), stated)).toEqual({
       preflight: ["/usr/local/lib/buildhosts/boardctl was changed by hand (bbbbbbbbbbbb)"],
     });
   });

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { ConfigError, problemLine } from "../../config/findings.ts";
 import { readStackConfig } from "../../config/load.ts";
-import { ConfigError, problemLine } from "../../config/problems.ts";
 import type { StackConfig } from "../../config/stackConfig.ts";
 import { startGithub } from "../../proving-ground/github/github.ts";
 import {

@@ -1,35 +1,47 @@
 import { secret } from "@pulumi/pulumi";
-import type { DockerConnectionArgs, RegistryAuthArgs } from "../components/container/connection.ts";
-import { hostFromUrl } from "../components/socketAddress.ts";
-import { certificateNames } from "./certificates.ts";
-import { type Endpoint, endpointUrl } from "./endpoint.ts";
-import type { Findings } from "./problems.ts";
-import { readRegistryCertificates } from "./registryCertificates.ts";
-import { environment, isWildcard } from "./resolveBoard.ts";
+import type { BuilderContainerArgs } from "../../components/builderContainer.ts";
+import type {
+  DockerConnectionArgs,
+  RegistryAuthArgs,
+} from "../../components/container/connection.ts";
+import type { HostEmulationArgs } from "../../components/hostEmulation.ts";
+import { hostFromUrl } from "../../components/socketAddress.ts";
+import { isWildcard } from "../../config/addresses.ts";
+import { certificateNames } from "../../config/certificateConfig.ts";
+import { type Endpoint, endpointUrl } from "../../config/endpoint.ts";
+import type { Findings } from "../../config/findings.ts";
+import { type Machine, readPassword, readPem } from "../../config/machineFiles.ts";
+import { readRegistryCertificates } from "../../config/registryCertificates.ts";
+import { findSshKey } from "../../config/sshKey.ts";
+import type { BuilderConfig } from "../../config/stackConfig.ts";
+import { daemonEnvironment } from "../daemonEnvironment.ts";
+import type { HostContext } from "../hostKind.ts";
 import {
   type BuilderContainerInput,
   type DockerHostInput,
   parseDockerUrl,
   type RegistryAuthInput,
-} from "./schema.ts";
-import { findSshKey, type Machine, readPassword, readPem } from "./sshKey.ts";
-import type { ContainerConfig, DockerHostConfig, SshKey } from "./stackConfig.ts";
+} from "./dockerHostSchema.ts";
 
-/** What a Docker host takes from the rest of the stack. */
-export interface DockerHostContext {
-  /** The version of BuildKit, for builders that name no image. */
-  buildkit: string;
-  /** Names that the stack adds to every certificate. */
-  extraNames: readonly string[];
-  /** The key for hosts that name none; nothing where it cannot be had, which has been said already. */
-  stackKey: SshKey | undefined;
-  machine: Machine;
+export interface DockerHostConfig {
+  name: string;
+  connection: DockerConnectionArgs;
+  /** Absent where the host emulates no other platform. */
+  emulation?: Omit<HostEmulationArgs, "connection">;
+  builders: ContainerConfig[];
 }
 
-/** A Docker host with every default filled in; nothing where a key or a file cannot be found. */
+/** A builder's name, the names in its certificate, and the arguments of its component without what others give it. */
+export type ContainerConfig = BuilderConfig &
+  Omit<
+    BuilderContainerArgs,
+    "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck" | "mended"
+  >;
+
+/** A Docker host with every default filled in; undefined if a key or a file is missing. */
 export function resolveDockerHost(
   host: DockerHostInput,
-  context: DockerHostContext,
+  context: HostContext,
   findings: Findings,
 ): DockerHostConfig | undefined {
   const builders = host.builders.map((builder, index) =>
@@ -68,7 +80,7 @@ function registryLogin(
 
 function dockerConnection(
   { docker: url, hostKey, ssh, tls }: DockerHostInput,
-  { stackKey, machine }: DockerHostContext,
+  { stackKey, machine }: HostContext,
   findings: Findings,
 ): DockerConnectionArgs | undefined {
   if (url.startsWith("unix:")) return { url };
@@ -86,7 +98,7 @@ function dockerConnection(
     : undefined;
 }
 
-/** Where clients find the host: what `docker` names, or this machine. */
+/** The host's name for clients: that of `docker`, or this machine. */
 export function hostOf({ docker }: Pick<DockerHostInput, "docker">): string {
   const url = parseDockerUrl(docker);
   return (url && hostFromUrl(url.hostname)) || "localhost";
@@ -112,7 +124,7 @@ export function cacheVolumeOf({ cacheVolume, name }: BuilderContainerInput): str
   return cacheVolume ?? `${name}-cache`;
 }
 
-/** The stack's release of BuildKit in upstream's image, where a builder names no other. */
+/** The builder's image. Default: upstream's image of the stack's BuildKit release. */
 export function imageOf({ image, rootless }: BuilderContainerInput, buildkit: string): string {
   return image ?? `moby/buildkit:${buildkit}${rootless ? "-rootless" : ""}`;
 }
@@ -120,7 +132,7 @@ export function imageOf({ image, rootless }: BuilderContainerInput, buildkit: st
 function resolveContainer(
   builder: BuilderContainerInput,
   host: DockerHostInput,
-  { buildkit, extraNames: namesOfAll, machine }: DockerHostContext,
+  { releases, extraNames: namesOfAll, machine }: HostContext,
   findings: Findings,
 ): ContainerConfig | undefined {
   const registryCertificates = readRegistryCertificates(
@@ -143,7 +155,7 @@ function resolveContainer(
   const publish = publishOf(builder, host);
   return {
     ...(args satisfies Pick<Partial<ContainerConfig>, keyof typeof args>),
-    image: imageOf(builder, buildkit),
+    image: imageOf(builder, releases.versions.buildkit),
     containerName: builder.containerName ?? builder.name,
     publish,
     serverName: endpoint.host,
@@ -159,7 +171,7 @@ function resolveContainer(
     platforms: builder.buildkitd.worker?.platforms ?? [...new Set([platform, ...emulation])],
     // A folder of the host takes the volume's place.
     cacheVolume: builder.cachePath === undefined ? cacheVolumeOf(builder) : undefined,
-    environment: environment(proxies, openTelemetry),
+    environment: daemonEnvironment(proxies, openTelemetry),
     registryCertificates,
     abandon,
   };

@@ -1,4 +1,4 @@
-import type { Input } from "@pulumi/pulumi";
+import { type Input, type Resource, ResourceError } from "@pulumi/pulumi";
 
 /** ECDSA means the curve P-256. */
 export const KeyAlgorithm = { ECDSA: "ECDSA", ED25519: "ED25519" } as const;
@@ -14,22 +14,31 @@ export function keyArgs(algorithm: Input<string> | undefined) {
 /**
  * Refuses a validity that the provider would renew at every update: it replaces a certificate as soon
  * as its remaining hours are fewer than `earlyRenewalHours`.
+ *
+ * @throws {pulumi.ResourceError} of `resource`, which has these arguments.
  */
 export function requireRenewable(
   name: string,
   validityHours: number,
   earlyRenewalHours: number,
+  resource: Resource,
 ): void {
   if (!Number.isInteger(validityHours) || validityHours < 1) {
-    throw new Error(`${name}: validityHours is ${validityHours}; a whole number from 1 is needed`);
+    throw new ResourceError(
+      `${name}: validityHours is ${validityHours}; a whole number from 1 is needed`,
+      resource,
+      true,
+    );
   }
   if (
     !Number.isInteger(earlyRenewalHours) ||
     earlyRenewalHours < 0 ||
     earlyRenewalHours >= validityHours
   ) {
-    throw new Error(
+    throw new ResourceError(
       `${name}: earlyRenewalHours is ${earlyRenewalHours}; it must be from 0 to below validityHours (${validityHours}), or every update would renew the certificate`,
+      resource,
+      true,
     );
   }
 }

@@ -3,22 +3,28 @@ import { join, resolve } from "node:path";
 import { type ReleaseComponent, release } from "../components/board/releases.ts";
 import type { BoardReleasesArgs } from "../components/builderBoard.ts";
 import { shown } from "../components/schema/expected.ts";
-import type { Findings } from "./problems.ts";
-import type { BoardInput, ReleasesInput } from "./schema.ts";
+import type { Findings } from "./findings.ts";
+import type { ReleasesInput } from "./schema.ts";
 import { isBelow, oldVersions } from "./versions.ts";
 
-/** What a stack says about releases. */
+/** The releases of a stack. */
 export interface StackReleases {
   versions: Omit<BoardReleasesArgs, "mirror" | "push">;
-  /** Where boards have them from, or nothing where the stack does not say. */
+  /** The source of the files; absent if the stack names none. */
   source?: Pick<BoardReleasesArgs, "mirror" | "push">;
+}
+
+/** Decides which files of the releases a host installs. */
+export interface Installation {
+  platform: string;
+  rootless: boolean;
 }
 
 const components = ["buildkit", "containerd", "runc", "rootlesskit"] as const;
 
 export function stackReleases(
   input: ReleasesInput,
-  boards: readonly BoardInput[],
+  installations: readonly Installation[],
   projectDir: string,
   findings: Findings,
 ): StackReleases {
@@ -28,10 +34,10 @@ export function stackReleases(
     findings.refuse(["push"], "does not go together with mirror; keep one of the two.");
   }
 
-  const needed = neededAssets(input, boards);
+  const needed = neededAssets(input, installations);
   if (push !== undefined) checkPushed(resolve(projectDir, push), needed, input, findings);
   for (const asset of Object.keys(input.checksums)) {
-    if (needed.has(asset) || boards.length === 0) continue;
+    if (needed.has(asset) || installations.length === 0) continue;
     findings.warn(
       ["checksums", asset],
       `locks nothing: no board installs it. Boards install ${[...needed].join(", ")}.`,
@@ -66,9 +72,9 @@ function judgeVersion(component: ReleaseComponent, version: string, findings: Fi
 }
 
 /** The files that the stack's boards install, by upstream's names. */
-function neededAssets(input: ReleasesInput, boards: readonly BoardInput[]): Set<string> {
+function neededAssets(input: ReleasesInput, installations: readonly Installation[]): Set<string> {
   return new Set(
-    boards.flatMap(({ platform, rootless }) =>
+    installations.flatMap(({ platform, rootless }) =>
       components
         .filter((component) => component !== "rootlesskit" || rootless)
         .map((component) => release(component, input[component], platform).asset),
@@ -76,7 +82,7 @@ function neededAssets(input: ReleasesInput, boards: readonly BoardInput[]): Set<
   );
 }
 
-/** A pushed file has nothing published beside it that it could be checked against. */
+/** Refuses a pushed file without a checksum: upstream publishes none beside it. */
 function checkPushed(
   folder: string,
   needed: ReadonlySet<string>,

@@ -1,11 +1,17 @@
-import { type BuildkitdNetwork, defaultNetwork } from "../components/buildkitd/toml.ts";
-import { shown } from "../components/schema/expected.ts";
-import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
-import { daemonReaches, type Reached } from "./networkChecks.ts";
-import type { Findings, Path } from "./problems.ts";
-import { refuseVainHosts } from "./registryChecks.ts";
-import type { BoardInput } from "./schema.ts";
-import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
+import { type BuildkitdNetwork, defaultNetwork } from "../../components/buildkitd/toml.ts";
+import { shown } from "../../components/schema/expected.ts";
+import { hostIn, isLoopback } from "../../config/addresses.ts";
+import type { Findings } from "../../config/findings.ts";
+import {
+  daemonReaches,
+  type Reached,
+  refuseLoopback,
+  refuseNoCollector,
+  warnOfMulticastName,
+} from "../../config/networkChecks.ts";
+import { refuseVainHosts } from "../../config/registryChecks.ts";
+import { refuseImpossibleSettings, warnOfSettings } from "../../config/settingsChecks.ts";
+import type { BoardInput } from "./boardSchema.ts";
 
 export function networkOf({
   network,
@@ -15,7 +21,7 @@ export function networkOf({
 }
 
 /** Combinations of a board's keys that no daemon could serve, or that would do something else than they say. */
-export function refuseImpossible(
+export function refuseImpossibleBoard(
   board: BoardInput,
   mirror: string | undefined,
   findings: Findings,
@@ -56,12 +62,7 @@ export function refuseImpossible(
         `received ${port}, which listen.port is already; choose another.`,
       );
     }
-    if ((address === "::1" || address.startsWith("127.")) && board.endpoint === undefined) {
-      refuse(
-        ["listen", "address"],
-        `received ${shown(address)}, which no client reaches from elsewhere; name in endpoint what clients reach it by, or listen on 0.0.0.0.`,
-      );
-    }
+    if (board.endpoint === undefined) refuseLoopback("listen", address, findings);
     if (board.jump && board.jump.host === board.host && board.jump.port === board.port) {
       refuse(["jump", "host"], "is the board itself; remove jump.");
     }
@@ -72,11 +73,7 @@ export function refuseImpossible(
     );
   }
 
-  const telemetry = board.openTelemetry;
-  if (telemetry && !telemetry.endpoint && !telemetry.tracesEndpoint && !telemetry.metricsEndpoint) {
-    refuse(["openTelemetry"], "no endpoint; set endpoint, tracesEndpoint or metricsEndpoint.");
-  }
-
+  refuseNoCollector(board, findings);
   const { worker, rootless, platform, buildkitd } = board;
   refuseVainHosts(
     Object.keys(board.registryCertificates),
@@ -98,20 +95,7 @@ export function refuseImpossible(
   );
 }
 
-/** A name that ping finds, and programs in Go do not. */
-export function warnOfMulticastName(
-  path: Path,
-  host: string | undefined,
-  findings: Findings,
-): void {
-  if (host === undefined || !isMulticastName(host)) return;
-  findings.warn(
-    path,
-    `${host} looks like a name of multicast DNS: buildctl, buildx and Pulumi's plugins ask DNS servers alone. Unless one knows it, write the address here, and the name in extraNames.`,
-  );
-}
-
-/** The hosts that a board, or who is on the way to it, must reach, beside those in its settings of buildkitd. */
+/** The hosts that a board or its jump host must reach, besides those in its settings of buildkitd. */
 function boardReaches(board: BoardInput, mirror: string | undefined): Reached[] {
   const { address = "", jump = "" } = board.virtual
     ? {}
@@ -124,8 +108,8 @@ function boardReaches(board: BoardInput, mirror: string | undefined): Reached[] 
   ];
 }
 
-/** What a board's configuration allows that its owner should know. */
-export function warnOfRisks(board: BoardInput, buildkit: string, findings: Findings): void {
+/** Warns about risks of a board's configuration. */
+export function warnOfBoard(board: BoardInput, buildkit: string, findings: Findings): void {
   const warn = findings.warn.bind(findings);
 
   if (networkOf(board) === "host") {

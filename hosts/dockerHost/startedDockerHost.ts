@@ -1,24 +1,25 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { shown } from "../components/schema/expected.ts";
-import type { Findings } from "./problems.ts";
-import {
-  type DockerHostInput,
-  dockerHostConnection,
-  type VirtualDockerHostInput,
-} from "./schema.ts";
-import { startedPlatform } from "./virtualPlatform.ts";
+import * as z from "zod";
+import { shown } from "../../components/schema/expected.ts";
+import { port } from "../../components/schema/values.ts";
+import type { Findings } from "../../config/findings.ts";
+import { machineConnection, startedMachine, startedPlatform } from "../virtualMachine.ts";
+import type { DockerHostAsWritten, DockerHostInput } from "./dockerHostSchema.ts";
 
-/** A Docker host as the stack file could have described it; of a virtual one, only the proving ground knows. */
-export function located(
-  host: DockerHostInput | VirtualDockerHostInput,
+const dockerHostConnection = machineConnection.extend({
+  user: z.string(),
+  builderPorts: z.record(z.string(), port),
+});
+
+/** A Docker host as the stack file could describe it: a virtual one has its addresses from the proving ground. */
+export function startedDockerHost(
+  host: DockerHostAsWritten,
   projectDir: string,
   findings: Findings,
 ): DockerHostInput | undefined {
   if (!host.virtual) return host;
   const { virtual: _, ...rest } = host;
   const platform = host.platform ?? startedPlatform(projectDir, "virtual-docker-host");
-  const found = connection(platform, projectDir);
+  const found = startedMachine(dockerHostConnection, "virtual-docker-host", platform, projectDir);
   if (!found) {
     findings.refuse(
       ["virtual"],
@@ -49,14 +50,4 @@ export function located(
     ssh: { privateKeyFile: found.identityFile },
     builders,
   };
-}
-
-function connection(platform: string, projectDir: string) {
-  const name = `${platform.replace("linux/", "")}.json`;
-  try {
-    const text = readFileSync(join(projectDir, ".buildhosts", "virtual-docker-host", name), "utf8");
-    return dockerHostConnection.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
 }

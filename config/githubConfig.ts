@@ -3,16 +3,16 @@ import { join } from "node:path";
 import { nearest } from "../components/schema/closed.ts";
 import { shown } from "../components/schema/expected.ts";
 import { isLocal } from "./addresses.ts";
+import type { Findings } from "./findings.ts";
 import {
   type GithubInput,
   githubConnection,
   PUBLIC_API,
   type RepositoryInput,
 } from "./githubSchema.ts";
-import type { Findings } from "./problems.ts";
 import type { GithubConfig, RepositoryConfig } from "./stackConfig.ts";
 
-/** What of the rest of the stack decides whether `buildhosts:github` can work. */
+/** The parts of the stack that decide whether `buildhosts:github` can work. */
 export interface GithubSurroundings {
   clients: readonly string[];
   builderCount: number;
@@ -87,7 +87,7 @@ export function githubConfig(
   };
 }
 
-/** As the proving ground has written it down when it started its GitHub. */
+/** The address and token that the proving ground wrote down when it started its GitHub. */
 function virtualLocation(projectDir: string, findings: Findings) {
   try {
     const text = readFileSync(join(projectDir, ".buildhosts", "virtual-github.json"), "utf8");
@@ -124,7 +124,7 @@ function githubToken(
   return undefined;
 }
 
-/** Of an existing repository, these belong to whoever it belongs to. */
+/** The owner of an existing repository decides these. */
 const ownSettings = ["description", "topics", "visibility"] as const;
 
 function refuseImpossible(repository: RepositoryInput, findings: Findings): void {

@@ -4,10 +4,10 @@ import type * as z from "zod";
 /** Where a value stands: keys and list positions below `buildhosts:`. */
 export type Path = readonly (string | number)[];
 
-/** One thing that is wrong with the configuration, or worth knowing about it. */
+/** One error in the configuration, or one warning about it. */
 export interface Problem {
   path: Path;
-  /** What was received, what is allowed, and the fix; without the path. */
+  /** The value received, the allowed values, and the fix; without the path. */
   message: string;
 }
 
@@ -30,7 +30,7 @@ export class ConfigError extends RunError {
   }
 }
 
-/** What checks find, below one path of the configuration. */
+/** Collects errors and warnings below one path of the configuration. */
 export class Findings {
   readonly problems: Problem[];
   readonly warnings: Problem[];
@@ -73,8 +73,8 @@ function segmentText(segment: string | number): string {
 }
 
 /**
- * What a schema makes of a value, its problems among the findings. If unknown keys are the only problem, it
- * parses the value without them, so that one run tells everything that is wrong.
+ * Parses a value by a schema, and adds its problems to the findings. If unknown keys are the only problem, it
+ * parses the value without them, so that one run finds all errors.
  */
 export function read<Schema extends z.ZodType>(
   schema: Schema,

@@ -1,7 +1,7 @@
 import { nearest } from "../components/schema/closed.ts";
 import { shown } from "../components/schema/expected.ts";
 import { isIp } from "../components/schema/values.ts";
-import type { Findings } from "./problems.ts";
+import type { Findings } from "./findings.ts";
 import type { CertificatesInput } from "./schema.ts";
 import type { CertificateConfig, CertificateNames } from "./stackConfig.ts";
 

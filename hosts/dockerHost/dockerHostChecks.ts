@@ -1,17 +1,19 @@
-import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
-import { PREVIOUS } from "../components/container/place.ts";
-import { shown } from "../components/schema/expected.ts";
-import { hostIn, isLoopback } from "./addresses.ts";
-import { warnOfMulticastName } from "./boardChecks.ts";
-import { endpointId, endpointUrl } from "./endpoint.ts";
-import { daemonReaches } from "./networkChecks.ts";
-import type { Findings, Path } from "./problems.ts";
-import { refuseVainHosts, registryHosts } from "./registryChecks.ts";
-import { endpointOf } from "./resolveBoard.ts";
-import { cacheVolumeOf, containerEndpointOf, imageOf, publishOf } from "./resolveDockerHost.ts";
-import type { BoardInput, BuilderContainerInput, DockerHostInput } from "./schema.ts";
-import { refuseImpossibleSettings, warnOfSettings } from "./settingsChecks.ts";
-import { isBelow, oldVersions, versionPattern } from "./versions.ts";
+import type { BuildkitdSettings } from "../../components/buildkitd/schema.ts";
+import { PREVIOUS } from "../../components/container/place.ts";
+import { shown } from "../../components/schema/expected.ts";
+import { hostIn, isLoopback } from "../../config/addresses.ts";
+import type { Findings, Path } from "../../config/findings.ts";
+import {
+  daemonReaches,
+  refuseLoopback,
+  refuseNoCollector,
+  warnOfMulticastName,
+} from "../../config/networkChecks.ts";
+import { refuseVainHosts, registryHosts } from "../../config/registryChecks.ts";
+import { refuseImpossibleSettings, warnOfSettings } from "../../config/settingsChecks.ts";
+import { isBelow, oldVersions, versionPattern } from "../../config/versions.ts";
+import type { BuilderContainerInput, DockerHostInput } from "./dockerHostSchema.ts";
+import { imageOf, publishOf } from "./resolveDockerHost.ts";
 
 /** Variables by which the provider would go elsewhere than the stack says. */
 const misleading = [
@@ -35,8 +37,8 @@ export function refuseMisleadingEnvironment(
   );
 }
 
-/** What of a host's keys does not go together, or is missing. */
-export function refuseImpossibleHost(host: DockerHostInput, findings: Findings): void {
+/** Refuses missing keys of a host, and keys that exclude each other. */
+export function refuseImpossibleDockerHost(host: DockerHostInput, findings: Findings): void {
   const refuse = findings.refuse.bind(findings);
   const isSsh = host.docker.startsWith("ssh:");
   if (isSsh && host.hostKey === undefined) {
@@ -71,14 +73,14 @@ export function refuseImpossibleHost(host: DockerHostInput, findings: Findings):
   }
 }
 
-/** What of a builder's keys no container could serve. */
+/** Refuses keys of a builder that no container can serve. */
 function refuseImpossibleContainer(
   builder: BuilderContainerInput,
   host: DockerHostInput,
   findings: Findings,
 ): void {
   const refuse = findings.refuse.bind(findings);
-  const { rootless, network, buildkitd, publish, openTelemetry } = builder;
+  const { rootless, network, buildkitd } = builder;
   if ((builder.containerName ?? builder.name).endsWith(PREVIOUS)) {
     refuse(
       ["containerName"],
@@ -107,24 +109,10 @@ function refuseImpossibleContainer(
     );
   }
   const { address } = publishOf(builder, host);
-  if (
-    !host.docker.startsWith("unix:") &&
-    (address === "::1" || address.startsWith("127.")) &&
-    builder.endpoint === undefined
-  ) {
-    refuse(
-      ["publish", "address"],
-      `received ${shown(publish.address)}, which no client reaches from elsewhere; name in endpoint what clients reach it by, or publish on 0.0.0.0.`,
-    );
+  if (!host.docker.startsWith("unix:") && builder.endpoint === undefined) {
+    refuseLoopback("publish", address, findings);
   }
-  if (
-    openTelemetry &&
-    !openTelemetry.endpoint &&
-    !openTelemetry.tracesEndpoint &&
-    !openTelemetry.metricsEndpoint
-  ) {
-    refuse(["openTelemetry"], "no endpoint; set endpoint, tracesEndpoint or metricsEndpoint.");
-  }
+  refuseNoCollector(builder, findings);
   refuseVainHosts(
     Object.keys(builder.registryCertificates),
     buildkitd.registry ?? {},
@@ -162,18 +150,18 @@ function refuseLoopbackProxies({ proxies }: BuilderContainerInput, findings: Fin
 /** Upstream's image, or a copy of it at another registry. */
 const upstreamImage = /^(?<registry>[^@]+\/)?moby\/buildkit(?::(?<tag>[\w.-]+))?(?<digest>@.+)?$/;
 
-/** Whether upstream's registry has the image, and not a copy or an image of somebody's own. */
+/** Whether the image comes from upstream's registry; a copy or a custom image does not. */
 function isUpstream(image: string): boolean {
   const { registry } = upstreamImage.exec(image)?.groups ?? { registry: "none" };
   return registry === undefined || registry === "docker.io/";
 }
 
-/** An image that does not fit how its container is made. */
+/** Refuses an image that does not fit the container. */
 function checkImage(builder: BuilderContainerInput, findings: Findings): void {
   const { image, rootless, network } = builder;
   const groups = upstreamImage.exec(image ?? "")?.groups;
   if (image === undefined || !groups) return;
-  // A copy may hold something else under the same tag.
+  // A copy may differ under the same tag.
   const say = (isUpstream(image) ? findings.refuse : findings.warn).bind(findings);
   const { registry = "", tag = groups.digest ? undefined : "latest" } = groups;
   if (tag === undefined) return;
@@ -227,10 +215,10 @@ function namedFiles({
   ];
 }
 
-/** What upstream's image has of it. */
+/** The files that upstream's image has. */
 const inUpstreamImage = /^\/etc\/ssl\//;
 
-/** Files that nothing puts into a container; an image of somebody's own may have them. */
+/** Refuses files that nothing puts into the container; a custom image may have them. */
 function checkFiles(builder: BuilderContainerInput, findings: Findings): void {
   const { image } = builder;
   const profile = builder.buildkitd.worker?.["apparmor-profile"];
@@ -262,8 +250,12 @@ function checkFiles(builder: BuilderContainerInput, findings: Findings): void {
   }
 }
 
-/** What a host's configuration allows that its owner should know. */
-export function warnOfHost(host: DockerHostInput, buildkit: string, findings: Findings): void {
+/** Warns about risks of a host's configuration. */
+export function warnOfDockerHost(
+  host: DockerHostInput,
+  buildkit: string,
+  findings: Findings,
+): void {
   if (host.abandon) {
     findings.warn(
       ["abandon"],
@@ -278,7 +270,7 @@ export function warnOfHost(host: DockerHostInput, buildkit: string, findings: Fi
   }
 }
 
-/** Images that are named by a tag alone, in one warning for all of the stack's builders. */
+/** Warns once about all images without a digest. */
 export function warnOfTags(
   hosts: readonly DockerHostInput[],
   buildkit: string,
@@ -323,97 +315,4 @@ function warnOfContainer(builder: BuilderContainerInput, image: string, findings
     version,
     findings.at("buildkitd"),
   );
-}
-
-/** By which one daemon is told from another, however its address is written. */
-function daemonId(docker: string): string {
-  const url = new URL(docker);
-  if (url.protocol === "unix:") return url.pathname.replace(/^\/var\/run\//, "/run/");
-  const port = url.port || (url.protocol === "ssh:" ? "22" : "");
-  return `${url.protocol}${url.hostname.toLowerCase()}:${port}`;
-}
-
-/** Names that two builders of the stack have, wherever they run, and what two on one host would share. */
-export function refuseSameBuilders(
-  boards: readonly (BoardInput | undefined)[],
-  hosts: readonly (DockerHostInput | undefined)[],
-  findings: Findings,
-): void {
-  const names = new Map<string, string>();
-  const endpoints = new Map<string, string>();
-  for (const [index, board] of boards.entries()) {
-    if (!board) continue;
-    const path = `boards[${index}]`;
-    if (!names.has(board.name)) names.set(board.name, path);
-    const endpoint = endpointOf(board);
-    if (endpoint !== undefined && !endpoints.has(endpointId(endpoint))) {
-      endpoints.set(endpointId(endpoint), path);
-    }
-  }
-  const hostsSeen = { name: new Map<string, string>(), docker: new Map<string, string>() };
-  const hostKeys = new Map<string, string>();
-  for (const [index, host] of hosts.entries()) {
-    if (!host) continue;
-    const path = `dockerHosts[${index}]`;
-    const isNew = !hostsSeen.docker.has(daemonId(host.docker));
-    for (const key of ["name", "docker"] as const) {
-      const id = key === "docker" ? daemonId(host.docker) : host.name;
-      const first = hostsSeen[key].get(id);
-      if (first !== undefined) {
-        const fix =
-          key === "name" ? "choose another" : "name the builders of one host in one entry";
-        findings.refuse(
-          [index, key],
-          `received ${shown(host[key])}, which ${first} has already; ${fix}.`,
-        );
-      }
-      hostsSeen[key].set(id, first ?? path);
-    }
-    if (isNew && host.hostKey) {
-      const sameKey = hostKeys.get(host.hostKey);
-      if (sameKey === undefined) hostKeys.set(host.hostKey, path);
-      else {
-        findings.warn(
-          [index, "hostKey"],
-          `is that of ${sameKey} too: the same machine twice, or a copied disk, whose host key should be made anew.`,
-        );
-      }
-    }
-    const onHost = {
-      containerName: new Map<string, string>(),
-      cacheVolume: new Map<string, string>(),
-      cachePath: new Map<string, string>(),
-      port: new Map<string, string>(),
-    };
-    for (const [position, builder] of host.builders.entries()) {
-      const at = findings.at(index, "builders", position);
-      const here = `${path}.builders[${position}]`;
-      const once = (
-        seen: Map<string, string>,
-        key: (string | number)[],
-        value: string | number,
-        fix = "choose another",
-        id = String(value),
-      ) => {
-        const first = seen.get(id);
-        if (first === undefined) seen.set(id, here);
-        else at.refuse(key, `received ${shown(value)}, which ${first} has already; ${fix}.`);
-        return first === undefined;
-      };
-      const isNewName = once(names, ["name"], builder.name);
-      const container = builder.containerName ?? builder.name;
-      if (isNewName || builder.containerName)
-        once(onHost.containerName, ["containerName"], container);
-      if (isNewName || builder.cacheVolume) {
-        once(onHost.cacheVolume, ["cacheVolume"], cacheVolumeOf(builder));
-      }
-      if (builder.cachePath) once(onHost.cachePath, ["cachePath"], builder.cachePath);
-      const isFree = once(onHost.port, ["publish", "port"], builder.publish.port);
-      if (isFree) {
-        const endpoint = containerEndpointOf(builder, host);
-        const fix = "clients could not tell the two apart";
-        once(endpoints, ["endpoint"], endpointUrl(endpoint), fix, endpointId(endpoint));
-      }
-    }
-  }
 }
