@@ -152,7 +152,7 @@ describe("what somebody changed on a board by hand", () => {
       "systemctl stop buildkitd; systemd-run --unit=squatter systemd-socket-activate -l 1234 /bin/cat",
     );
     const isTaken = async () =>
-      (await board.ssh("grep -q ':04D2 .* 0A ' /proc/net/tcp")).code === 0;
+      (await board.ssh("grep -qs ':04D2 .* 0A ' /proc/net/tcp /proc/net/tcp6")).code === 0;
     await eventually("the port to be taken", 30, isTaken);
     const preview = await stack.preview();
     expect(drift(preview)).toEqual([
