@@ -52,6 +52,10 @@ describe("what somebody changed on a board by hand", () => {
       expect({ ...run.changes, same: [] }, run.output).toEqual({ same: [] });
     }
     expect(await pidsOf(board)).toEqual(before);
+    // Nor for a user who becomes root by sudo.
+    await stack.configure({ user: "builder" });
+    expect(drift(await stack.preview())).toEqual([]);
+    await stack.configure();
   });
 
   test("buildkitd.toml is written anew, and the daemon that ran from the other one restarts", async () => {
