@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { execa } from "execa";
+import { connectionFile as fileOfConnection } from "../../hosts/connectionFile.ts";
 import { cacheDir } from "../../runtime/cache.ts";
 import { freePort } from "../../runtime/freePort.ts";
 import { withLock } from "../../runtime/lock.ts";
@@ -109,8 +110,7 @@ export function connectionFile(
   platform: Platform,
   { name }: Pick<BoardKind, "name"> = plainBoard,
 ): string {
-  const { debian } = architectures[platform];
-  return join(projectDir, ".buildhosts", name, `${debian}.json`);
+  return fileOfConnection(projectDir, name, platform);
 }
 
 /** The instance of a clone's own, so that two clones do not share a board. */
