@@ -57,7 +57,10 @@ export interface StackCertificates {
   ): ServerCertificate;
 }
 
-/** Declares one host's resources. */
+/** Declares the resources of one host. */
+export type Declaration = (certificates: StackCertificates) => Builder[];
+
+/** Declares the resources of any host of a kind. */
 export type Composition<Config> = (config: Config, certificates: StackCertificates) => Builder[];
 
 /**
@@ -125,10 +128,7 @@ export interface HostKind<Key extends string, Config> {
   /** Reads the list; `findings` are those of its key. */
   read(value: unknown, machine: Machine, findings: Findings): Hosts<Config>;
   /** For each host, in the order of the stack file, what declares its resources. */
-  declarations(
-    hosts: Readonly<Record<Key, readonly Config[]>>,
-    certificates: StackCertificates,
-  ): Promise<(() => Builder[])[]>;
+  declarations(hosts: Readonly<Record<Key, readonly Config[]>>): Promise<Declaration[]>;
 }
 
 export function hostKind<Key extends string, Written, Host, Config>(
@@ -168,10 +168,10 @@ export function hostKind<Key extends string, Written, Host, Config>(
         },
       };
     },
-    async declarations({ [key]: hosts }, certificates) {
+    async declarations({ [key]: hosts }) {
       if (hosts.length === 0) return [];
       const compose = await kind.composition();
-      return hosts.map((host) => () => compose(host, certificates));
+      return hosts.map((host) => (certificates) => compose(host, certificates));
     },
   };
 }

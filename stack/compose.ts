@@ -10,14 +10,14 @@ import { stackCertificates } from "./stackCertificates.ts";
 export async function compose(config: StackConfig): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
+  // Before any resource, so that the resources come in the same order whatever has to load.
+  const hosts = await Promise.all(hostKinds.map((kind) => kind.declarations(config)));
   const certificates = stackCertificates(config);
   const builders: Builder[] = [];
-  for (const kind of hostKinds) {
-    for (const declare of await kind.declarations(config, certificates)) {
-      builders.push(...declare());
-      // The engine works on this host while the program declares the next one.
-      await setImmediate();
-    }
+  for (const declare of hosts.flat()) {
+    builders.push(...declare(certificates));
+    // The engine works on this host while the program declares the next one.
+    await setImmediate();
   }
 
   if (config.github) {
