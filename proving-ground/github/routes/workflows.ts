@@ -19,7 +19,7 @@ export interface WorkflowRun {
   conclusion: "success" | "failure" | "cancelled" | null;
 }
 
-/** What is not active, by `owner/name/file`. */
+/** The states of inactive workflows, by `owner/name/file`. */
 export type WorkflowStates = Map<string, "disabled_inactivity" | "disabled_manually">;
 
 /** Workflows by file name, as they lie on the default branch; the emulator does not read their files. */
