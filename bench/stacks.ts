@@ -113,7 +113,7 @@ export = () => compose(loadConfig(__dirname));
     join(folder, "tsconfig.json"),
     JSON.stringify({
       compilerOptions: {
-        target: "es2022",
+        target: "es2024",
         module: "commonjs",
         moduleResolution: "node",
         esModuleInterop: true,

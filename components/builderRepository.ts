@@ -102,147 +102,175 @@ export class BuilderRepository extends pulumi.ComponentResource {
     opts: pulumi.ComponentResourceOptions = {},
   ) {
     super("buildhosts:index:BuilderRepository", name, {}, opts);
-    const existing = args.existing ?? false;
-    const child = { parent: this };
-    const repositoryName = args.repository ?? name;
+    const { repository = name, existing = false, environment } = args;
+    this.repositoryName = existing
+      ? pulumi.output(repository)
+      : newRepository(name, repository, args, this);
 
-    let repository = pulumi.output(repositoryName);
-    if (!existing) {
-      const made = new github.Repository(
-        `${name}-repository`,
-        {
-          name: repositoryName,
-          description: args.description,
-          topics: args.topics,
-          visibility: args.visibility ?? "private",
-          // Private ones have it by a license of their own, and GitHub refuses it without.
-          ...(args.visibility === "public" && {
-            securityAndAnalysis: {
-              secretScanning: { status: "enabled" },
-              secretScanningPushProtection: { status: "enabled" },
-            },
-          }),
-          // Without a first commit there is no default branch to write workflows to.
-          autoInit: true,
-          hasIssues: true,
-          hasProjects: false,
-          hasWiki: false,
-          allowMergeCommit: false,
-          allowRebaseMerge: false,
-          allowSquashMerge: true,
-          deleteBranchOnMerge: true,
-          archiveOnDestroy: !args.deleteOnDestroy,
-        },
-        {
-          ...child,
-          // GitHub makes the first commit once: a repository that has one would be replaced for it.
-          ignoreChanges: ["autoInit"],
-          // The provider would delete first, because of the name; made first, GitHub refuses a second one of it.
-          deleteBeforeReplace: false,
-        },
-      );
-      repository = made.name;
-      new github.RepositoryVulnerabilityAlerts(
-        `${name}-alerts`,
-        { repository, enabled: true },
-        child,
-      );
-    }
+    const made = { name, repository: this.repositoryName, parent: this };
+    limitActions(made, args);
+    if (!existing) limitTokens(made, args);
+    if (args.workflowAccess) shareWorkflows(made, args.workflowAccess);
+    if (args.protectDefaultBranch) protectDefaultBranch(made);
+    this.environmentName = environment
+      ? repositoryEnvironment(made, environment)
+      : pulumi.output("");
 
-    const requireShaPins = args.requireShaPins ?? !existing;
-    if (requireShaPins || args.allowedActions) {
-      new github.ActionsRepositoryPermissions(
-        `${name}-actions`,
-        {
-          repository,
-          enabled: true,
-          shaPinningRequired: requireShaPins,
-          ...(args.allowedActions
-            ? {
-                allowedActions: "selected",
-                allowedActionsConfig: {
-                  githubOwnedAllowed: true,
-                  verifiedAllowed: false,
-                  patternsAlloweds: args.allowedActions,
-                },
-              }
-            : { allowedActions: "all" }),
-        },
-        // The provider's delete would allow all actions, of whoever, in a repository that lives on.
-        { ...child, retainOnDelete: existing },
-      );
-    }
-    if (!existing) {
-      new github.WorkflowRepositoryPermissions(
-        `${name}-token`,
-        {
-          repository,
-          defaultWorkflowPermissions: "read",
-          canApprovePullRequestReviews: args.workflowsPropose ?? false,
-        },
-        child,
-      );
-    }
-    if (args.workflowAccess) {
-      new github.ActionsRepositoryAccessLevel(
-        `${name}-workflow-access`,
-        { repository, accessLevel: args.workflowAccess },
-        child,
-      );
-    }
-    if (args.protectDefaultBranch) {
-      new github.RepositoryRuleset(
-        `${name}-ruleset`,
-        {
-          name: "buildhosts default branch",
-          repository,
-          target: "branch",
-          enforcement: "active",
-          conditions: { refName: { includes: ["~DEFAULT_BRANCH"], excludes: [] } },
-          // Workflows are written to the default branch by this stack's token.
-          bypassActors: [
-            { actorId: REPOSITORY_ADMIN, actorType: "RepositoryRole", bypassMode: "always" },
-          ],
-          rules: {
-            deletion: true,
-            nonFastForward: true,
-            pullRequest: { requiredApprovingReviewCount: 0, dismissStaleReviewsOnPush: true },
-          },
-        },
-        child,
-      );
-    }
-
-    let environmentName = pulumi.output("");
-    if (args.environment) {
-      const { branches, reviewerUserIds } = args.environment;
-      const environment = new github.RepositoryEnvironment(
-        `${name}-environment`,
-        {
-          repository,
-          environment: args.environment.name,
-          ...(branches && {
-            deploymentBranchPolicy: { customBranchPolicies: true, protectedBranches: false },
-          }),
-          ...(reviewerUserIds && { reviewers: [{ users: reviewerUserIds }] }),
-        },
-        child,
-      );
-      environmentName = environment.environment;
-      for (const branchPattern of branches ?? []) {
-        new github.RepositoryEnvironmentDeploymentPolicy(
-          `${name}-environment-${branchPattern.replaceAll(/[^A-Za-z0-9]+/g, "-")}`,
-          { repository, environment: environmentName, branchPattern },
-          child,
-        );
-      }
-    }
-
-    this.repositoryName = repository;
-    this.environmentName = environmentName;
     this.registerOutputs({
       repositoryName: this.repositoryName,
       environmentName: this.environmentName,
     });
   }
+}
+
+/** A repository, and the parent of its other resources. */
+interface Made {
+  name: string;
+  repository: pulumi.Output<string>;
+  parent: pulumi.Resource;
+}
+
+function newRepository(
+  name: string,
+  repositoryName: string,
+  args: BuilderRepositoryArgs,
+  parent: pulumi.Resource,
+): pulumi.Output<string> {
+  const { name: repository } = new github.Repository(
+    `${name}-repository`,
+    {
+      name: repositoryName,
+      description: args.description,
+      topics: args.topics,
+      visibility: args.visibility ?? "private",
+      // Private ones have it by a license of their own, and GitHub refuses it without.
+      ...(args.visibility === "public" && {
+        securityAndAnalysis: {
+          secretScanning: { status: "enabled" },
+          secretScanningPushProtection: { status: "enabled" },
+        },
+      }),
+      // Without a first commit there is no default branch to write workflows to.
+      autoInit: true,
+      hasIssues: true,
+      hasProjects: false,
+      hasWiki: false,
+      allowMergeCommit: false,
+      allowRebaseMerge: false,
+      allowSquashMerge: true,
+      deleteBranchOnMerge: true,
+      archiveOnDestroy: !args.deleteOnDestroy,
+    },
+    {
+      parent,
+      // GitHub makes the first commit once: a repository that has one would be replaced for it.
+      ignoreChanges: ["autoInit"],
+      // The provider would delete first, because of the name; made first, GitHub refuses a second one of it.
+      deleteBeforeReplace: false,
+    },
+  );
+  new github.RepositoryVulnerabilityAlerts(
+    `${name}-alerts`,
+    { repository, enabled: true },
+    { parent },
+  );
+  return repository;
+}
+
+/** Decides which actions workflows may use, and whether they must pin them. */
+function limitActions({ name, repository, parent }: Made, args: BuilderRepositoryArgs): void {
+  const { existing = false } = args;
+  const requireShaPins = args.requireShaPins ?? !existing;
+  if (!requireShaPins && !args.allowedActions) return;
+  new github.ActionsRepositoryPermissions(
+    `${name}-actions`,
+    {
+      repository,
+      enabled: true,
+      shaPinningRequired: requireShaPins,
+      ...(args.allowedActions
+        ? {
+            allowedActions: "selected",
+            allowedActionsConfig: {
+              githubOwnedAllowed: true,
+              verifiedAllowed: false,
+              patternsAlloweds: args.allowedActions,
+            },
+          }
+        : { allowedActions: "all" }),
+    },
+    // The provider's delete would allow all actions, of whoever, in a repository that lives on.
+    { parent, retainOnDelete: existing },
+  );
+}
+
+/** Gives workflows a token that can only read, unless they ask for more. */
+function limitTokens({ name, repository, parent }: Made, args: BuilderRepositoryArgs): void {
+  new github.WorkflowRepositoryPermissions(
+    `${name}-token`,
+    {
+      repository,
+      defaultWorkflowPermissions: "read",
+      canApprovePullRequestReviews: args.workflowsPropose ?? false,
+    },
+    { parent },
+  );
+}
+
+function shareWorkflows({ name, repository, parent }: Made, accessLevel: WorkflowAccess): void {
+  new github.ActionsRepositoryAccessLevel(
+    `${name}-workflow-access`,
+    { repository, accessLevel },
+    { parent },
+  );
+}
+
+function protectDefaultBranch({ name, repository, parent }: Made): void {
+  new github.RepositoryRuleset(
+    `${name}-ruleset`,
+    {
+      name: "buildhosts default branch",
+      repository,
+      target: "branch",
+      enforcement: "active",
+      conditions: { refName: { includes: ["~DEFAULT_BRANCH"], excludes: [] } },
+      // Workflows are written to the default branch by this stack's token.
+      bypassActors: [
+        { actorId: REPOSITORY_ADMIN, actorType: "RepositoryRole", bypassMode: "always" },
+      ],
+      rules: {
+        deletion: true,
+        nonFastForward: true,
+        pullRequest: { requiredApprovingReviewCount: 0, dismissStaleReviewsOnPush: true },
+      },
+    },
+    { parent },
+  );
+}
+
+/** @returns the environment's name */
+function repositoryEnvironment(
+  { name, repository, parent }: Made,
+  { name: environmentName, branches, reviewerUserIds }: RepositoryEnvironmentArgs,
+): pulumi.Output<string> {
+  const { environment } = new github.RepositoryEnvironment(
+    `${name}-environment`,
+    {
+      repository,
+      environment: environmentName,
+      ...(branches && {
+        deploymentBranchPolicy: { customBranchPolicies: true, protectedBranches: false },
+      }),
+      ...(reviewerUserIds && { reviewers: [{ users: reviewerUserIds }] }),
+    },
+    { parent },
+  );
+  for (const branchPattern of branches ?? []) {
+    new github.RepositoryEnvironmentDeploymentPolicy(
+      `${name}-environment-${branchPattern.replaceAll(/[^A-Za-z0-9]+/g, "-")}`,
+      { repository, environment, branchPattern },
+      { parent },
+    );
+  }
+  return environment;
 }

@@ -79,8 +79,8 @@ export class BuilderSecrets extends pulumi.ComponentResource {
       "written",
       `${prefix}_SECRETS`,
       pulumi
-        .all([args.writtenBy, pem])
-        .apply(([by, written]) => JSON.stringify({ by, rewrite, written })),
+        .all({ by: args.writtenBy, ...pem })
+        .apply(({ by, ...written }) => JSON.stringify({ by, rewrite, written })),
     );
     writer.variable(
       "nodes",

@@ -41,12 +41,12 @@ const releases = closed({
   )
     .optional()
     .describe(
-      "What boards fetch releases from instead of https://github.com: <mirror>/<owner>/<repository>/releases/download/<tag>/<asset>. Not together with push.",
+      "Boards fetch releases from here instead of https://github.com: <mirror>/<owner>/<repository>/releases/download/<tag>/<asset>. Not together with push.",
     ),
   push: text("a path of a folder on this machine", /^[^\0\n\r]+$/)
     .optional()
     .describe(
-      "A folder on this machine, relative to the project, whose files under upstream's asset names are pushed to the boards over SSH, for boards without internet. Each file needs its checksum. Not together with mirror.",
+      "A folder on this machine, relative to the project, with files under upstream's asset names. buildhosts pushes them to the boards over SSH, for boards without internet. Each file needs its checksum. Not together with mirror.",
     ),
   checksums: mapOf(
     text("an asset's file name", /^[\w.+-]+$/),
@@ -57,9 +57,9 @@ const releases = closed({
   )
     .default({})
     .describe(
-      "The stack's lock: sha256 by upstream's asset name. An asset without one is checked against what upstream publishes.",
+      "The stack's lock: sha256 by upstream's asset name. buildhosts checks an asset without one against the sums that upstream publishes.",
     ),
-}).describe("What boards install, and where from.");
+}).describe("The versions that boards install, and their source.");
 
 const hours = whole("a whole number of hours from 1 to 876000 (100 years)", 1, 876_000);
 

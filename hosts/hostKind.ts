@@ -58,7 +58,10 @@ export interface StackCertificates {
   ): ServerCertificate;
 }
 
-/** Declares one host's resources. */
+/** Declares the resources of one host. `drift` is what somebody changed on hosts. */
+export type Declaration = (certificates: StackCertificates, drift: Drift) => Builder[];
+
+/** Declares the resources of any host of a kind. */
 export type Composition<Config> = (
   config: Config,
   certificates: StackCertificates,
@@ -139,11 +142,7 @@ export interface HostKind<Key extends string, Config> {
   ): Promise<BuilderLook[]>;
   unseen(hosts: Readonly<Record<Key, readonly Config[]>>): Promise<BuilderLook[]>;
   /** For each host, in the order of the stack file, what declares its resources. */
-  declarations(
-    hosts: Readonly<Record<Key, readonly Config[]>>,
-    certificates: StackCertificates,
-    drift: Drift,
-  ): Promise<(() => Builder[])[]>;
+  declarations(hosts: Readonly<Record<Key, readonly Config[]>>): Promise<Declaration[]>;
 }
 
 export function hostKind<Key extends string, Written, Host, Config>(
@@ -185,10 +184,10 @@ export function hostKind<Key extends string, Written, Host, Config>(
     },
     look: ({ [key]: hosts }, options) => kind.look(hosts, options),
     unseen: async ({ [key]: hosts }) => (await kind.unseen?.(hosts)) ?? [],
-    async declarations({ [key]: hosts }, certificates, drift) {
+    async declarations({ [key]: hosts }) {
       if (hosts.length === 0) return [];
       const compose = await kind.composition();
-      return hosts.map((host) => () => compose(host, certificates, drift));
+      return hosts.map((host) => (certificates, drift) => compose(host, certificates, drift));
     },
   };
 }

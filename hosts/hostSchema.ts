@@ -49,9 +49,7 @@ export const ssh = closed(
     privateKey:
       "a secret has a key of its own; run: pulumi config set --secret buildhosts:sshPrivateKey < path",
   },
-).describe(
-  "How this machine proves to a host who it is: one of the two, or buildhosts:sshPrivateKey.",
-);
+).describe("How this machine logs in to hosts: one of the two, or buildhosts:sshPrivateKey.");
 
 export const hostKey = z
   .string(
@@ -78,7 +76,7 @@ export function platform<const Architecture extends "amd64" | "arm64" | "riscv64
   const full = architectures.map((architecture) => `linux/${architecture}` as const);
   return oneOf<Architecture | `linux/${Architecture}`>(...full, ...architectures)
     .transform((value) => `linux/${value.replace("linux/", "") as Architecture}` as const)
-    .describe("What the board is; it is refused if it turns out to be something else.");
+    .describe("The board's platform. buildhosts refuses a board that has another one.");
 }
 
 export const endpoint = parsedText(
@@ -99,7 +97,7 @@ export const proxies = closed({
     "a list of hosts, domains and networks",
   )
     .optional()
-    .describe("NO_PROXY: what is reached directly."),
+    .describe("NO_PROXY: hosts that buildkitd reaches directly."),
 }).describe(
   "Proxies of buildkitd and of downloads to the board. RUN steps see them only if a client passes them on.",
 );
@@ -152,7 +150,7 @@ export const registryCertificates = () =>
   )
     .default({})
     .describe(
-      "Certificates for the connection with registries, by host as under buildkitd.registry: files of this machine that are taken to where the daemon is. A mirror's stand under the mirror's host. For builds, too, that push.",
+      "Certificates for connections with registries, by host as under buildkitd.registry. buildhosts copies these files of this machine to the daemon. Those of a mirror stand under the mirror's host. Builds that push use them, too.",
     );
 
 export const givenByProvingGround = "a virtual machine has it from the proving ground";

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import * as z from "zod";
 import { port } from "../components/schema/values.ts";
+import { connectionFile } from "./connectionFile.ts";
 
 /** Kinds of virtual machines, as the proving ground names the folders that it writes their connections to. */
 export type VirtualMachineKind = "virtual-board" | "virtual-docker-host";
@@ -15,7 +15,7 @@ export function startedPlatform(
   kind: VirtualMachineKind,
 ): "linux/amd64" | "linux/riscv64" {
   const isThere = (architecture: string) =>
-    existsSync(join(projectDir, ".buildhosts", kind, `${architecture}.json`));
+    existsSync(connectionFile(projectDir, kind, architecture));
   return !isThere("amd64") && isThere("riscv64") ? "linux/riscv64" : "linux/amd64";
 }
 
@@ -37,9 +37,8 @@ export function startedMachine<Connection extends z.ZodType>(
   platform: string,
   projectDir: string,
 ): z.output<Connection> | undefined {
-  const file = `${platform.replace("linux/", "")}.json`;
   try {
-    const text = readFileSync(join(projectDir, ".buildhosts", kind, file), "utf8");
+    const text = readFileSync(connectionFile(projectDir, kind, platform), "utf8");
     return schema.parse(JSON.parse(text));
   } catch {
     return undefined;

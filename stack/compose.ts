@@ -17,15 +17,15 @@ export async function compose(
 ): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
+  // Before any resource, so that the resources come in the same order whatever has to load.
+  const hosts = await Promise.all(hostKinds.map((kind) => kind.declarations(config)));
   const certificates = stackCertificates(config);
   const changed = await drift;
   const builders: Builder[] = [];
-  for (const kind of hostKinds) {
-    for (const declare of await kind.declarations(config, certificates, changed)) {
-      builders.push(...declare());
-      // The engine works on this host while the program declares the next one.
-      await setImmediate();
-    }
+  for (const declare of hosts.flat()) {
+    builders.push(...declare(certificates, changed));
+    // The engine works on this host while the program declares the next one.
+    await setImmediate();
   }
 
   if (config.github) {

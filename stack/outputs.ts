@@ -23,6 +23,7 @@ export interface StackOutputs {
 /** A builder as the outputs have it. */
 export interface KnownBuilder {
   name: string;
+  /** `tcp://host:port` */
   endpoint: string;
   platforms: string[];
 }

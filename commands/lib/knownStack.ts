@@ -3,20 +3,17 @@ import { parse } from "yaml";
 import { hostFromUrl } from "../../components/socketAddress.ts";
 import type { HostKey } from "../../hosts/kinds.ts";
 import { type WrittenHost, writtenHosts } from "../../hosts/writtenHosts.ts";
+import type { KnownBuilder as OutputBuilder } from "../../stack/outputs.ts";
 import type { ClientFiles } from "./clientFiles.ts";
 import { stackOutputs } from "./engineSession.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import { looking, quiet } from "./output.ts";
 import { releasesOf, requireStackFile, stackFile } from "./stackFile.ts";
 
-/** A builder as its stack's outputs have it. */
-export interface KnownBuilder {
-  name: string;
-  /** `tcp://host:port` */
-  endpoint: string;
+/** A builder of a stack's outputs, and how to reach it. */
+export interface KnownBuilder extends OutputBuilder {
   host: string;
   port: number;
-  platforms: string[];
   /** The name in the builder's certificate. */
   serverName: string;
   /** The version of BuildKit that the stack file asks for; undefined where its image has another tag. */

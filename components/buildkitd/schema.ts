@@ -698,7 +698,7 @@ export const buildkitdSettings = table(
   },
 );
 
-/** By path, such as `worker.gcpolicy[].maxUsedSpace`, the BuildKit that first knew a setting: an older one ignores it without a word. */
+/** By path, such as `worker.gcpolicy[].maxUsedSpace`, the first BuildKit with a setting: an older one silently ignores it. */
 export const settingsSince: readonly (readonly [path: string, version: string])[] =
   versionsBelow(buildkitdSettings);
 

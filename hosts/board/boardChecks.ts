@@ -1,4 +1,3 @@
-import { type BuildkitdNetwork, defaultNetwork } from "../../components/buildkitd/toml.ts";
 import { shown } from "../../components/schema/expected.ts";
 import { hostIn, isLoopback } from "../../config/addresses.ts";
 import type { Findings } from "../../config/findings.ts";
@@ -12,13 +11,7 @@ import {
 import { refuseVainHosts } from "../../config/registryChecks.ts";
 import { refuseImpossibleSettings, warnOfSettings } from "../../config/settingsChecks.ts";
 import type { BoardInput } from "./boardSchema.ts";
-
-export function networkOf({
-  network,
-  rootless,
-}: Pick<BoardInput, "network" | "rootless">): BuildkitdNetwork {
-  return network ?? defaultNetwork(rootless);
-}
+import { networkOf } from "./resolveBoard.ts";
 
 /** Combinations of a board's keys that no daemon could serve, or that would do something else than they say. */
 export function refuseImpossibleBoard(

@@ -56,8 +56,8 @@ const metrics = closed({
     (value) => value === "::1" || (isIp(value) && value.startsWith("127.")),
   )
     .default("127.0.0.1")
-    .describe("Loopback address that metrics are served on."),
-  port: port.default(6060).describe("Port that metrics are served on."),
+    .describe("Loopback address of the metrics."),
+  port: port.default(6060).describe("Port of the metrics."),
 }).describe("Serves /metrics and pprof on the board's loopback. Default: not at all.");
 
 /** The keys of physical and virtual boards. */
@@ -65,7 +65,7 @@ const boardShape = {
   name: name.describe("The builder's name in the stack, in messages and for clients."),
   worker: oneOf("oci", "containerd")
     .default("oci")
-    .describe("What runs build steps: BuildKit with runc, or the board's containerd."),
+    .describe("Runs build steps: BuildKit with runc, or the board's containerd."),
   network: oneOf("bridge", "host")
     .optional()
     .describe(
@@ -97,7 +97,7 @@ const boardShape = {
   formerName: formerName
     .optional()
     .describe(
-      "The name that this board had: it goes on under its new name, and nothing that runs on it is touched. <project>/<stack>/<name> takes a board over from another stack, with this stack's certificates. Leave it until the update has run. Default: none.",
+      "The board's former name. The board goes on under its new name, and the update touches nothing that runs on it. <project>/<stack>/<name> takes a board over from another stack, with this stack's certificates. Keep this key until the update has run. Default: none.",
     ),
   buildkitd: buildkitdSettings
     .default({})
@@ -113,7 +113,7 @@ const physicalBoard = closed({
   user: sshUser.default("root").describe("root, or a user with passwordless sudo."),
   hostKey,
   jump: jump.optional(),
-  ssh: ssh.optional().describe("How to log in, where it is not as buildhosts:ssh says."),
+  ssh: ssh.optional().describe("How to log in. Default: as buildhosts:ssh says."),
   platform: platform("amd64", "arm64", "riscv64"),
   listen: listen.prefault({}),
   endpoint: endpoint
@@ -131,7 +131,7 @@ const virtualBoard = closed(
     platform: platform("amd64", "arm64", "riscv64")
       .optional()
       .describe(
-        "What the board is: riscv64 and arm64 are emulated; amd64 is a native board, which Linux on amd64 alone can run. Default: amd64 there, and riscv64 elsewhere.",
+        "The board's platform: riscv64 and arm64 are emulated; amd64 is a native board, which Linux on amd64 alone can run. Default: amd64 there, and riscv64 elsewhere.",
       ),
   },
   {

@@ -1,5 +1,6 @@
 import { UPSTREAM } from "../../components/board/releases.ts";
 import type { BoardConnectionArgs, BuilderBoardArgs } from "../../components/builderBoard.ts";
+import { type BuildkitdNetwork, defaultNetwork } from "../../components/buildkitd/toml.ts";
 import { socketAddress } from "../../components/socketAddress.ts";
 import { isWildcard } from "../../config/addresses.ts";
 import { certificateNames } from "../../config/certificateConfig.ts";
@@ -10,7 +11,6 @@ import { findSshKey } from "../../config/sshKey.ts";
 import type { BuilderConfig } from "../../config/stackConfig.ts";
 import { daemonEnvironment } from "../daemonEnvironment.ts";
 import type { HostContext } from "../hostKind.ts";
-import { networkOf } from "./boardChecks.ts";
 import type { BoardInput, PhysicalBoardInput } from "./boardSchema.ts";
 import { type StartedBoard, startedBoard } from "./startedBoard.ts";
 
@@ -95,6 +95,14 @@ export function endpointOf(
   if (!("host" in board)) return undefined;
   const { endpoint, host, listen } = board;
   return endpoint ?? { host, port: listen.port };
+}
+
+/** The network of RUN steps. */
+export function networkOf({
+  network,
+  rootless,
+}: Pick<BoardInput, "network" | "rootless">): BuildkitdNetwork {
+  return network ?? defaultNetwork(rootless);
 }
 
 /** The SSH connection of a board, through its jump host if it has one. */

@@ -47,7 +47,7 @@ const publish = closed({
   address: checkedText("an IP address, without brackets", isIp)
     .optional()
     .describe(
-      "Address of the host that the port is published on. Default: 127.0.0.1 where docker is a local socket, else 0.0.0.0.",
+      "Address of the host for the published port. Default: 127.0.0.1 where docker is a local socket, else 0.0.0.0.",
     ),
   port: port.default(1234).describe("Port of the host."),
 }).describe("Where the host publishes the daemon, always with mutual TLS.");
@@ -104,7 +104,7 @@ const builderContainer = closed(
     adoptCache: flag
       .default(false)
       .describe(
-        "Whether a volume of that name which the host has already, and which this stack did not make, is used as it is. It is never deleted. Default: false, it is refused.",
+        "Whether the builder uses a volume of that name that the host has already and that this stack did not make. buildhosts never deletes it. Default: false, it is refused.",
       ),
     cachePath: checkedText(
       "an absolute path of the host, such as /mnt/nvme/buildkit",
@@ -112,7 +112,7 @@ const builderContainer = closed(
     )
       .optional()
       .describe(
-        "Folder of the host that keeps the build cache in the volume's place, on a disk of its own for instance. It is never deleted. That of a rootless builder belongs to user 1000. Default: none, the volume.",
+        "Folder of the host that keeps the build cache in place of the volume, for instance on a disk of its own. buildhosts never deletes it. For a rootless builder, it must belong to user 1000. Default: none, the volume.",
       ),
     protectCache: flag.default(false).describe("Whether Pulumi refuses to delete that volume."),
     removeCacheOnDelete: flag
@@ -227,7 +227,7 @@ const dockerHostShape = {
   )
     .default([])
     .describe(
-      "Other platforms that the host's kernel is made to emulate (binfmt_misc) for all of its builders, by a privileged container that runs once. A reboot of the host ends it.",
+      "Other platforms that the host's kernel emulates (binfmt_misc) for all of its builders. A privileged container registers them once. A reboot of the host ends it.",
     ),
   emulationImage: imageReference
     .default(BINFMT_IMAGE)
@@ -256,11 +256,9 @@ const physicalDockerHost = closed({
     .describe(
       "Required with ssh://: the host's public key, ed25519 or ecdsa, as a line of known_hosts or of a .pub file. Any other host is refused.",
     ),
-  ssh: ssh
-    .optional()
-    .describe("How to log in with ssh://, where it is not as buildhosts:ssh says."),
+  ssh: ssh.optional().describe("How to log in with ssh://. Default: as buildhosts:ssh says."),
   tls: dockerTls.optional(),
-  platform: platform("amd64", "arm64", "riscv64").describe("What the host is."),
+  platform: platform("amd64", "arm64", "riscv64").describe("The host's platform."),
   ...dockerHostShape,
 });
 
@@ -273,7 +271,7 @@ const virtualDockerHost = closed(
     platform: platform("amd64", "riscv64")
       .optional()
       .describe(
-        "What the host is: riscv64 is emulated; amd64 is native, which Linux on amd64 alone can run. Default: amd64 there, and riscv64 elsewhere.",
+        "The host's platform: riscv64 is emulated; amd64 is native, which Linux on amd64 alone can run. Default: amd64 there, and riscv64 elsewhere.",
       ),
     ...dockerHostShape,
   },

@@ -67,7 +67,7 @@ const heldBack: Record<string, string> = {
     "github.com/tonistiigi/go-actions-cache@v0.0.0-20260120203934-54bc28c26fd2",
 };
 
-/** What `buildAsset` builds. */
+/** The asset that `buildAsset` builds. */
 export interface AssetBuild {
   project: Project;
   tag: string;

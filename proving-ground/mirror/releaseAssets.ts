@@ -1,4 +1,4 @@
-/** What a board can be, in containerd's words. */
+/** The platforms of boards, in containerd's words. */
 export type Platform = "linux/riscv64" | "linux/arm64" | "linux/amd64";
 
 /** The projects whose releases a board is made of. */

@@ -5,7 +5,7 @@ import { diffCommand, uniqueId } from "./command.ts";
 import type { Connection } from "./dial.ts";
 import { COPY_TO_REMOTE } from "./shapes.ts";
 
-/** What is copied: a text's content, or the file or folder at a path on this machine. */
+/** The source of a copy: a text, or the file or folder at a path on this machine. */
 export type Source = { readonly text: string } | { readonly path: string };
 
 interface CopyInputs {
