@@ -27,7 +27,7 @@ export interface BuilderLook<Mend = unknown> {
   free?: FreeRoom;
   /** Where it depends on the state, `against` gives it. */
   mend?: Mend | undefined;
-  /** Compares the look with the state: the lines that are news, and their `mend`. */
+  /** Compares the look with the state: the changes that it contradicts, with what an update does, and their `mend`. */
   against?(stated: Stated): { lines: readonly string[]; mend: Mend | undefined };
 }
 

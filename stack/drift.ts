@@ -29,8 +29,7 @@ export async function findDrift(config: StackConfig): Promise<Drift> {
       asked ??= readStated();
       const news = look.against(await asked);
       mend = news.mend;
-      for (const line of news.lines)
-        void pulumi.log.warn(`${builder}: ${line}; the update mends it.`);
+      for (const line of news.lines) void pulumi.log.warn(`${builder}: ${line}.`);
     }
     if (mend !== undefined) drift.set(builder, mend);
   }

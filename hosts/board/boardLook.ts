@@ -74,9 +74,18 @@ function builderLook(board: BoardConfig, found: BoardLook): BuilderLook<BoardDri
     against(stated) {
       const mend = changesAgainst(board, found, stated);
       const lines = linesOf(mend);
-      return { lines, mend: lines.length > 0 ? mend : undefined };
+      return { lines: lines.map(withEnd), mend: lines.length > 0 ? mend : undefined };
     },
   };
+}
+
+/** A change with what an update does about it. */
+function withEnd(change: string): string {
+  if (change.startsWith("port ")) {
+    return `${change}; stop that program, or choose another port (listen, metrics)`;
+  }
+  if (change.startsWith("the machine belongs")) return `${change}; an update will be refused there`;
+  return `${change}; the update mends it`;
 }
 
 function linesOf(changes: BoardDriftArgs): string[] {

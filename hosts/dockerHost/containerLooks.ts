@@ -71,7 +71,10 @@ async function lookAt(
       // A container that is not in the state has not been there yet.
       against: (stated: Stated) =>
         stated.has(`${name}-container`)
-          ? { lines: changes, mend: changes.join("; ") }
+          ? {
+              lines: changes.map((change) => `${change}; the update mends it`),
+              mend: changes.join("; "),
+            }
           : { lines: [], mend: mended },
     }),
   };
