@@ -1,12 +1,18 @@
+import { writeFile } from "node:fs/promises";
 import { ended, runTool } from "./lib/ending.ts";
 import { toolOptions } from "./lib/options.ts";
+import { tableOf } from "./lib/planText.ts";
 import { startSession } from "./lib/provingGround.ts";
+import { showPlan } from "./lib/showPlan.ts";
 import { toolLog } from "./lib/toolLog.ts";
 
 const { stack, pulumiArgs, values } = toolOptions({
   usage: "npm run preview --",
   summary: "Shows what `npm run up` would change on which host, and changes nothing there.",
-  options: { diff: "show each change line by line" },
+  options: {
+    diff: "show each change line by line",
+    "markdown=FILE": "write what happens to each host as a table, for a pull request",
+  },
   passes: true,
 });
 
@@ -15,8 +21,10 @@ await runTool(async () => {
   const { ground, session } = await startSession(stack, log);
   await ground?.close();
   const diff = values.diff ? ["--diff"] : [];
-  const { code, explanations, foretold } = await session.run(["preview", ...diff, ...pulumiArgs]);
-  for (const line of foretold) process.stderr.write(`! ${line}\n`);
+  const { code, explanations, plan } = await session.run(["preview", ...diff, ...pulumiArgs]);
   if (code !== 0) return ended.failed(`preview failed on stack '${stack}'`, explanations);
+  const planned = plan();
+  showPlan(planned);
+  if (values.markdown) await writeFile(String(values.markdown), tableOf(planned));
   return ended.well(`previewed stack '${stack}'; nothing was changed`);
 }, log);
