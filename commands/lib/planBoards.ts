@@ -1,3 +1,4 @@
+import { type Files, unbundle } from "../../components/board/bundle.ts";
 import type { Builds, PlanEntry } from "./plan.ts";
 import {
   certificateNames,
@@ -183,30 +184,20 @@ function versionChanges(service: PlannedStep | undefined) {
   };
 }
 
-/** Files by name, of a bundle that is no secret. */
-function filesIn(state: ResourceState | undefined): Map<string, string> | undefined {
-  const bundle = textOf(state, "stdin");
-  if (bundle === undefined) return undefined;
-  const parts = bundle.split(/^==> (.+) <==\n/m).slice(1);
-  const files = new Map<string, string>();
-  for (let i = 0; i + 1 < parts.length; i += 2) files.set(parts[i] ?? "", parts[i + 1] ?? "");
-  files.delete("end");
-  return files;
-}
-
 function configurationChanges(config: PlannedStep | undefined) {
   const nothing = { clauses: [] as string[], restartsBuildkitd: false };
   const [id, otherId] = changed(config, (create) => create.split(" ").at(-1));
   if (config?.op === "same" || id === otherId) return nothing;
-  const [old, then] = [filesIn(config?.old), filesIn(config?.new)];
-  if (!old || !then) {
+  const [bundle, otherBundle] = [textOf(config?.old, "stdin"), textOf(config?.new, "stdin")];
+  if (bundle === undefined || otherBundle === undefined) {
     return {
       clauses: ["its configuration changes, which holds a secret"],
       restartsBuildkitd: true,
     };
   }
+  const [old, then] = [unbundle(bundle), unbundle(otherBundle)];
   const clauses: string[] = [];
-  const toml = (files: Map<string, string>) => tomlValues(files.get("buildkitd.toml") ?? "");
+  const toml = (files: Files) => tomlValues(files["buildkitd.toml"] ?? "");
   const [values, otherValues] = [toml(old), toml(then)];
   const told = ["root"];
   const [worker, otherWorker] = [workerIn(values), workerIn(otherValues)];
@@ -224,18 +215,15 @@ function configurationChanges(config: PlannedStep | undefined) {
   if (root !== otherRoot) clauses.push(`build cache ${root} → ${otherRoot}, the one before stays`);
   const keys = tomlChanges(values, otherValues, new RegExp(`^(${told.join("|")})$`));
   if (keys.length > 0) clauses.push(`buildkitd.toml: ${keys.join(", ")}`);
-  const [env, otherEnv] = [old.get("buildkitd.env") ?? "", then.get("buildkitd.env") ?? ""];
+  const [env, otherEnv] = [old["buildkitd.env"] ?? "", then["buildkitd.env"] ?? ""];
   const variables = lineChanges(env, otherEnv).map((line) => line.split("=")[0] ?? "");
   if (variables.length > 0) clauses.push(`environment: ${[...new Set(variables)].join(", ")}`);
-  const others = [...new Set([...old.keys(), ...then.keys()])]
-    .filter((name) => !["buildkitd.toml", "buildkitd.env"].includes(name))
-    .filter((name) => old.get(name) !== then.get(name))
+  const differing = [...new Set([...Object.keys(old), ...Object.keys(then)])]
+    .filter((name) => old[name] !== then[name])
     .sort();
+  const others = differing.filter((name) => !["buildkitd.toml", "buildkitd.env"].includes(name));
   if (others.length > 0) clauses.push(`files: ${others.map(shownFile).join(", ")}`);
-  const restarting = [...new Set([...old.keys(), ...then.keys()])]
-    .filter((name) => old.get(name) !== then.get(name))
-    .some((name) => name.startsWith("buildkitd."));
-  return { clauses, restartsBuildkitd: restarting };
+  return { clauses, restartsBuildkitd: differing.some((name) => name.startsWith("buildkitd.")) };
 }
 
 const workerIn = (values: Map<string, unknown>) =>

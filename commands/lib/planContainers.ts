@@ -1,7 +1,7 @@
 import type { Builds, PlanEntry } from "./plan.ts";
 import { certificateNames, isAuthorityRenewed, isCertificateRenewed } from "./planCertificates.ts";
 import { type PlannedStep, type ResourceState, textOf } from "./planned.ts";
-import { tomlChanges, tomlValues } from "./tomlChanges.ts";
+import { settingValues, tomlChanges } from "./tomlChanges.ts";
 
 const BUILDER = "buildhosts:index:BuilderContainer";
 const EMULATION = "buildhosts:index:HostEmulation";
@@ -9,10 +9,9 @@ const CONTAINER = "docker:index/container:Container";
 const IMAGE = "docker:index/remoteImage:RemoteImage";
 const VOLUME = "docker:index/volume:Volume";
 
-const CONFIG_FILE = "/etc/buildkit/buildkitd.toml";
-
 /** The steps of one component, by what they make. */
 interface Steps {
+  component?: PlannedStep;
   container?: PlannedStep;
   image?: PlannedStep;
   volume?: PlannedStep;
@@ -47,19 +46,21 @@ export function containerPlans(steps: readonly PlannedStep[]): PlanEntry[] {
 function componentsOf(steps: readonly PlannedStep[], type: string): Map<string, Steps> {
   const found = new Map<string, Steps>();
   for (const step of steps) {
-    if (step.parent.type !== type) continue;
-    const made = found.get(step.parent.name) ?? {};
+    const name = step.type === type ? step.name : step.parent.name;
+    if (step.type !== type && step.parent.type !== type) continue;
+    const made = found.get(name) ?? {};
+    if (step.type === type) made.component = step;
     if (step.type === CONTAINER) made.container = step;
     if (step.type === IMAGE) made.image = step;
     if (step.type === VOLUME) made.volume = step;
-    found.set(step.parent.name, made);
+    found.set(name, made);
   }
   return found;
 }
 
 function builderPlan(
   name: string,
-  { container, image, volume }: Steps,
+  { component, container, image, volume }: Steps,
   all: readonly PlannedStep[],
 ): Omit<PlanEntry, "name"> | undefined {
   const op = container?.op;
@@ -72,15 +73,17 @@ function builderPlan(
 
   const clauses: string[] = [];
   if (container && (op === "replace" || op === "update")) {
-    clauses.push(...imageChange(image), ...configurationChanges(container));
+    clauses.push(...imageChange(image), ...settingChanges(component));
     if (isCertificateRenewed(all, name)) {
       const names = certificateNames(all, name);
       clauses.push(`gets a new certificate${names.length > 0 ? ` (${names.join(", ")})` : ""}`);
     } else if (isAuthorityRenewed(all)) clauses.push("trusts the new CA");
     clauses.push(...inputChanges(container));
   }
-  clauses.push(...volumeChanges(volume));
+  clauses.push(...volumeChanges(volume), ...removalChanges(component));
   if (clauses.length === 0 && op !== "replace" && op !== "update") return undefined;
+  if (clauses.length === 0 && container?.differing.includes("uploads"))
+    clauses.push("its files change, which are secret");
   if (op === "replace") clauses.push("the container is replaced");
   if (op === "update") clauses.push("the container is changed as it runs");
   const builds: Builds = op === "replace" ? { fate: "end" } : { fate: "continue" };
@@ -143,38 +146,26 @@ function splitImage(reference: string): [repository: string, tag: string] {
   return [repository, digest ? `${tag}@${digest.replace(/^(sha256:.{12}).*/, "$1")}` : tag];
 }
 
-interface Upload {
-  file?: string;
-  content?: unknown;
+/** The container's files are one secret: what the component was told of them says what changes. */
+function settingChanges(component: PlannedStep | undefined): string[] {
+  const [old, then] = [component?.old, component?.new].map((state) =>
+    settingValues(state?.inputs?.buildkitd),
+  );
+  const keys = old && then && component?.op === "update" ? tomlChanges(old, then) : [];
+  return keys.length > 0 ? [`buildkitd.toml: ${keys.join(", ")}`] : [];
 }
 
-function configurationChanges({ old, new: then }: PlannedStep): string[] {
-  const [before, after] = [uploadsOf(old), uploadsOf(then)];
-  const clauses: string[] = [];
-  const [toml, otherToml] = [before.get(CONFIG_FILE), after.get(CONFIG_FILE)];
-  if (typeof toml === "string" && typeof otherToml === "string") {
-    const keys = tomlChanges(tomlValues(toml), tomlValues(otherToml));
-    if (keys.length > 0) clauses.push(`buildkitd.toml: ${keys.join(", ")}`);
-  }
-  const others = [...new Set([...before.keys(), ...after.keys()])]
-    .filter((file) => file !== CONFIG_FILE)
-    .filter(
-      (file) =>
-        before.has(file) !== after.has(file) || isOtherText(before.get(file), after.get(file)),
-    )
-    .sort();
-  if (others.length > 0) clauses.push(`files: ${others.join(", ")}`);
-  return clauses;
-}
-
-/** Whether two contents are known, and differ. */
-const isOtherText = (a: unknown, b: unknown) =>
-  typeof a === "string" && typeof b === "string" && a !== b;
-
-function uploadsOf(state: ResourceState | undefined): Map<string, unknown> {
-  const uploads = state?.inputs?.uploads;
-  const list = Array.isArray(uploads) ? (uploads as Upload[]) : [];
-  return new Map(list.map(({ file, content }) => [String(file), content]));
+function removalChanges(component: PlannedStep | undefined): string[] {
+  if (component?.op !== "update") return [];
+  const [before, after] = [component.old, component.new].map(
+    (state) => state?.inputs?.removeCacheOnDelete === true,
+  );
+  if (before === after) return [];
+  return [
+    after
+      ? "its removal will delete the build cache, too"
+      : "its removal will leave the build cache",
+  ];
 }
 
 /** What a change of these inputs means; the others are named as they are. */
@@ -195,6 +186,8 @@ const WORDS: Record<string, (step: PlannedStep) => string[]> = {
   memorySwap: () => [],
   cpus: ({ old, new: then }) => limits("cpus", "", old, then),
   volumes: () => [],
+  // It follows from the others.
+  healthcheck: () => [],
 };
 
 function inputChanges(step: PlannedStep): string[] {

@@ -10,6 +10,11 @@ export function tomlValues(text: string): TomlValues {
   return flat(parse(text));
 }
 
+/** The same, of settings under upstream's names. */
+export function settingValues(settings: unknown): TomlValues {
+  return typeof settings === "object" && settings !== null ? flat(settings) : new Map();
+}
+
 /**
  * The keys in which two texts of buildkitd.toml differ, each with what it becomes: `log.level = debug`,
  * `registry."docker.io".mirrors + mirror.lan:5000`.
