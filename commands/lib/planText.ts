@@ -29,7 +29,7 @@ function fateOf(builds: Builds): string | undefined {
   }
 }
 
-/** Most characters of a table: GitHub takes 65,536 in a comment, and the diff needs its part of them. */
+/** Most bytes of a table: GitHub takes 65,536 characters in a comment, and the diff needs its part of them. */
 export const TABLE_LIMIT = 20_000;
 
 /** The same as a table in Markdown, for a pull request: what happens to each host, and whether builds are interrupted. */
@@ -53,7 +53,7 @@ function bounded(head: string, pieces: string[], limit: number): string {
   for (const [index, piece] of pieces.entries()) {
     const rest = pieces.length - index;
     const last = `\n${rest} more, see the diff.\n`;
-    if (text.length + piece.length + last.length > limit && rest > 0) return `${text}${last}`;
+    if (Buffer.byteLength(text + piece + last) > limit) return `${text}${last}`;
     text += piece;
   }
   return text;

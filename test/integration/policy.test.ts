@@ -1,6 +1,5 @@
 // The policy pack, as the engine runs it. What each policy takes and refuses in detail is shown by policies.test.ts.
 
-import { generateKeyPairSync } from "node:crypto";
 import { mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -18,18 +17,14 @@ beforeAll(async () => {
 });
 
 async function configure(board: object = {}, releases: object = {}): Promise<void> {
-  const { privateKey } = generateKeyPairSync("rsa", {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: "spki", format: "pem" },
-    privateKeyEncoding: { type: "pkcs1", format: "pem" },
-  });
+  const { publicLine, privateKey } = anotherKey();
   const key = join(stack.folder, "id");
   await writeFile(key, privateKey, { mode: 0o600 });
   await stack.configureAlone({
     "buildhosts:ssh": { privateKeyFile: key },
     "buildhosts:releases": releases,
     "buildhosts:boards": [
-      { name: "lab", host: "192.0.2.9", hostKey: anotherKey(), platform: "riscv64", ...board },
+      { name: "lab", host: "192.0.2.9", hostKey: publicLine, platform: "riscv64", ...board },
     ],
   });
 }
