@@ -1,6 +1,8 @@
 // The policy pack, as the engine runs it. What each policy takes and refuses in detail is shown by policies.test.ts.
 
+import { once } from "node:events";
 import { mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { execa } from "execa";
 import { beforeAll, expect, inject, test } from "vitest";
@@ -55,12 +57,17 @@ test("a stack with old releases, a cache that would go and a broken promise fail
 });
 
 test("exceptions are named in the pack's configuration", async () => {
-  await configure({ removeCacheOnDelete: true });
+  await configure({ removeCacheOnDelete: true }, { buildkit: "v0.30.0" });
   const config = join(stack.folder, "policy.json");
-  await writeFile(config, JSON.stringify({ "caches-stay": { builders: ["lab"] } }));
+  const exceptions = {
+    "caches-stay": { builders: ["lab"] },
+    "supported-versions": "advisory",
+  };
+  await writeFile(config, JSON.stringify(exceptions));
   const { code, output } = await preview("--policy-pack-config", config);
   expect(code, output).toBe(0);
   expect(output).not.toContain("[mandatory]");
+  expect(output.match(/\[advisory\].*supported-versions/g)).toHaveLength(1);
 });
 
 /** Uses the components as no stack file can, and makes resources of its own beside them. */
@@ -86,7 +93,7 @@ new command.remote.Command("marked", {
 new BuilderContainer(
   "box",
   {
-    connection: { url: "unix:///nonexistent/docker.sock" },
+    connection: { url: "unix://SOCKET" },
     image: "moby/buildkit:v0.12.0-rootless",
     platform: "linux/amd64",
     rootless: true,
@@ -106,13 +113,27 @@ new BuilderContainer(
 );
 `;
 
+/** As much of a Docker daemon as a preview asks for. */
+async function daemonAt(socket: string): Promise<Server> {
+  const server = createServer(({ url = "" }, response) => {
+    const answer = /\/(version|info)$/.test(url)
+      ? { ApiVersion: "1.47", OSType: "linux" }
+      : undefined;
+    response.writeHead(answer || url.endsWith("/_ping") ? 200 : 404, { "api-version": "1.47" });
+    response.end(answer ? JSON.stringify(answer) : "");
+  });
+  await once(server.listen(socket), "listening");
+  return server;
+}
+
 test("a program that goes around the stack file is refused by each policy, and shows no secret", async () => {
   const { engine, env, folder } = inject("ground");
   const cwd = await mkdtemp(join(folder, "program-"));
   await mkdir(join(cwd, "state"));
   await symlink(join(projectDir, "node_modules"), join(cwd, "node_modules"));
   await writeFile(join(cwd, "package.json"), '{ "type": "module", "main": "index.ts" }\n');
-  await writeFile(join(cwd, "index.ts"), program);
+  const socket = join(cwd, "docker.sock");
+  await writeFile(join(cwd, "index.ts"), program.replace("SOCKET", socket));
   await writeFile(
     join(cwd, "Pulumi.yaml"),
     "name: policy\nruntime: { name: nodejs, options: { typescript: false } }\nmain: index.ts\n",
@@ -126,7 +147,9 @@ test("a program that goes around the stack file is refused by each policy, and s
       timeout: 120_000,
     });
   await pulumi("stack", "init", "test");
+  const daemon = await daemonAt(socket);
   const { exitCode, all } = await pulumi("preview", "--policy-pack", pack, "--stack", "test");
+  daemon.close();
   const output = String(all);
   expect(exitCode, output).not.toBe(0);
   for (const line of [
@@ -137,5 +160,5 @@ test("a program that goes around the stack file is refused by each policy, and s
     "box: is rootless, and its container is privileged all the same",
   ])
     expect(output).toContain(line);
-  expect(output.match(/\[mandatory\]/g)).toHaveLength(5);
+  expect(output.match(/\[mandatory\]/g), output).toHaveLength(5);
 });
