@@ -42,7 +42,7 @@ export function planOf(eventLog: string): Plan {
     certificates: certificatePlans(steps),
     hosts: byName([...boardPlans(steps), ...containerPlans(steps)]),
     repositories: byName(githubPlans(steps)),
-    warnings: foretell(eventLog),
+    warnings: foretell(steps),
   };
 }
 

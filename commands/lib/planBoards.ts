@@ -1,4 +1,5 @@
 import { type Files, unbundle } from "../../components/board/bundle.ts";
+import { addressIn } from "./foretell.ts";
 import type { Builds, PlanEntry } from "./plan.ts";
 import {
   certificateNames,
@@ -40,7 +41,7 @@ function planOf(name: string, board: Steps, all: readonly PlannedStep[]): PlanEn
   // A board that was called otherwise keeps its resources under an alias.
   const former = formerName(name, preflight);
   if (former) clauses.push(`is called ${name} in place of ${former}`);
-  const [at, to] = changed(preflight, (text) => /--at (\S+)/.exec(text)?.[1]);
+  const [at, to] = [addressIn(preflight?.old), addressIn(preflight?.new)];
   if (at && to && at !== to) clauses.push(`moves from ${at} to ${to}`);
 
   const versions = versionChanges(service);
@@ -88,7 +89,7 @@ function planOf(name: string, board: Steps, all: readonly PlannedStep[]): PlanEn
 }
 
 function newBoard({ preflight, install, service }: Steps): string[] {
-  const at = /--at (\S+)/.exec(textOf(preflight?.new, "create") ?? "")?.[1];
+  const at = addressIn(preflight?.new);
   const versions = versionsIn(service?.new ?? install?.new);
   const installed = [...versions].map(([release, { version }]) => `${release} ${version}`);
   return [
