@@ -70,6 +70,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     findings.at("certificates"),
   );
   const clients = read(stackKeys.clients, value("clients"), findings.at("clients"));
+  const driftCheck = read(stackKeys.driftCheck, value("driftCheck"), findings.at("driftCheck"));
   const ssh = read(stackKeys.ssh, value("ssh"), findings.at("ssh"));
   const boardInputs = readEach(stack, "boards", boardSchema, findings).map((board) =>
     board?.virtual
@@ -154,6 +155,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     clients,
     boards: boards.filter((board) => board !== undefined),
     dockerHosts: dockerHosts.filter((host) => host !== undefined),
+    driftCheck: driftCheck ?? true,
     ...(github && { github }),
     warnings: warnings.map(problemLine),
   };

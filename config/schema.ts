@@ -662,6 +662,12 @@ const dockerHosts = listOf(dockerHost, "a list of Docker hosts")
   .default([])
   .describe("Docker hosts on which containers are the builders.");
 
+const driftCheck = flag
+  .default(true)
+  .describe(
+    "Whether each preview and update looks at the hosts for what somebody changed there by hand, and mends it. Each board takes one SSH session.",
+  );
+
 /** Every key of a stack file below `buildhosts:`. */
 export const stackKeys = {
   releases: releases.prefault({}),
@@ -671,6 +677,7 @@ export const stackKeys = {
   sshPrivateKey,
   boards,
   dockerHosts,
+  driftCheck,
   github: githubSchema.prefault({}),
   githubToken,
 };

@@ -18,6 +18,8 @@ export interface StackConfig {
   clients: string[];
   boards: BoardConfig[];
   dockerHosts: DockerHostConfig[];
+  /** Whether hosts are looked at for what somebody changed there by hand. */
+  driftCheck: boolean;
   /** Absent where the stack has nothing on GitHub. */
   github?: GithubConfig;
   /** What is accepted but should be known; one line each, path first. */
@@ -51,7 +53,12 @@ interface BuilderConfig {
 export type BoardConfig = BuilderConfig &
   Omit<
     BuilderBoardArgs,
-    "caCertPem" | "caValidityStartTime" | "caValidityEndTime" | "certificate" | "healthCheck"
+    | "caCertPem"
+    | "caValidityStartTime"
+    | "caValidityEndTime"
+    | "certificate"
+    | "healthCheck"
+    | "drift"
   >;
 
 /** The private key of an SSH connection; without one, the agent's are taken, which the plugin finds itself. */
@@ -68,7 +75,7 @@ export interface DockerHostConfig {
 export type ContainerConfig = BuilderConfig &
   Omit<
     BuilderContainerArgs,
-    "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck"
+    "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck" | "mended"
   >;
 
 export interface GithubConfig {

@@ -1,5 +1,5 @@
 import type { Resource } from "@pulumi/pulumi";
-import { BuilderBoard, preflightOf } from "../components/builderBoard.ts";
+import { type BoardDriftArgs, BuilderBoard, preflightOf } from "../components/builderBoard.ts";
 import type { BoardConfig } from "../config/stackConfig.ts";
 import type { Builder } from "./builder.ts";
 import type { StackCertificates } from "./stackCertificates.ts";
@@ -8,6 +8,7 @@ import type { StackCertificates } from "./stackCertificates.ts";
 export function boardBuilder(
   { name, certificateNames, ...args }: BoardConfig,
   { ca, healthCheck, server }: StackCertificates,
+  drift: BoardDriftArgs | undefined,
 ): Builder {
   // Not for a board that is refused: under a name that turns out to be another one's new name, the state would know this
   // certificate, and the one that it has would go.
@@ -22,6 +23,7 @@ export function boardBuilder(
       after: preflight.promise,
     }),
     healthCheck,
+    ...(drift && { drift }),
   });
   preflight.resolve(preflightOf(builder));
   const { endpoint, platforms } = builder;

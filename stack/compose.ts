@@ -4,17 +4,29 @@ import type { StackConfig } from "../config/stackConfig.ts";
 import { boardBuilder } from "./boardBuilder.ts";
 import type { Builder } from "./builder.ts";
 import { dockerHostBuilders } from "./dockerHostBuilders.ts";
+import { type Drift, noDrift } from "./drift.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
 
-/** The resources of a stack, and what it tells its users: one line for each kind of host. */
-export async function compose(config: StackConfig): Promise<StackOutputs> {
+/**
+ * The resources of a stack, and what it tells its users: one line for each kind of host. `drift` is what somebody changed on its
+ * hosts; certificates do not wait for it.
+ */
+export async function compose(
+  config: StackConfig,
+  drift: Drift | Promise<Drift> = noDrift,
+): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
   const certificates = stackCertificates(config);
+  const changed = await drift;
   const builders = await oneByOne([
-    ...config.boards.map((board) => () => [boardBuilder(board, certificates)]),
-    ...config.dockerHosts.map((host) => () => dockerHostBuilders(host, certificates)),
+    ...config.boards.map((board) => () => [
+      boardBuilder(board, certificates, changed.boards.get(board.name)),
+    ]),
+    ...config.dockerHosts.map(
+      (host) => () => dockerHostBuilders(host, certificates, changed.containers),
+    ),
   ]);
 
   if (config.github) {

@@ -3,12 +3,14 @@ import { dockerConnection, dockerProvider } from "../components/container/connec
 import { HostEmulation } from "../components/hostEmulation.ts";
 import type { DockerHostConfig } from "../config/stackConfig.ts";
 import type { Builder } from "./builder.ts";
+import type { Drift } from "./drift.ts";
 import type { StackCertificates } from "./stackCertificates.ts";
 
 /** The builders of a Docker host: one provider, and for each a container and a server certificate. */
 export function dockerHostBuilders(
   { name: host, connection, emulation, builders }: DockerHostConfig,
   { ca, healthCheck, server }: StackCertificates,
+  mended: Drift["containers"],
 ): Builder[] {
   const provider = dockerProvider(`${host}-docker`, dockerConnection(host, connection));
   const opts = { providers: [provider] };
@@ -24,6 +26,7 @@ export function dockerHostBuilders(
         caCertPem: ca.certPem,
         certificate: server(name, certificateNames),
         healthCheck,
+        ...(mended.has(name) && { mended: mended.get(name) as string }),
       },
       opts,
     );

@@ -12,6 +12,7 @@ import { kindsOf, sumsOf } from "../../commands/du.ts";
 import type { ClientFiles } from "../../commands/lib/clientFiles.ts";
 import { Control, type PruneRequest, type UsageRecord } from "../../commands/lib/control.ts";
 import { exitCodes, worst } from "../../commands/lib/failure.ts";
+import type { HostLook } from "../../commands/lib/hostLooks.ts";
 import { dnsAnswer, dnsQuestion, nameServersIn, proxyIn } from "../../commands/lib/insideStep.ts";
 import {
   builderOf,
@@ -98,10 +99,32 @@ describe("status", () => {
         ...{ name: "board", endpoint: builder.endpoint, reachable: true, problems: [] },
         ...{ answerMs: expect.any(Number), version: "v0.34.2", wantedVersion: "v0.34.2" },
         ...{ workers: 1, platforms: ["linux/amd64"], runningBuilds: 1 },
-        ...{ cacheBytes: 3e9, cacheCapBytes: 20e9 },
+        ...{ cacheBytes: 3e9, cacheCapBytes: 20e9, freeBytes: null, freeInodes: null, drift: null },
         certificateDays: { server: 299, client: 299, ca: 3649 },
       },
     ]);
+  });
+
+  test("tells what its host says: free room, what somebody changed, or why that is not known", async () => {
+    const { builder } = await fake({});
+    const looks = await lookAtAll([builder], files, 1000);
+    const host = (look: Partial<HostLook>) =>
+      new Map([["board", { drift: undefined, reason: undefined, free: undefined, ...look }]]);
+    const free = { bytes: 5e9, inodes: 1000 };
+    const changed = judge(stackOf([builder]), files, looks, host({ drift: ["a was b"], free }));
+    expect(changed.exitCode).toBe(exitCodes.attention);
+    expect(changed.builders[0]).toMatchObject({
+      ...{ drift: ["a was b"], freeBytes: 5e9, freeInodes: 1000 },
+      problems: ["drift: a was b; run: buildhosts up --stack home"],
+    });
+    const unknown = judge(stackOf([builder]), files, looks, host({ reason: "no route to host" }));
+    expect(unknown.exitCode).toBe(exitCodes.well);
+    expect(unknown.builders[0]).toMatchObject({
+      drift: null,
+      problems: ["whether somebody changed it by hand is not known: no route to host"],
+    });
+    const inSync = judge(stackOf([builder]), files, looks, host({ drift: [] }));
+    expect(inSync.builders[0]).toMatchObject({ drift: [], problems: [] });
   });
 
   test("needs attention where another version runs, and where up would renew a certificate", async () => {
