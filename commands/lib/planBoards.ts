@@ -66,8 +66,8 @@ function planOf(name: string, board: Steps, all: readonly PlannedStep[]): PlanEn
     clauses.push(`a restart waits ${otherDrain} s in place of ${drain} s for builds`);
   clauses.push(...removalChanges(removal));
 
-  const mended = mends(board);
-  clauses.push(...mended.clauses);
+  const again = repeated(board);
+  clauses.push(...again.clauses);
   if (clauses.length === 0) clauses.push(...lesserChanges(board, all));
   if (clauses.length === 0) return undefined;
 
@@ -75,17 +75,23 @@ function planOf(name: string, board: Steps, all: readonly PlannedStep[]): PlanEn
     versions.restartsBuildkitd ||
     configuration.restartsBuildkitd ||
     isSigned ||
-    (isAuthorityRenewed(all) && service?.op !== "same");
-  if (versions.restartsContainerd) clauses.push("containerd restarts");
+    (isAuthorityRenewed(all) && service?.op !== "same") ||
+    again.buildkitd === "restarts";
+  if (versions.restartsContainerd || again.restartsContainerd) clauses.push("containerd restarts");
   if (restartsBuildkitd) clauses.push("buildkitd restarts");
-  else if (mended.isCertain === false)
+  else if (again.buildkitd === "starts") clauses.push("buildkitd starts");
+  else if (again.buildkitd === "may restart")
     clauses.push("buildkitd restarts if what it runs with is mended");
   const seconds = drainSecondsIn(textOf(service?.new, "create") ?? "") ?? 600;
-  const builds: Builds =
-    restartsBuildkitd || mended.isCertain === false
-      ? { fate: "wait", seconds, isCertain: Boolean(restartsBuildkitd) }
-      : { fate: "continue" };
-  return { name, clauses, builds };
+  return { name, clauses, builds: buildsBeside(restartsBuildkitd, again.buildkitd, seconds) };
+}
+
+function buildsBeside(restarts: boolean, repeated: Repeated["buildkitd"], seconds: number): Builds {
+  if (repeated === "starts") return { fate: "none" };
+  if (restarts) return { fate: "wait", seconds, isCertain: true };
+  return repeated === "may restart"
+    ? { fate: "wait", seconds, isCertain: false }
+    : { fate: "continue" };
 }
 
 function newBoard({ preflight, install, service }: Steps): string[] {
@@ -254,14 +260,52 @@ function removalChanges(removal: PlannedStep | undefined): string[] {
   ];
 }
 
-/** The steps that run again though the stack asks for nothing new: because the host is not as they left it. */
-function mends(board: Steps): { clauses: string[]; isCertain: boolean | undefined } {
-  const again = Object.values(board).filter((step) => step?.op === "replace");
-  if (again.length === 0) return { clauses: [], isCertain: undefined };
-  const words = new Set(again.flatMap((step) => triggersOf(step)));
-  if (words.size > 0) return { clauses: [`mends ${[...words].join("; ")}`], isCertain: false };
-  return { clauses: ["its steps run again, and mend what is not in place"], isCertain: false };
+/** What comes of steps that run again though the stack asks for nothing new: because the host is not as they left it. */
+interface Repeated {
+  clauses: string[];
+  buildkitd: "runs on" | "restarts" | "may restart" | "starts";
+  restartsContainerd: boolean;
 }
+
+function repeated(board: Steps): Repeated {
+  const again = Object.values(board).filter((step) => step?.op === "replace");
+  if (again.length === 0) return { clauses: [], buildkitd: "runs on", restartsContainerd: false };
+  const words = [...new Set(again.flatMap((step) => triggersOf(step)))];
+  if (words.length === 0) {
+    const clauses = ["its steps run again, and mend what is not in place"];
+    return { clauses, buildkitd: "may restart", restartsContainerd: false };
+  }
+  if (words.some((line) => GONE.test(line)))
+    return {
+      clauses: [`is set up anew: ${words.join("; ")}`],
+      buildkitd: "starts",
+      restartsContainerd: false,
+    };
+  const met = words.filter((line) => !WITHOUT_RESTART.test(line));
+  const restartsContainerd = met.some((line) => OF_CONTAINERD.test(line));
+  const others = met.filter((line) => !OF_CONTAINERD.test(line));
+  return {
+    clauses: [`mends: ${words.join("; ")}`],
+    buildkitd: met.some((line) => IS_DOWN.test(line))
+      ? "starts"
+      : others.some((line) => OF_BUILDKITD.test(line))
+        ? "restarts"
+        : others.length > 0
+          ? "may restart"
+          : "runs on",
+    restartsContainerd,
+  };
+}
+
+/** How a look at a board says what it found (`boardctl/look.sh`), by what mending it does to the services. */
+const GONE = /^nothing of buildhosts is on the machine/;
+const IS_DOWN = /^buildkitd\.(?:service|socket) (?:is|fails)\b/;
+/** Modes and what starts at boot are put right while all runs; runc is started anew for each step of a build. */
+const WITHOUT_RESTART =
+  /\bhas the mode\b|\bis not executable\b|\bwas disabled at\b|\/store\/runc-|\/bin\/runc\b|^\S+\/boardctl was/;
+const OF_CONTAINERD = /\/store\/containerd-|\/bin\/containerd\b|\bcontainerd\.service\b/;
+const OF_BUILDKITD =
+  /\/store\/(?:buildkit|rootlesskit|config|certificates)-|\/etc\/buildkit\/|\/bin\/(?:buildkitd|rootlesskit)\b|\bbuildkitd\.(?:service|socket)\b/;
 
 /** The words with which a step says what it found on the host. */
 function triggersOf(step: PlannedStep | undefined): string[] {

@@ -1,3 +1,4 @@
+import { MENDED_LABEL } from "../../components/container/drift.ts";
 import type { Builds, PlanEntry } from "./plan.ts";
 import { certificateNames, isAuthorityRenewed, isCertificateRenewed } from "./planCertificates.ts";
 import { type PlannedStep, type ResourceState, textOf } from "./planned.ts";
@@ -174,6 +175,17 @@ const WORDS: Record<string, (step: PlannedStep) => string[]> = {
   image: () => [],
   uploads: () => [],
   ports: ({ old, new: then }) => [`port ${portsOf(old)} → ${portsOf(then)}`],
+  labels: (step) => {
+    const [before, after] = [labelsOf(step.old), labelsOf(step.new)];
+    const mended = after.get(MENDED_LABEL);
+    const names = [...new Set([...before.keys(), ...after.keys()])]
+      .filter((name) => name !== MENDED_LABEL && before.get(name) !== after.get(name))
+      .sort();
+    return [
+      ...(names.length > 0 ? [`labels: ${names.join(", ")}`] : []),
+      ...(mended && mended !== before.get(MENDED_LABEL) ? [`mends: ${mended}`] : []),
+    ];
+  },
   envs: ({ old, new: then }) => [`environment: ${namesThatDiffer(old, then).join(", ")}`],
   privileged: ({ new: then }) => [
     then?.inputs?.privileged
@@ -195,6 +207,12 @@ function inputChanges(step: PlannedStep): string[] {
     .map((path) => path.split(/[.[]/)[0] ?? path)
     .filter((input, index, all) => all.indexOf(input) === index)
     .flatMap((input) => WORDS[input]?.(step) ?? [`${input} changes`]);
+}
+
+function labelsOf(state: ResourceState | undefined): Map<string, string> {
+  const labels = state?.inputs?.labels;
+  const list = Array.isArray(labels) ? labels : [];
+  return new Map(list.map(({ label, value }) => [String(label), String(value)]));
 }
 
 function portsOf(state: ResourceState | undefined): string {

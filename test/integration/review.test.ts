@@ -4,9 +4,12 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { anotherKey } from "./anotherKey.ts";
 import { type BoardSettings, otherBuildkit, provisioned, type TestStack } from "./ground.ts";
+import { on } from "./onBoard.ts";
 import { wholePreview } from "./wholePreview.ts";
 
 interface Change {
+  /** What somebody changes on the board by hand, in its shell. */
+  byHand?: string;
   board?: BoardSettings;
   keys?: (stack: TestStack) => Record<string, unknown>;
   args?: string[];
@@ -21,6 +24,7 @@ function anotherBoard(stack: TestStack) {
   const { host, port, user, hostKey, platform, buildkitPort } = stack.ground.board.connection;
   const present = { name: "board", host, port, user, hostKey, platform };
   return {
+    "buildhosts:driftCheck": false,
     "buildhosts:boards": [
       { ...present, endpoint: `tcp://${host}:${buildkitPort}` },
       {
@@ -59,9 +63,12 @@ describe("a reviewer reads of", () => {
     ["a board without root", { board: { rootless: true } }],
     ["a removal that takes the cache along", { board: { removeCacheOnDelete: true } }],
     ["a board that leaves", { keys: () => ({ "buildhosts:boards": [] }) }],
-    // What was changed by hand on a board: the steps that mend it are replaced, with words in `triggers` that say what was found.
     ["steps that run again", { args: ["--replace", "**:remote:*::board-*"] }],
-  ])("%s", async (_, { board, keys, args = [] }) => {
+    ["a configuration that was changed by hand", { byHand: "echo >>/etc/buildkit/buildkitd.toml" }],
+    ["a service that was stopped besides", { byHand: "systemctl stop buildkitd.service" }],
+    ["a board that was reset", { byHand: "rm -rf /usr/local/lib/buildhosts" }],
+  ])("%s", async (_, { board, keys, args = [], byHand }) => {
+    if (byHand) await on(stack.ground.board, byHand);
     await stack.configure(board, keys?.(stack) ?? {});
     const preview = await stack.preview(...args);
     expect(preview.code, preview.output).toBe(0);

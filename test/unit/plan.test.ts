@@ -345,25 +345,88 @@ describe("of a board", () => {
     ).toEqual(["lab: its removal will delete the build cache, too, running builds go on"]);
   });
 
-  test("steps that run again mend it, with the words that say what was changed by hand", () => {
-    const again = (name: string, triggers?: string[]): Step[] =>
+  test("steps that are told to run again mend it", () => {
+    const again = (name: string): Step[] =>
       ["create-replacement", "replace", "delete-replaced"].map((op) => ({
         op,
         of: BOARD,
         name,
-        differs: triggers ? ["triggers"] : [],
         old: activate(),
-        ...(op !== "delete-replaced" && { next: { ...activate(), ...(triggers && { triggers }) } }),
+        ...(op !== "delete-replaced" && { next: activate() }),
       }));
     expect(said(...again("lab-service"))).toEqual([
       "lab: its steps run again, and mend what is not in place, buildkitd restarts if what it runs with is mended, running builds then get 600 s",
     ]);
-    const words = "/etc/buildkit/buildkitd.toml: changed by hand";
-    const steps = [...again("lab-config", [words]), ...again("lab-service", [words])];
-    expect(said(...steps)).toEqual([
-      `lab: mends ${words}, buildkitd restarts if what it runs with is mended, running builds then get 600 s`,
-    ]);
-    expect(tableOf(planOf(log(...steps)))).toContain("| perhaps, after 600 s at most |");
+  });
+
+  test.each<[string, string[], string, string]>([
+    [
+      "buildkitd.toml",
+      ["/etc/buildkit/buildkitd.toml was changed by hand at 2026-11-27 18:16:33 UTC"],
+      "mends: /etc/buildkit/buildkitd.toml was changed by hand at 2026-11-27 18:16:33 UTC, buildkitd restarts, running builds get 600 s",
+      "**yes**, after 600 s at most",
+    ],
+    [
+      "the mode of a key",
+      [
+        "/etc/buildkit/key.pem has the mode 644 of root, not 600 of root, since 2026-11-27 18:16:33 UTC",
+      ],
+      "mends: /etc/buildkit/key.pem has the mode 644 of root, not 600 of root, since 2026-11-27 18:16:33 UTC, running builds go on",
+      "no",
+    ],
+    [
+      "a unit of containerd",
+      ["/usr/local/lib/systemd/system/containerd.service was changed by hand at X"],
+      "mends: /usr/local/lib/systemd/system/containerd.service was changed by hand at X, containerd restarts, running builds go on",
+      "no",
+    ],
+    [
+      "a service that was stopped",
+      ["buildkitd.service was disabled at X", "buildkitd.service is inactive since X"],
+      "mends: buildkitd.service was disabled at X; buildkitd.service is inactive since X, buildkitd starts",
+      "",
+    ],
+    [
+      "a reset",
+      [
+        "nothing of buildhosts is on the machine any more: it runs since X, and the folder above changed at Y",
+      ],
+      "is set up anew: nothing of buildhosts is on the machine any more: it runs since X, and the folder above changed at Y, buildkitd starts",
+      "",
+    ],
+    [
+      "what is not known here",
+      ["port 1234 is taken by nginx (pid 7)"],
+      "mends: port 1234 is taken by nginx (pid 7), buildkitd restarts if what it runs with is mended, running builds then get 600 s",
+      "perhaps, after 600 s at most",
+    ],
+  ])(
+    "what was changed by hand is mended, and restarts what runs with it: %s",
+    (_, words, line, builds) => {
+      const steps = ["lab-config", "lab-service"].flatMap((name) => [
+        {
+          op: "create-replacement",
+          of: BOARD,
+          name,
+          differs: ["triggers"],
+          old: activate(),
+          next: { ...activate(), triggers: words },
+        },
+        { op: "delete-replaced", of: BOARD, name, old: activate() },
+      ]);
+      expect(said(...steps)).toEqual([`lab: ${line}`]);
+      expect(tableOf(planOf(log(...steps)))).toContain(`| ${builds} |`);
+    },
+  );
+
+  test("the words of an earlier mending stay in the state, and say nothing", () => {
+    const before = {
+      ...activate(),
+      triggers: ["/etc/buildkit/buildkitd.toml was changed by hand at X"],
+    };
+    expect(said({ op: "same", of: BOARD, name: "lab-service", old: before, next: before })).toEqual(
+      ["No host changes."],
+    );
   });
 
   test.each<[string, Partial<Step>, string]>([
@@ -480,6 +543,26 @@ describe("of a builder in a container", () => {
     expect(line).toBe(
       "box: environment: A, HTTPS_PROXY, memory no limit → 512 MB, port 0.0.0.0:1 → 0.0.0.0:2, the container is replaced, running builds end",
     );
+  });
+
+  test("what was changed by hand is mended by another container", () => {
+    const labels = (...more: string[]) => ({
+      labels: [
+        { label: "buildhosts.builder", value: "box" },
+        ...more.map((value) => ({ label: "buildhosts.mended", value })),
+      ],
+    });
+    expect(
+      said(
+        inBox("replace", "container", {
+          old: labels(),
+          next: labels("the container 'box' was stopped at X"),
+          differs: ["labels"],
+        }),
+      ),
+    ).toEqual([
+      "box: mends: the container 'box' was stopped at X, the container is replaced, running builds end",
+    ]);
   });
 
   test("a change that Docker makes as it runs ends no build", () => {
@@ -693,14 +776,14 @@ describe("as a whole", () => {
     const plan = planOf(
       log(
         service(activate(), activate({ buildkit: "v0.35.0" })),
-        inBox("replace", "container", { differs: ["labels"] }),
+        inBox("replace", "container", { differs: ["init"] }),
         certificate("create", "ClientCertificate", "client-new"),
       ),
     );
     expect(tableOf(plan)).toBe(
       `| | What happens | Are builds interrupted? |
 | --- | --- | --- |
-| box | labels changes<br>the container is replaced | **yes** |
+| box | init changes<br>the container is replaced | **yes** |
 | lab | buildkit v0.34.2 → v0.35.0<br>buildkitd restarts | **yes**, after 600 s at most |
 | client new | gets a certificate |  |
 `,
