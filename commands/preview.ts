@@ -25,6 +25,11 @@ await runTool(async () => {
   if (code !== 0) return ended.failed(`preview failed on stack '${stack}'`, explanations);
   const planned = plan();
   showPlan(planned);
-  if (values.markdown) await writeFile(String(values.markdown), tableOf(planned));
+  if (values.markdown) {
+    const path = String(values.markdown);
+    await writeFile(path, tableOf(planned)).catch((error: Error) => {
+      throw new Error(`--markdown: ${path} cannot be written: ${error.message}`);
+    });
+  }
   return ended.well(`previewed stack '${stack}'; nothing was changed`);
 }, log);

@@ -43,8 +43,9 @@ const VOLATILE: [pattern: RegExp, placeholder: string][] = [
   [/--script [0-9a-f]+/g, "--script <id>"],
   [/\b[0-9a-f]{12}\b/g, "<id>"],
   [/(--clock-(?:after|before)) \d+/g, "$1 <time>"],
+  // As systemd prints it, and as boardctl does; how a service goes down is its own affair.
+  [/ is (?:inactive|failed) since \w{3} [\d-]{10} [\d:]{8} \w+/g, " is <down> since <time>"],
   [/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g, "<time>"],
-  [/\b\w{3} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+/g, "<time>"],
   [/"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-][\d:]+)"/g, '"<time>"'],
 ];
 
