@@ -21,10 +21,15 @@ await runTool(async () => {
   const { ground, session } = await startSession(stack, log);
   await ground?.close();
   const diff = values.diff ? ["--diff"] : [];
-  const { code, explanations, plan } = await session.run(["preview", ...diff, ...pulumiArgs]);
-  if (code !== 0) return ended.failed(`preview failed on stack '${stack}'`, explanations);
+  const { code, explanations, plan, isWhole } = await session.run([
+    "preview",
+    ...diff,
+    ...pulumiArgs,
+  ]);
   const planned = plan();
-  showPlan(planned);
+  // One that expected no changes fails, and shows what there is to do all the same.
+  if (code === 0 || isWhole) showPlan(planned);
+  if (code !== 0) return ended.failed(`preview failed on stack '${stack}'`, explanations);
   if (values.markdown) {
     const path = String(values.markdown);
     await writeFile(path, tableOf(planned)).catch((error: Error) => {

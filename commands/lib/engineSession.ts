@@ -27,6 +27,8 @@ export interface EngineRun {
   explanations: Explanation[];
   /** What a preview plans for each host. */
   plan(): Plan;
+  /** Whether the engine saw all that it was to see, even if that is not what was expected. */
+  isWhole?: boolean;
   /** Somebody was asked, and said no. */
   isDeclined?: boolean;
 }
@@ -108,7 +110,12 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
         cwd: projectDir,
         env: { ...env, ...refreshByProgram(args[0]) },
       });
-      return { code, explanations: explain(events), plan: () => planOf(events) };
+      return {
+        code,
+        explanations: explain(events),
+        plan: () => planOf(events),
+        isWhole: /"summaryEvent":\{.*"result":"succeeded"/.test(events),
+      };
     },
     async isEmpty() {
       return !(await exported()).deployment?.resources?.length;

@@ -135,6 +135,7 @@ describe("builders.yml", () => {
       "::error::the hosts or repositories of stack lab differ from the stack file",
     );
     expect(drift.log).toContain("images-build-on-builders.yml");
+    expect(drift.log).toContain("repository images: workflow build-on-builders.yml is changed\n");
     expect(drift.code).not.toBe(0);
     expect(changes()).toHaveLength(before);
 
