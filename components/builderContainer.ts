@@ -165,7 +165,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
     args: BuilderContainerArgs,
     opts: pulumi.ComponentResourceOptions = {},
   ) {
-    super("buildhosts:index:BuilderContainer", name, {}, opts);
+    super("buildhosts:index:BuilderContainer", name, shownInputs(args), opts);
     const connection = dockerConnection(name, args.connection);
     const provider =
       this.getProvider("docker:index/container:Container") ??
@@ -345,6 +345,19 @@ export class BuilderContainer extends pulumi.ComponentResource {
       .apply(([all]) => args.platforms ?? [...new Set([args.platform, ...all])]);
     this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
   }
+}
+
+/**
+ * What a reviewer and a policy have to see and no resource shows: the container's files are one secret, and whether a deletion
+ * takes the cache along is an option of its volume. What is as by default is left out, so that the state stays small.
+ */
+function shownInputs({ buildkitd, rootless, removeCacheOnDelete }: BuilderContainerArgs): object {
+  const hasSettings = buildkitd && Object.keys(buildkitd).length > 0;
+  return {
+    ...(hasSettings && { buildkitd }),
+    ...(rootless && { rootless }),
+    ...(removeCacheOnDelete && { removeCacheOnDelete }),
+  };
 }
 
 /** Refuses files at places that are none, or that another file has. */

@@ -48,6 +48,11 @@ const runsOn = listOf(
   "a list of a runner's labels",
 ).min(1, expected("at least one label"));
 
+const repositoryPath = text(
+  "a path below the repository, such as policy",
+  /^(?!-|.*\.\.)[A-Za-z0-9_.-][A-Za-z0-9_./-]{0,199}$/,
+);
+
 const environmentName = text(
   "an environment's name without quotes, slashes and line breaks",
   /^[^\0\n\r'"`,;\\/]{1,255}$/,
@@ -201,6 +206,14 @@ const workflows = closed({
     previewEnvironment: environmentName
       .optional()
       .describe("Environment with the secrets of previews. Default: preview."),
+    policyPack: repositoryPath
+      .optional()
+      .describe(
+        "Folder of the repository with a policy pack that each preview must pass, such as policy. Default: none.",
+      ),
+    policyPackConfig: repositoryPath
+      .optional()
+      .describe("JSON file of the repository with the policy pack's configuration. Default: none."),
     upEnvironment: environmentName
       .optional()
       .describe("Environment with the secrets of up. Default: production."),

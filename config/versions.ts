@@ -61,3 +61,12 @@ export const oldVersions: Readonly<Partial<Record<ReleaseComponent, OldVersions>
     },
   },
 };
+
+/** Why a version must not run, by what is known of old ones: it is refused, or has known holes. */
+export function faultOf(component: ReleaseComponent, version: string): string | undefined {
+  const old = oldVersions[component];
+  if (!old) return undefined;
+  return isBelow(version, old.minimum)
+    ? `is below ${old.minimum}, and ${old.refusal}`
+    : old.warning(version);
+}

@@ -9,8 +9,8 @@ import { type Engine, ensureEngine } from "../../runtime/engine/engine.ts";
 import { areUsersOwn, ensurePlugins, pulumiHomeOf } from "../../runtime/plugins.ts";
 import type { Progress } from "../../runtime/progress.ts";
 import { type Explanation, explain } from "./explain.ts";
-import { foretell } from "./foretell.ts";
 import { lastLine } from "./lastLine.ts";
+import { type Plan, planOf } from "./plan.ts";
 import { runEngine } from "./runEngine.ts";
 import {
   hasGithub,
@@ -25,8 +25,12 @@ import {
 export interface EngineRun {
   code: number;
   explanations: Explanation[];
-  /** The effect of its changes on the machines behind boards. */
-  foretold: string[];
+  /** What a preview plans for each host. */
+  plan(): Plan;
+  /** Whether the engine saw all that it was to see, even if that is not what was expected. */
+  isWhole?: boolean;
+  /** Somebody was asked, and said no. */
+  isDeclined?: boolean;
 }
 
 /** A Pulumi engine with plugins, a backend and an environment, bound to one stack. */
@@ -106,7 +110,12 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
         cwd: projectDir,
         env: { ...env, ...refreshByProgram(args[0]) },
       });
-      return { code, explanations: explain(events), foretold: foretell(events) };
+      return {
+        code,
+        explanations: explain(events),
+        plan: () => planOf(events),
+        isWhole: /"summaryEvent":\{.*"result":"succeeded"/.test(events),
+      };
     },
     async isEmpty() {
       return !(await exported()).deployment?.resources?.length;

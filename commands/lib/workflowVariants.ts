@@ -80,6 +80,8 @@ export function workflowVariants(): Record<string, string> {
       branch: "trunk",
       previewEnvironment: "read",
       upEnvironment: "write",
+      policyPack: "policy",
+      policyPackConfig: "policy-config.json",
     }),
   };
 }

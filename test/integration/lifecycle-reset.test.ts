@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { explain } from "../../commands/lib/explain.ts";
 import { runMending } from "../../commands/lib/mending.ts";
+import { planOf } from "../../commands/lib/plan.ts";
 import { defaultClient, handshake } from "./clients.ts";
 import { provisioned, type Run } from "./ground.ts";
 import { stateOf } from "./state.ts";
@@ -17,7 +18,7 @@ test("a board that was reset is a builder again after an update that meets it, w
   const run = async (args: string[]) => {
     const one = await stack.operation(args);
     runs.push(one);
-    return { code: one.code, explanations: explain(one.events), foretold: [] };
+    return { code: one.code, explanations: explain(one.events), plan: () => planOf(one.events) };
   };
   const notes: string[] = [];
   const up = ["up", "--yes", "--skip-preview"];

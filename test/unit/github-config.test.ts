@@ -131,6 +131,13 @@ describe("buildhosts:github", () => {
       one({ workflows: { pulumi: { stack: "home", runsOn: ["my lan"] } } }),
       'pulumi.runsOn[0]: received "my lan"; expected a runner\'s label',
     ],
+    ...["/etc/policy", "../policy", "--policy", "policy pack"].map(
+      (path): [string, object, string] => [
+        `a policy pack at ${path}`,
+        one({ workflows: { pulumi: { stack: "home", policyPack: path } } }),
+        `pulumi.policyPack: received "${path}"; expected a path below the repository, such as policy`,
+      ],
+    ),
     [
       "a cron line of words",
       one({ workflows: { buildkitBuild: { schedule: "weekly" } } }),
