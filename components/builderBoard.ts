@@ -12,6 +12,7 @@ import {
 } from "./board/commands.ts";
 import { boardFilePath, boardFiles, stagedName } from "./board/files.ts";
 import { silenceAt } from "./board/greeting.ts";
+import type { BoardStep } from "./board/look.ts";
 import { architecture, type ReleaseComponent, release, UPSTREAM } from "./board/releases.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
 import { type RegistryCertificateArgs, withRegistryFiles } from "./buildkitd/registryFiles.ts";
@@ -104,6 +105,17 @@ export interface BoardFileArgs {
   isPublic?: boolean;
 }
 
+/**
+ * What somebody changed on a board by hand, one line each, by the step that mends it. Each step that has a line runs again, as a
+ * replacement that shows these lines.
+ */
+export interface BoardDriftArgs {
+  preflight?: string[];
+  install?: string[];
+  config?: string[];
+  service?: string[];
+}
+
 export interface BuilderBoardArgs {
   connection: BoardConnectionArgs;
   /** `linux/riscv64`, `linux/arm64` or `linux/amd64`: what the board must be. */
@@ -153,6 +165,8 @@ export interface BuilderBoardArgs {
   removeCacheOnDelete?: boolean;
   /** Deletion leaves the board alone: the way out for one that is gone. Default: false. */
   abandon?: boolean;
+  /** What a look at the board found (`stack/drift.ts`). Default: nothing. */
+  drift?: BoardDriftArgs;
   /**
    * What this board was called before: it goes on under its new name, and nothing that runs is touched. A board of
    * another stack, `<project>/<stack>/<name>`, is taken over from it. Default: none.
@@ -250,7 +264,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
     // Resolved once, not by each of the steps.
     const connection = pulumi.output(connectionArgs(args.connection));
     const step = (
-      role: string,
+      role: BoardStep,
       inputs: Omit<command.remote.CommandArgs, "connection">,
       {
         waitsSeconds = 0,
@@ -262,9 +276,10 @@ export class BuilderBoard extends pulumi.ComponentResource {
       return new command.remote.Command(
         `${name}-${role}`,
         // The output before last is no input of the next run, and may not pass through the environment.
-        { connection, addPreviousOutputInEnv: false, ...inputs },
+        { connection, addPreviousOutputInEnv: false, ...inputs, ...again(args.drift?.[role]) },
         {
           parent: this,
+          ignoreChanges: unlessAgain(args.drift?.[role]),
           retainOnDelete: args.abandon ?? false,
           customTimeouts: { create: timeout, update: timeout, delete: timeout },
           hooks: { ...onceHeard, ...hooks },
@@ -327,9 +342,11 @@ export class BuilderBoard extends pulumi.ComponentResource {
                 connection,
                 source: new pulumi.asset.FileAsset(`${push}/${asset}`),
                 remotePath: `${PUSHED}/${asset}`,
+                ...again(args.drift?.install),
               },
               {
                 parent: this,
+                ignoreChanges: unlessAgain(args.drift?.install),
                 dependsOn: [preflight],
                 retainOnDelete: args.abandon ?? false,
                 hooks: onceHeard,
@@ -474,6 +491,13 @@ export class BuilderBoard extends pulumi.ComponentResource {
     this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
   }
 }
+
+/**
+ * What makes a step run once more: the provider knows one input for that, which replaces it. It stays in the state, so without a
+ * reason it is left as it is.
+ */
+const again = (reasons: string[] | undefined) => (reasons?.length ? { triggers: reasons } : {});
+const unlessAgain = (reasons: string[] | undefined) => (reasons?.length ? [] : ["triggers"]);
 
 /** Refuses names that would be units, or files of the configuration itself. */
 function requireFileNames(board: string, files: readonly BoardFileArgs[]) {

@@ -15,6 +15,7 @@ import {
   dockerConnection,
   dockerProvider,
 } from "./container/connection.ts";
+import { MENDED_LABEL } from "./container/drift.ts";
 import { CONFIG_FILE, containerFiles, containerLayout, INNER_PORT } from "./container/files.ts";
 import { STOP_SECONDS } from "./container/handOver.ts";
 import { cacheHooks, containerHooks } from "./container/hooks.ts";
@@ -131,6 +132,8 @@ export interface BuilderContainerArgs {
   startSeconds?: number;
   /** Deletion leaves the host alone: the way out for one that is gone. Default: false. */
   abandon?: boolean;
+  /** What somebody changed on the container by hand, which another one in its place mends: its label `buildhosts.mended`. Default: none. */
+  mended?: string;
 }
 
 /**
@@ -287,7 +290,11 @@ export class BuilderContainer extends pulumi.ComponentResource {
         envs: Object.entries(environment)
           .map(([key, value]) => `${key}=${value}`)
           .sort(),
-        labels: labelList({ ...args.labels, ...labelsOf(place) }),
+        labels: labelList({
+          ...args.labels,
+          ...labelsOf(place),
+          ...(args.mended && { [MENDED_LABEL]: args.mended }),
+        }),
         networksAdvanced: args.networks?.length
           ? args.networks.map((network) => ({ name: network }))
           : undefined,

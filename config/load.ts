@@ -53,6 +53,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     findings.at("certificates"),
   );
   const clients = read(stackKeys.clients, value("clients"), findings.at("clients"));
+  const driftCheck = read(stackKeys.driftCheck, value("driftCheck"), findings.at("driftCheck"));
   const ssh = read(stackKeys.ssh, value("ssh"), findings.at("ssh"));
   const kinds = hostKinds.map((kind) => ({
     key: kind.key,
@@ -120,6 +121,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     certificates,
     clients,
     ...(Object.fromEntries(resolved) as HostConfigs),
+    driftCheck: driftCheck ?? true,
     ...(github && { github }),
     warnings: warnings.map(problemLine),
   };

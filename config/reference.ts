@@ -34,6 +34,7 @@ const examples: Record<string, readonly [file: string, ...path: (string | number
   ssh: ["mixed-fleet/Pulumi.mixed-fleet.yaml"],
   boards: ["mixed-fleet/Pulumi.mixed-fleet.yaml"],
   dockerHosts: ["docker-hosts/Pulumi.docker-hosts.yaml"],
+  driftCheck: ["mixed-fleet/Pulumi.mixed-fleet.yaml"],
   github: ["github/Pulumi.github-builders.yaml"],
   buildkitd: ["mixed-fleet/Pulumi.mixed-fleet.yaml", "buildhosts:boards", 1],
 };

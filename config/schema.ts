@@ -128,6 +128,12 @@ const hostLists = Object.fromEntries(hostKinds.map(({ key, schema }) => [key, sc
   z.ZodType
 >;
 
+const driftCheck = flag
+  .default(true)
+  .describe(
+    "Whether each preview and update looks at the hosts for what somebody changed there by hand, and mends it. Each board takes one SSH session.",
+  );
+
 /** Every key of a stack file below `buildhosts:`. */
 export const stackKeys = {
   releases: releases.prefault({}),
@@ -136,6 +142,7 @@ export const stackKeys = {
   ssh: ssh.prefault({}),
   sshPrivateKey,
   ...hostLists,
+  driftCheck,
   github: githubSchema.prefault({}),
   githubToken,
 };

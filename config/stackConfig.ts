@@ -13,6 +13,8 @@ export interface StackConfig extends HostConfigs {
   certificates: CertificateConfig;
   /** Names of the client certificates, in the order of the stack file. */
   clients: string[];
+  /** Whether hosts are looked at for changes that somebody made by hand. */
+  driftCheck: boolean;
   /** Absent where the stack has nothing on GitHub. */
   github?: GithubConfig;
   /** Warnings, one line each, path first. */

@@ -9,6 +9,7 @@ import type { Machine } from "../config/machineFiles.ts";
 import type { SshKey } from "../config/sshKey.ts";
 import type { CertificateNames } from "../config/stackConfig.ts";
 import type { Installation, StackReleases } from "../config/stackReleases.ts";
+import type { BuilderLook, Drift, LookOptions } from "./hostLook.ts";
 
 /** The parts of the stack that a host needs. */
 export interface HostContext {
@@ -58,10 +59,14 @@ export interface StackCertificates {
 }
 
 /** Declares the resources of one host. */
-export type Declaration = (certificates: StackCertificates) => Builder[];
+export type Declaration = (certificates: StackCertificates, drift: Drift) => Builder[];
 
 /** Declares the resources of any host of a kind. */
-export type Composition<Config> = (config: Config, certificates: StackCertificates) => Builder[];
+export type Composition<Config> = (
+  config: Config,
+  certificates: StackCertificates,
+  drift: Drift,
+) => Builder[];
 
 /**
  * The parts of a kind of host, for the loader and for the composition. `Written` is an entry of the list in the stack
@@ -100,6 +105,10 @@ interface HostKindParts<Key extends string, Written, Host, Config> {
   warnOfAll?(hosts: readonly Host[], buildkit: string, findings: Findings): void;
   /** The arguments of the component; nothing where a file or a key cannot be found. */
   resolved(host: Host, context: HostContext, findings: Findings): Config | undefined;
+  /** Looks at the hosts for changes that somebody made there by hand. It throws nothing. */
+  look(hosts: readonly Config[], options: LookOptions): Promise<BuilderLook[]>;
+  /** Builders that keep a mark in the state even if nothing looks at them. */
+  unseen?(hosts: readonly Config[]): Promise<BuilderLook[]>;
   /** Loads the composition, and with it Pulumi's provider: a stack without such hosts does not wait for either. */
   composition(): Promise<Composition<Config>>;
 }
@@ -127,6 +136,11 @@ export interface HostKind<Key extends string, Config> {
   schema: z.ZodType;
   /** Reads the list; `findings` are those of its key. */
   read(value: unknown, machine: Machine, findings: Findings): Hosts<Config>;
+  look(
+    hosts: Readonly<Record<Key, readonly Config[]>>,
+    options: LookOptions,
+  ): Promise<BuilderLook[]>;
+  unseen(hosts: Readonly<Record<Key, readonly Config[]>>): Promise<BuilderLook[]>;
   /** For each host, in the order of the stack file, what declares its resources. */
   declarations(hosts: Readonly<Record<Key, readonly Config[]>>): Promise<Declaration[]>;
 }
@@ -168,10 +182,12 @@ export function hostKind<Key extends string, Written, Host, Config>(
         },
       };
     },
+    look: ({ [key]: hosts }, options) => kind.look(hosts, options),
+    unseen: async ({ [key]: hosts }) => (await kind.unseen?.(hosts)) ?? [],
     async declarations({ [key]: hosts }) {
       if (hosts.length === 0) return [];
       const compose = await kind.composition();
-      return hosts.map((host) => (certificates) => compose(host, certificates));
+      return hosts.map((host) => (certificates, drift) => compose(host, certificates, drift));
     },
   };
 }

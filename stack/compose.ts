@@ -2,20 +2,31 @@ import { setImmediate } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/stackConfig.ts";
 import type { Builder } from "../hosts/hostKind.ts";
+import { type Drift, noDrift } from "../hosts/hostLook.ts";
 import { hostKinds } from "../hosts/kinds.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
 
-/** The resources of a stack, and what it tells its users. */
-export async function compose(config: StackConfig): Promise<StackOutputs> {
+/**
+ * The resources of a stack, and what it tells its users. `drift` is what somebody changed on its hosts; certificates do not wait
+ * for it.
+ */
+export async function compose(
+  config: StackConfig,
+  drift: Drift | Promise<Drift> = noDrift,
+): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
+  const changed = Promise.resolve(drift);
+  // An error of it is thrown below; until then it is no unhandled one.
+  changed.catch(() => undefined);
   // Before any resource, so that the resources come in the same order whatever has to load.
   const hosts = await Promise.all(hostKinds.map((kind) => kind.declarations(config)));
   const certificates = stackCertificates(config);
+  const mending = await changed;
   const builders: Builder[] = [];
   for (const declare of hosts.flat()) {
-    builders.push(...declare(certificates));
+    builders.push(...declare(certificates, mending));
     // The engine works on this host while the program declares the next one.
     await setImmediate();
   }

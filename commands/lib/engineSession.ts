@@ -177,6 +177,34 @@ export async function stackOutputs(stack: string, log: Progress): Promise<Record
   return outputsOf(stack, engine, { cwd: projectDir, env, reject: false });
 }
 
+/** A stack's configuration as its program would get it, secrets in the clear. */
+export interface StackValues {
+  project: string;
+  values: Record<string, string>;
+  secretKeys: string[];
+}
+
+/** @throws one line, when it cannot be read. */
+export async function stackValues(stack: string, log: Progress): Promise<StackValues> {
+  const { engine, env, project } = await engineOf(stack, log);
+  const file = isProvingGround(stack)
+    ? ["--config-file", join(await stackFolder(stack), `Pulumi.${stack}.yaml`)]
+    : [];
+  const { stdout, stderr, exitCode } = await execa(
+    engine.pulumi,
+    ["config", "--json", "--show-secrets", "--stack", stack, ...file],
+    { cwd: projectDir, env, reject: false },
+  );
+  if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
+  const found: Record<string, { value?: string; secret?: boolean }> = JSON.parse(String(stdout));
+  const entries = Object.entries(found);
+  return {
+    project: project.name,
+    values: Object.fromEntries(entries.map(([key, { value = "" }]) => [key, value])),
+    secretKeys: entries.filter(([, { secret }]) => secret).map(([key]) => key),
+  };
+}
+
 async function outputsOf(
   stack: string,
   engine: Engine,

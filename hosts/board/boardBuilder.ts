@@ -1,12 +1,14 @@
 import type { Resource } from "@pulumi/pulumi";
-import { BuilderBoard, preflightOf } from "../../components/builderBoard.ts";
+import { type BoardDriftArgs, BuilderBoard, preflightOf } from "../../components/builderBoard.ts";
 import type { Builder, StackCertificates } from "../hostKind.ts";
+import type { Drift } from "../hostLook.ts";
 import type { BoardConfig } from "./resolveBoard.ts";
 
 /** A board of the stack, with a server certificate of its own. */
 export function boardBuilder(
   { name, certificateNames, ...args }: BoardConfig,
   { ca, healthCheck, server }: StackCertificates,
+  drift: Drift,
 ): Builder {
   // Not for a board that is refused: under a name that turns out to be another one's new name, the state would know this
   // certificate, and the one that it has would go.
@@ -21,6 +23,7 @@ export function boardBuilder(
       after: preflight.promise,
     }),
     healthCheck,
+    ...(drift.has(name) && { drift: drift.get(name) as BoardDriftArgs }),
   });
   preflight.resolve(preflightOf(builder));
   const { endpoint, platforms } = builder;

@@ -23,8 +23,10 @@ export const boardKind = hostKind<"boards", BoardAsWritten, BoardInput, BoardCon
   refuseImpossible: refuseImpossibleBoard,
   warnOfRisks: warnOfBoard,
   resolved: resolveBoard,
+  look: async (boards, options) =>
+    boards.length > 0 ? (await import("./boardLook.ts")).lookAtBoards(boards, options) : [],
   composition: async () => {
     const { boardBuilder } = await import("./boardBuilder.ts");
-    return (board, certificates) => [boardBuilder(board, certificates)];
+    return (board, certificates, drift) => [boardBuilder(board, certificates, drift)];
   },
 });

@@ -18,7 +18,12 @@ import { type StartedBoard, startedBoard } from "./startedBoard.ts";
 export type BoardConfig = BuilderConfig &
   Omit<
     BuilderBoardArgs,
-    "caCertPem" | "caValidityStartTime" | "caValidityEndTime" | "certificate" | "healthCheck"
+    | "caCertPem"
+    | "caValidityStartTime"
+    | "caValidityEndTime"
+    | "certificate"
+    | "healthCheck"
+    | "drift"
   >;
 
 /** A board with every default filled in; undefined if its SSH key or its virtual machine is missing. */

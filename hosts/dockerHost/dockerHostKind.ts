@@ -46,5 +46,9 @@ export const dockerHostKind = hostKind<
   warnOfRisks: warnOfDockerHost,
   warnOfAll: warnOfTags,
   resolved: resolveDockerHost,
+  look: async (hosts, options) =>
+    hosts.length > 0 ? (await import("./containerLooks.ts")).lookAtContainers(hosts, options) : [],
+  unseen: async (hosts) =>
+    hosts.length > 0 ? (await import("./containerLooks.ts")).unseenContainers(hosts) : [],
   composition: async () => (await import("./dockerHostBuilders.ts")).dockerHostBuilders,
 });

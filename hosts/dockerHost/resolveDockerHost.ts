@@ -35,7 +35,7 @@ export interface DockerHostConfig {
 export type ContainerConfig = BuilderConfig &
   Omit<
     BuilderContainerArgs,
-    "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck"
+    "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck" | "mended"
   >;
 
 /** A Docker host with every default filled in; undefined if a key or a file is missing. */

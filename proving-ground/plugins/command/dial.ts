@@ -5,7 +5,7 @@ import { connect as connectTcp, isIPv6, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import ssh2, { type AuthMethod, type Client, type ParsedKey } from "ssh2";
-import { opensshPrivateKey } from "../opensshKeys.ts";
+import { opensshPrivateKey } from "../../../components/opensshKeys.ts";
 import type { Log } from "../provider/plugin.ts";
 
 /** A host to connect to, with the defaults filled in. */
