@@ -1,4 +1,5 @@
 import "./stack/sdkDebugging.ts";
+import "./stack/sdkOutputs.ts";
 import { loadConfig } from "./config/load.ts";
 import { compose } from "./stack/compose.ts";
 import { findDrift } from "./stack/drift.ts";

@@ -8,6 +8,10 @@ import { projectDir } from "../commands/lib/stackFile.ts";
 export interface BenchStack {
   /** Runs pulumi and returns the seconds that it took; a failure is thrown with its output. */
   run(...args: string[]): Promise<number>;
+  /** The same state under another configuration. */
+  with(config: Record<string, unknown>): Promise<BenchStack>;
+  /** Where its state is, and what its secrets are opened with. */
+  env: Record<string, string>;
 }
 
 export interface BenchStackArgs {
@@ -22,13 +26,17 @@ export interface BenchStackArgs {
   withoutCaches?: boolean;
 }
 
-const STACK = "bench";
+export const BENCH_STACK = "bench";
 
 export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
   const { pulumi, env, program, folder, config } = args;
   await mkdir(join(folder, "state"), { recursive: true });
   await cp(join(program, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
-  const configFile = join(folder, `Pulumi.${STACK}.yaml`);
+  const state = {
+    PULUMI_BACKEND_URL: `file://${join(folder, "state")}`,
+    PULUMI_CONFIG_PASSPHRASE: "bench",
+  };
+  const configFile = join(folder, `Pulumi.${BENCH_STACK}.yaml`);
   const run = async (cwd: string, words: string[]) => {
     const temporary = await mkdtemp(join(folder, "tmp-"));
     const started = performance.now();
@@ -38,8 +46,7 @@ export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
       {
         env: {
           ...env,
-          PULUMI_BACKEND_URL: `file://${join(folder, "state")}`,
-          PULUMI_CONFIG_PASSPHRASE: "bench",
+          ...state,
           // ts-node keeps what it has checked and compiled in the folder for temporary files.
           ...(args.withoutCaches && {
             TMPDIR: temporary,
@@ -56,12 +63,18 @@ export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
     await rm(temporary, { recursive: true, force: true });
     return seconds;
   };
-  await run(folder, ["stack", "init", STACK]);
+  await run(folder, ["stack", "init", BENCH_STACK]);
   const salt = await readFile(configFile, "utf8");
-  await writeFile(configFile, `${salt}${stringify({ config })}`);
-  return {
-    run: (...words) => run(program, [...words, "--stack", STACK, "--config-file", configFile]),
+  const under = async (file: string, values: Record<string, unknown>): Promise<BenchStack> => {
+    await writeFile(file, `${salt}${stringify({ config: values })}`);
+    const words = ["--stack", BENCH_STACK, "--config-file", file];
+    return {
+      env: state,
+      run: (...args) => run(program, [...args, ...words]),
+      with: (other) => under(`${file}.other.yaml`, other),
+    };
   };
+  return under(configFile, config);
 }
 
 /** A program that registers nothing, loaded the way that ours is. */

@@ -26,6 +26,7 @@ import {
 import { reachedHook, resolved } from "./reached.ts";
 import { renamed } from "./renamed.ts";
 import { hostInUrl } from "./socketAddress.ts";
+import { updateHook } from "./updateHook.ts";
 
 // Pulumi's schema of a package has no unions; it knows an enumeration by an object of constants.
 
@@ -254,12 +255,12 @@ export class BuilderBoard extends pulumi.ComponentResource {
     // The first step of an update asks, and the others know: sshd counts a connection without a log-in against
     // whoever makes it (PerSourcePenalties).
     let silence: Promise<string | undefined> | undefined;
-    const heard = new pulumi.ResourceHook(`${name}-heard`, async () => {
+    const heard = updateHook(`${name}-heard`, async () => {
       silence ??= silenceOf(name, args.connection);
       const reason = await silence;
       if (reason !== undefined) throw new Error(reason);
     });
-    const onceHeard = { beforeCreate: [heard], beforeUpdate: [heard] };
+    const onceHeard = { beforeCreate: heard, beforeUpdate: heard };
 
     // Resolved once, not by each of the steps.
     const connection = pulumi.output(connectionArgs(args.connection));
@@ -463,7 +464,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
         dependsOn: [install, config],
         additionalSecretOutputs: ["stdout", "stderr"],
         waitsSeconds: drainSeconds,
-        hooks: { afterCreate: [reached], afterUpdate: [reached] },
+        hooks: { afterCreate: reached, afterUpdate: reached },
       },
     );
 

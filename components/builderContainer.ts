@@ -258,7 +258,7 @@ export class BuilderContainer extends pulumi.ComponentResource {
       unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
     });
     const { caCertPem, serverName, healthCheck: client } = args;
-    const reached = client ? [reachedHook(name, { endpoint, serverName, caCertPem, client })] : [];
+    const reached = client ? reachedHook(name, { endpoint, serverName, caCertPem, client }) : [];
     const container = new docker.Container(
       `${name}-container`,
       {

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { refusalAt } from "./board/reach.ts";
+import { updateHook } from "./updateHook.ts";
 
 export interface Reached {
   endpoint: string;
@@ -13,8 +14,8 @@ export interface Reached {
  * A hook that asks a builder as a client on this machine would, after it was found healthy where it runs: a firewall
  * shows nowhere else.
  */
-export function reachedHook(name: string, reached: Reached): pulumi.ResourceHook {
-  return new pulumi.ResourceHook(`${name}-reached`, async () => {
+export function reachedHook(name: string, reached: Reached): pulumi.ResourceHook[] {
+  return updateHook(`${name}-reached`, async () => {
     const client = await resolved({
       ca: reached.caCertPem,
       cert: reached.client.certPem,

@@ -58,7 +58,7 @@ export interface StackCertificates {
   ): ServerCertificate;
 }
 
-/** Declares the resources of one host. */
+/** Declares the resources of one host. `drift` is what somebody changed on hosts. */
 export type Declaration = (certificates: StackCertificates, drift: Drift) => Builder[];
 
 /** Declares the resources of any host of a kind. */

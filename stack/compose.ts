@@ -17,16 +17,15 @@ export async function compose(
 ): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
-  const changed = Promise.resolve(drift);
-  // An error of it is thrown below; until then it is no unhandled one.
-  changed.catch(() => undefined);
+  // This function throws an error of `drift` below: while it loads, that is no unhandled one.
+  Promise.resolve(drift).catch(() => undefined);
   // Before any resource, so that the resources come in the same order whatever has to load.
   const hosts = await Promise.all(hostKinds.map((kind) => kind.declarations(config)));
   const certificates = stackCertificates(config);
-  const mending = await changed;
+  const changed = await drift;
   const builders: Builder[] = [];
   for (const declare of hosts.flat()) {
-    builders.push(...declare(certificates, mending));
+    builders.push(...declare(certificates, changed));
     // The engine works on this host while the program declares the next one.
     await setImmediate();
   }
