@@ -17,6 +17,8 @@ export async function compose(
 ): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
+  // This function throws an error of `drift` below: while it loads, that is no unhandled one.
+  Promise.resolve(drift).catch(() => undefined);
   // Before any resource, so that the resources come in the same order whatever has to load.
   const hosts = await Promise.all(hostKinds.map((kind) => kind.declarations(config)));
   const certificates = stackCertificates(config);
