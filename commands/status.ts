@@ -3,9 +3,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ClientFiles } from "./lib/clientFiles.ts";
 import { type ExitCode, exitCodes, worst } from "./lib/failure.ts";
 import { clientOf, type KnownStack, knownStack } from "./lib/knownStack.ts";
-import { type Look, lookAtAll, sameVersion } from "./lib/look.ts";
+import type { Look } from "./lib/look.ts";
 import { bytes, colour, counted, duration, looking, print, table, warn } from "./lib/output.ts";
 import { certificateFinding, daysUntil } from "./lib/reach.ts";
+import { sameVersion } from "./lib/sameVersion.ts";
 
 /** How long a builder may take, so that ten of them, some dead, take two seconds. */
 const BOUND_MS = 1_200;
@@ -39,6 +40,8 @@ export interface BuilderStatus {
 export async function status({ stack, client, json, watch }: StatusOptions): Promise<ExitCode> {
   const known = await knownStack(stack);
   const { files } = clientOf(known, client);
+  // Loaded by now, while the engine read the state.
+  const { lookAtAll } = await import("./lib/look.ts");
   for (;;) {
     const looks = await looking.step(`ask ${counted(known.builders.length, "builder")}`, () =>
       lookAtAll(known.builders, files, BOUND_MS),
