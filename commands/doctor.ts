@@ -10,9 +10,10 @@ import {
   type KnownStack,
   knownStack,
 } from "./lib/knownStack.ts";
-import { capOf, platformsOf, sameVersion } from "./lib/look.ts";
+import { capOf, platformsOf } from "./lib/look.ts";
 import { bytes, colour, counted, duration, print, printJson, working } from "./lib/output.ts";
 import { certificateFinding, type Finding, shortError, walk } from "./lib/reach.ts";
+import { sameVersion } from "./lib/sameVersion.ts";
 import { buildProbe, sendProbe } from "./lib/step.ts";
 import { ownBytesOf } from "./lib/usage.ts";
 

@@ -5,9 +5,10 @@ import type { ClientFiles } from "./lib/clientFiles.ts";
 import { type ExitCode, exitCodes, worst } from "./lib/failure.ts";
 import { lookAtHostsOf } from "./lib/hostLooks.ts";
 import { clientOf, type KnownStack, knownStack } from "./lib/knownStack.ts";
-import { type Look, lookAtAll, sameVersion } from "./lib/look.ts";
+import type { Look } from "./lib/look.ts";
 import { bytes, colour, counted, duration, looking, print, table, warn } from "./lib/output.ts";
 import { certificateFinding, daysUntil } from "./lib/reach.ts";
+import { sameVersion } from "./lib/sameVersion.ts";
 
 /** How long a builder may take, so that ten of them, some dead, take two seconds. */
 const BOUND_MS = 1_200;
@@ -48,6 +49,8 @@ export async function status({ stack, client, json, watch }: StatusOptions): Pro
   let hosts = lookAtHostsOf(stack);
   const known = await knownStack(stack);
   const { files } = clientOf(known, client);
+  // Loaded by now, while the engine read the state.
+  const { lookAtAll } = await import("./lib/look.ts");
   for (;;) {
     const [looks, found] = await looking.step(
       `ask ${counted(known.builders.length, "builder")}`,

@@ -14,6 +14,7 @@ import { boardFilePath, boardFiles, stagedName } from "./board/files.ts";
 import { silenceAt } from "./board/greeting.ts";
 import type { BoardStep } from "./board/look.ts";
 import { architecture, type ReleaseComponent, release, UPSTREAM } from "./board/releases.ts";
+import { RemoteCommand } from "./board/remoteCommand.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
 import { type RegistryCertificateArgs, withRegistryFiles } from "./buildkitd/registryFiles.ts";
 import type { BuildkitdSettings } from "./buildkitd/schema.ts";
@@ -263,7 +264,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
     const onceHeard = { beforeCreate: heard, beforeUpdate: heard };
 
     // Resolved once, not by each of the steps.
-    const connection = pulumi.output(connectionArgs(args.connection));
+    const connection = pulumi.secret(connectionArgs(args.connection));
     const step = (
       role: BoardStep,
       inputs: Omit<command.remote.CommandArgs, "connection">,
@@ -274,7 +275,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
       }: pulumi.CustomResourceOptions & { waitsSeconds?: number } = {},
     ) => {
       const timeout = `${TIMEOUT_SECONDS + waitsSeconds}s`;
-      return new command.remote.Command(
+      return new RemoteCommand(
         `${name}-${role}`,
         // The output before last is no input of the next run, and may not pass through the environment.
         { connection, addPreviousOutputInEnv: false, ...inputs, ...again(args.drift?.[role]) },
@@ -471,7 +472,7 @@ export class BuilderBoard extends pulumi.ComponentResource {
     // It runs nothing before its deletion, which comes before that of the steps: where the board is dead, nothing of it leaves the
     // state. The deletion of preflight removes what was never put to use. Its name is none of those that a pattern for the
     // steps of a board fits (`<name>-*`), so that a repair replaces them and not this.
-    new command.remote.Command(
+    new RemoteCommand(
       `${name}.removal`,
       {
         connection,

@@ -178,12 +178,19 @@ async function engineOf(stack: string, log: Progress): Promise<PreparedEngine> {
 /**
  * The outputs of the stack's last update, secrets in the clear, by one call of the engine. It looks for no plugin, and
  * makes no stack.
+ * `meanwhile` is work for the time that the engine takes.
  *
  * @throws one line, when there is no such stack or its secrets cannot be read.
  */
-export async function stackOutputs(stack: string, log: Progress): Promise<Record<string, unknown>> {
+export async function stackOutputs(
+  stack: string,
+  log: Progress,
+  meanwhile?: () => Promise<unknown>,
+): Promise<Record<string, unknown>> {
   const { engine, env } = await engineOf(stack, log);
-  return outputsOf(stack, engine, { cwd: projectDir, env, reject: false });
+  const outputs = outputsOf(stack, engine, { cwd: projectDir, env, reject: false });
+  const [known] = await Promise.all([outputs, meanwhile?.()]);
+  return known;
 }
 
 /** A stack's configuration as its program would get it, secrets in the clear. */

@@ -44,9 +44,12 @@ async function readStack(stack: string): Promise<KnownStack> {
   await requireStackFile(stack).catch((error: Error) => {
     throw new Failure(exitCodes.usage, error.message);
   });
-  const outputs = await stackOutputs(stack, quiet).catch((error: Error) => {
-    throw new Failure(exitCodes.noStack, readable(stack, error.message));
-  });
+  // Who knows the builders asks them next: the library for that takes a quarter of a second to load.
+  const outputs = await stackOutputs(stack, quiet, () => import("./look.ts")).catch(
+    (error: Error) => {
+      throw new Failure(exitCodes.noStack, readable(stack, error.message));
+    },
+  );
   return stackFrom(stack, outputs, await wishes(stack));
 }
 
