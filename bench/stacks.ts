@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/pr
 import { join } from "node:path";
 import { execa } from "execa";
 import { stringify } from "yaml";
-import { projectDir } from "../commands/lib/stackFile.ts";
+import { parallelSteps, projectDir } from "../commands/lib/stackFile.ts";
 
 /** A Pulumi project in a folder, with a stack and a state of its own. */
 export interface BenchStack {
@@ -47,6 +47,7 @@ export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
         env: {
           ...env,
           ...state,
+          ...parallelSteps(config["buildhosts:boards"]),
           // ts-node keeps what it has checked and compiled in the folder for temporary files.
           ...(args.withoutCaches && {
             TMPDIR: temporary,

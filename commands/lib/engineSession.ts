@@ -19,6 +19,7 @@ import {
   projectDir,
   requireStackFile,
   stackFile,
+  stepsOf,
 } from "./stackFile.ts";
 
 /** How a run of the engine ended. */
@@ -157,6 +158,7 @@ async function engineOf(stack: string, log: Progress): Promise<PreparedEngine> {
   env.NODE_COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? cacheDir("node-compile");
   // The engine lives for seconds: collecting its garbage as often as a server's costs a fifth of its time.
   env.GOGC = process.env.GOGC ?? "400";
+  Object.assign(env, await stepsOf(stack));
   if (!(await areUsersOwn())) {
     env.PULUMI_HOME = pulumiHomeOf(projectDir);
     // A login stays where the user has it.

@@ -1,4 +1,5 @@
 import { access, readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { defaultVersions } from "../../config/versions.ts";
@@ -33,6 +34,22 @@ export async function virtualMachines(stack: string): Promise<VirtualMachineRequ
   return Object.entries(writtenHosts).flatMap(([key, { machine }]) =>
     virtualIn(config[`buildhosts:${key}`], machine),
   );
+}
+
+/** What the engine is to know of how many boards a stack has. */
+export async function stepsOf(stack: string): Promise<{ PULUMI_PARALLEL?: string }> {
+  return parallelSteps((await stackConfig(stack))["buildhosts:boards"]);
+}
+
+/**
+ * How many steps the engine runs at once: one for each board, for a step waits for its board. The engine counts this
+ * machine's processors, which have little to do with it. A jump host lets in ten at once by default, and is spared.
+ */
+export function parallelSteps(boards: unknown): { PULUMI_PARALLEL?: string } {
+  if (process.env.PULUMI_PARALLEL || !Array.isArray(boards)) return {};
+  if (boards.some((board) => board?.jump)) return {};
+  const steps = Math.min(boards.length, 32);
+  return steps > 4 * availableParallelism() ? { PULUMI_PARALLEL: String(steps) } : {};
 }
 
 /** Whether a stack has repositories or secrets on GitHub. */

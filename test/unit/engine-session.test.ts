@@ -1,9 +1,9 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { engineSession } from "../../commands/lib/engineSession.ts";
-import { projectDir } from "../../commands/lib/stackFile.ts";
+import { parallelSteps, projectDir } from "../../commands/lib/stackFile.ts";
 import { pulumiHomeOf } from "../../runtime/plugins.ts";
 import { linesTo } from "../../runtime/progress.ts";
 
@@ -67,3 +67,17 @@ async function install(plugin: string): Promise<void> {
   const name = `pulumi-resource-${plugin.replace(/-v.*/, "")}`;
   await writeFile(join(home, name), Buffer.alloc(70_000));
 }
+
+test("as many steps run at once as there are boards, where that is more than the engine would", () => {
+  vi.stubEnv("PULUMI_PARALLEL", undefined);
+  const boards = (count: number) => Array.from({ length: count }, () => ({ host: "a" }));
+  expect(parallelSteps(boards(1))).toEqual({});
+  expect(parallelSteps(undefined)).toEqual({});
+  expect(parallelSteps(boards(1000))).toEqual(
+    availableParallelism() < 8 ? { PULUMI_PARALLEL: "32" } : {},
+  );
+  // The SSH server of a jump host takes ten that have not logged in.
+  expect(parallelSteps([...boards(1000), { host: "b", jump: { host: "c" } }])).toEqual({});
+  vi.stubEnv("PULUMI_PARALLEL", "3");
+  expect(parallelSteps(boards(1000))).toEqual({});
+});
