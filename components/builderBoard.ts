@@ -496,7 +496,8 @@ function requireFileNames(board: string, files: readonly BoardFileArgs[]) {
 /** Where files that come over SSH wait for their verification. */
 const PUSHED = "/usr/local/lib/buildhosts/pushed";
 
-function connectionArgs(
+/** How the provider connects. */
+export function connectionArgs(
   c: BoardConnectionArgs,
 ): pulumi.Input<command.types.input.remote.ConnectionArgs> {
   const one = ({ host, port, user, hostKey, privateKey }: BoardConnectionArgs) => ({
@@ -512,14 +513,18 @@ function connectionArgs(
   return { ...one(c), ...(c.proxy && { proxy: one(c.proxy) }) };
 }
 
-function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
+/** `user@host:port`, for readers. */
+export function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
   return pulumi
     .all([c.user ?? "root", c.host, c.port ?? 22])
     .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
 }
 
 /** Why the SSH server that the first hop leads to says nothing; nothing where it speaks, or refuses to. */
-async function silenceOf(board: string, c: BoardConnectionArgs): Promise<string | undefined> {
+export async function silenceOf(
+  board: string,
+  c: BoardConnectionArgs,
+): Promise<string | undefined> {
   const first = c.proxy ?? c;
   const { host, port } = await resolved({ host: first.host, port: first.port ?? 22 });
   const at = `${board}: ${c.proxy ? "the jump host " : ""}${hostInUrl(host)}:${port}`;

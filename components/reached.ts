@@ -11,9 +11,13 @@ export interface Reached {
 
 /**
  * A hook that asks a builder as a client on this machine would, after it was found healthy where it runs: a firewall
- * shows nowhere else.
+ * shows nowhere else. `found` is what was seen there.
  */
-export function reachedHook(name: string, reached: Reached): pulumi.ResourceHook {
+export function reachedHook(
+  name: string,
+  reached: Reached,
+  found = "buildkitd is healthy",
+): pulumi.ResourceHook {
   return new pulumi.ResourceHook(`${name}-reached`, async () => {
     const client = await resolved({
       ca: reached.caCertPem,
@@ -23,7 +27,7 @@ export function reachedHook(name: string, reached: Reached): pulumi.ResourceHook
     const refusal = await refusalAt(reached.endpoint, reached.serverName, client);
     if (refusal === undefined) return;
     void pulumi.log.warn(
-      `${name}: buildkitd is healthy, but from this machine no client is let in at ${reached.endpoint}: ${refusal}. Clients elsewhere may meet the same: look for a firewall on its host or in between, and at endpoint`,
+      `${name}: ${found}, but from this machine no client is let in at ${reached.endpoint}: ${refusal}. Clients elsewhere may meet the same: look for a firewall on its host or in between, and at endpoint`,
     );
   });
 }

@@ -1,0 +1,65 @@
+// By which builder a project is built: HAProxy's own arithmetic (`hash-type consistent sdbm avalanche`), so that whoever
+// has no pool chooses as one would (src/lb_chash.c and src/backend.c, the same from 2.6 on). A test compares the two.
+
+/** Each builder stands at 16 times so many places of the circle: with few of them, one builder would have most projects. */
+export const WEIGHT = 100;
+
+/** How far apart HAProxy keeps the first places of two servers (SRV_EWGHT_RANGE). */
+const SPAN = 4096;
+
+/**
+ * The numbers by which HAProxy places builders on the circle: made of the name, so that a builder that comes or goes moves
+ * no project between the others.
+ */
+export function serverIds(names: readonly string[]): Map<string, number> {
+  const ids = new Map<string, number>();
+  const taken = new Set<number>();
+  for (const name of [...names].sort()) {
+    // More bits than these have no effect: the product with SPAN has 32.
+    let id = (avalanche(sdbm(name)) % (2 ** 20 - 1)) + 1;
+    while (taken.has(id)) id = (id % (2 ** 20 - 1)) + 1;
+    taken.add(id);
+    ids.set(name, id);
+  }
+  return ids;
+}
+
+/**
+ * The one of `names` that HAProxy would choose for `key`, if all of them were up.
+ *
+ * @throws where there is none to choose from.
+ */
+export function chosenFor(key: string, names: readonly string[]): string {
+  const places = [...serverIds(names)]
+    .flatMap(([name, id]) =>
+      Array.from({ length: 16 * WEIGHT }, (_, place) => ({
+        name,
+        at: avalanche(id * SPAN + place),
+      })),
+    )
+    .sort((a, b) => a.at - b.at);
+  const hash = avalanche(sdbm(key));
+  const next = places.find(({ at }) => at >= hash) ?? places[0];
+  if (!next) throw new Error(`${key}: there is no builder to choose from`);
+  const before = places.at(places.indexOf(next) - 1) ?? next;
+  const distance = (from: number, to: number) => (to - from) >>> 0;
+  return (distance(before.at, hash) <= distance(hash, next.at) ? before : next).name;
+}
+
+function sdbm(text: string): number {
+  let hash = 0;
+  for (const byte of Buffer.from(text)) hash = (byte + (hash << 6) + (hash << 16) - hash) >>> 0;
+  return hash;
+}
+
+/** Bob Jenkins' integer hash, and a prime, as `full_hash` of HAProxy has them. */
+function avalanche(value: number): number {
+  let a = value >>> 0;
+  a = (a + 0x7ed55d16 + (a << 12)) >>> 0;
+  a = (a ^ 0xc761c23c ^ (a >>> 19)) >>> 0;
+  a = (a + 0x165667b1 + (a << 5)) >>> 0;
+  a = ((a + 0xd3a2646c) ^ (a << 9)) >>> 0;
+  a = (a + 0xfd7046c5 + (a << 3)) >>> 0;
+  a = (a ^ 0xb55a4f09 ^ (a >>> 16)) >>> 0;
+  return Math.imul(a, 3221225473) >>> 0;
+}
