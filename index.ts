@@ -6,4 +6,4 @@ import { checkGithub } from "./stack/github/check.ts";
 const config = loadConfig(import.meta.dirname);
 if (config.github) await checkGithub(config.github);
 
-export const { builders, clientCertificates, buildx, buildctl } = await compose(config);
+export const { builders, pools, clientCertificates, buildx, buildctl } = await compose(config);

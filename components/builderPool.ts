@@ -16,7 +16,6 @@ import {
   dockerProvider,
 } from "./container/connection.ts";
 import { FILLED_BY_PODMAN } from "./container/podman.ts";
-import { HAPROXY_IMAGE } from "./images.ts";
 import {
   activateCommand,
   cfgId,
@@ -42,7 +41,7 @@ export interface BuilderPoolArgs {
   connection?: BoardConnectionArgs;
   /** The Docker host that HAProxy runs on in a container; this or `connection`. */
   docker?: DockerConnectionArgs;
-  /** With `docker`: an image whose entrypoint takes HAProxy's arguments. Default: `haproxy:3.2-alpine` by its digest. */
+  /** Needed with `docker`: an image that has HAProxy 2.6 or newer, such as `haproxy:3.2-alpine@sha256:<digest>`. */
   image?: string;
   /**
    * A DNS name of at least two labels that every builder's certificate has, as it has `*.<domain>`. A client asks for
@@ -226,9 +225,14 @@ export class BuilderPool extends pulumi.ComponentResource {
       this.getProvider("docker:index/container:Container") ??
       dockerProvider(`${name}-docker`, dockerConnection(name, args.docker), { parent: this });
     const options = { parent: this, provider, retainOnDelete: args.abandon ?? false };
+    if (!args.image) {
+      throw new Error(
+        `${name}: image is missing; name one that has HAProxy 2.6 or newer, such as haproxy:3.2-alpine@sha256:<digest>`,
+      );
+    }
     const image = new docker.RemoteImage(
       `${name}-image`,
-      { name: args.image ?? HAPROXY_IMAGE, keepLocally: true },
+      { name: args.image, keepLocally: true },
       options,
     );
     const folder = "/usr/local/etc/haproxy";

@@ -13,6 +13,7 @@ import {
 } from "./dockerChecks.ts";
 import { endpointId, endpointUrl } from "./endpoint.ts";
 import { githubConfig } from "./github.ts";
+import { poolClient, poolNames, refuseImpossiblePools, resolvePool } from "./pools.ts";
 import { ConfigError, Findings, problemLine, read } from "./problems.ts";
 import { stackReleases } from "./releases.ts";
 import { endpointOf, resolveBoard } from "./resolveBoard.ts";
@@ -22,6 +23,7 @@ import {
   boardSchema,
   type DockerHostInput,
   dockerHostSchema,
+  poolSchema,
   type SshInput,
   type StackKey,
   stackKeys,
@@ -84,15 +86,18 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   );
   const hosts = hostInputs.filter((host) => host !== undefined);
   const readable = boardInputs.filter((board) => board !== undefined);
+  const poolInputs = readEach(stack, "pools", poolSchema, findings);
+  const readablePools = poolInputs.filter((pool) => pool !== undefined);
+  const poolClients = readablePools.map(({ name }) => poolClient(name));
 
-  if (clients) refuseUnfitClients(clients, findings.at("clients"));
+  if (clients) refuseUnfitClients(clients, poolClients, findings.at("clients"));
   refuseSameBoards(boardInputs, findings.at("boards"));
   const certificates =
     certificatesInput &&
     certificateConfig(
       certificatesInput,
       {
-        clients: clients ?? [],
+        clients: [...(clients ?? []), ...poolClients],
         builders: namesOf(boardInputs, hostInputs),
       },
       findings.at("certificates"),
@@ -106,6 +111,11 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   }
   const stackKey = findStackKey({ stack, ssh, boards: readable, hosts, machine }, findings);
   const extraNames = certificatesInput?.extraNames ?? [];
+  const namesByPools = poolNames(readablePools);
+  const machines = { boards: readable, dockerHosts: hosts };
+  // A builder that cannot be read would be missed here too.
+  if (readable.length === boardInputs.length && hosts.length === hostInputs.length)
+    refuseImpossiblePools(poolInputs, machines, findings.at("pools"));
 
   const boards = boardInputs.map((board, index) => {
     if (!board) return undefined;
@@ -113,7 +123,8 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     refuseImpossible(board, releasesInput?.mirror, boardFindings);
     if (!releases || !certificates) return undefined;
     warnOfRisks(board, releases.versions.buildkit, boardFindings);
-    return resolveBoard(board, { releases, extraNames, stackKey, machine }, boardFindings);
+    const names = [...extraNames, ...namesByPools(board.name)];
+    return resolveBoard(board, { releases, extraNames: names, stackKey, machine }, boardFindings);
   });
   const dockerHosts = hostInputs.map((host, index) => {
     if (!host) return undefined;
@@ -122,7 +133,8 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     if (!releases || !certificates) return undefined;
     const { buildkit } = releases.versions;
     warnOfHost(host, buildkit, hostFindings);
-    return resolveDockerHost(host, { buildkit, extraNames, stackKey, machine }, hostFindings);
+    const names = (builder: string) => [...extraNames, ...namesByPools(builder)];
+    return resolveDockerHost(host, { buildkit, names, stackKey, machine }, hostFindings);
   });
   if (releases) warnOfTags(hosts, releases.versions.buildkit, findings.at("dockerHosts"));
   const githubInput = read(stackKeys.github, value("github"), findings.at("github"));
@@ -146,14 +158,20 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   if (boardInputs.length + hostInputs.length === 0)
     findings.warn(["boards"], "there is none, so the stack has no builder.");
 
+  const resolved = {
+    boards: boards.filter((board) => board !== undefined),
+    dockerHosts: dockerHosts.filter((host) => host !== undefined),
+  };
+  const pools = readablePools.map((pool) => resolvePool(pool, machines, resolved));
+
   const { problems, warnings } = findings;
   if (problems.length > 0 || !releases || !certificates || !clients)
     throw new ConfigError(problems);
   return {
     certificates,
     clients,
-    boards: boards.filter((board) => board !== undefined),
-    dockerHosts: dockerHosts.filter((host) => host !== undefined),
+    ...resolved,
+    pools: pools.filter((pool) => pool !== undefined),
     ...(github && { github }),
     warnings: warnings.map(problemLine),
   };
@@ -233,7 +251,7 @@ function stackValue(
 /** The items of a list by their position in the stack file, with gaps where one cannot be read. */
 function readEach<Item extends z.ZodType>(
   stack: StackValues,
-  key: "boards" | "dockerHosts",
+  key: "boards" | "dockerHosts" | "pools",
   item: Item,
   findings: Findings,
 ): (z.output<Item> | undefined)[] {
@@ -247,12 +265,16 @@ function readEach<Item extends z.ZodType>(
   return [];
 }
 
-function refuseUnfitClients(clients: readonly string[], findings: Findings): void {
+function refuseUnfitClients(
+  clients: readonly string[],
+  poolClients: readonly string[],
+  findings: Findings,
+): void {
   for (const [index, name] of clients.entries()) {
     if (clients.indexOf(name) !== index) {
       findings.refuse([index], `received ${shown(name)}, which the list has already; remove one.`);
     }
-    if (name === HEALTH_CHECK) {
+    if (name === HEALTH_CHECK || poolClients.includes(name)) {
       findings.refuse(
         [index],
         `received ${shown(name)}, which is the stack's own client; choose another name.`,

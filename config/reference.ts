@@ -31,7 +31,9 @@ export function configurationReference(): string {
   const all = Object.entries(keys);
   return [
     introduction,
-    ...all.filter(([, value]) => !isHosts(value)).map(([key, value]) => part(`\`${key}\``, value)),
+    ...all
+      .filter(([, value]) => !isHosts(value))
+      .map(([key, value]) => part(`\`${key}${itemsOf(value).properties ? "[]" : ""}\``, value)),
     ...all.filter(([, value]) => isHosts(value)).flatMap(([key, value]) => hostParts(key, value)),
     `## \`buildhosts:boards[].buildkitd\`\n\n${buildkitdIntroduction}`,
     ...buildkitdParts(definitions),
@@ -64,10 +66,14 @@ function hostParts(key: string, hosts: JsonSchema): string[] {
 
 function part(title: string, schema: JsonSchema): string {
   const { text, byDefault } = described(schema);
-  const rows = schema.type === "object" && schema.properties ? rowsOf(schema) : [];
+  const rows = rowsOf(itemsOf(schema).properties ? itemsOf(schema) : schema);
   const about = [text, rows.length === 0 ? `Type: ${typeOf(schema)}.` : ""];
   if (rows.length === 0 && byDefault) about.push(`Default: ${byDefault}.`);
   return `## ${title}\n\n${about.filter(Boolean).join(" ")}\n${table(rows)}`;
+}
+
+function itemsOf({ items }: JsonSchema): JsonSchema {
+  return (items ?? {}) as JsonSchema;
 }
 
 /** One table for each definition that buildkitd's settings are made of, under its path. */

@@ -15,7 +15,7 @@ import { type LocatedBoard, locatedBoard } from "./virtualBoard.ts";
 /** What a board takes from the rest of the stack. */
 export interface BoardContext {
   releases: StackReleases;
-  /** Names that the stack adds to every certificate. */
+  /** Names that the stack, and its pools, add to the board's certificate. */
   extraNames: readonly string[];
   /** The key for boards that name none; nothing where it cannot be had, which has been said already. */
   stackKey: SshKey | undefined;

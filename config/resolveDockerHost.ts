@@ -19,8 +19,8 @@ import type { ContainerConfig, DockerHostConfig, SshKey } from "./stackConfig.ts
 export interface DockerHostContext {
   /** The version of BuildKit, for builders that name no image. */
   buildkit: string;
-  /** Names that the stack adds to every certificate. */
-  extraNames: readonly string[];
+  /** Names that the stack, and its pools, add to a builder's certificate. */
+  names(builder: string): readonly string[];
   /** The key for hosts that name none; nothing where it cannot be had, which has been said already. */
   stackKey: SshKey | undefined;
   machine: Machine;
@@ -120,7 +120,7 @@ export function imageOf({ image, rootless }: BuilderContainerInput, buildkit: st
 function resolveContainer(
   builder: BuilderContainerInput,
   host: DockerHostInput,
-  { buildkit, extraNames: namesOfAll, machine }: DockerHostContext,
+  { buildkit, names, machine }: DockerHostContext,
   findings: Findings,
 ): ContainerConfig | undefined {
   const registryCertificates = readRegistryCertificates(
@@ -153,7 +153,7 @@ function resolveContainer(
       hostOf(host),
       ...(isWildcard(publish.address) ? [] : [publish.address]),
       ...extraNames,
-      ...namesOfAll,
+      ...names(builder.name),
     ]),
     platform,
     platforms: builder.buildkitd.worker?.platforms ?? [...new Set([platform, ...emulation])],

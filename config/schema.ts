@@ -12,6 +12,7 @@ import {
   isPlainUrl,
   listOf,
   mapOf,
+  partName as name,
   oneOf,
   parsedText,
   port,
@@ -22,17 +23,13 @@ import { hostFromUrl } from "../components/socketAddress.ts";
 import { parseEndpoint } from "./endpoint.ts";
 import { githubSchema, githubToken } from "./githubSchema.ts";
 import { readHostKey } from "./hostKey.ts";
+import { pools } from "./poolSchema.ts";
 import { defaultVersions, versionPattern } from "./versions.ts";
 
 /**
  * The keys of a stack file, each below `buildhosts:`. Every description is written here once; the JSON
  * schema for editors and Pulumi.yaml take them from here.
  */
-
-const name = text(
-  "a name of at most 40 lower-case letters, digits and hyphens that starts with a letter and ends with no hyphen",
-  /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
-);
 
 const formerName = text(
   'the name that the board had, or "<project>/<stack>/<name>" where it was another stack\'s',
@@ -671,6 +668,7 @@ export const stackKeys = {
   sshPrivateKey,
   boards,
   dockerHosts,
+  pools,
   github: githubSchema.prefault({}),
   githubToken,
 };
@@ -695,6 +693,8 @@ export type BoardInput = PhysicalBoardInput | VirtualBoardInput;
 export type DockerHostInput = z.output<typeof physicalDockerHost>;
 export type VirtualDockerHostInput = z.output<typeof virtualDockerHost>;
 export type BuilderContainerInput = z.output<typeof builderContainer>;
+export type { PoolInput } from "./poolSchema.ts";
+export { poolSchema } from "./poolSchema.ts";
 export type RegistryAuthInput = z.output<typeof registryAuth>;
 export type DockerTlsInput = z.output<typeof dockerTls>;
 export type RegistryCertificatesInput = BoardInput["registryCertificates"];

@@ -1,5 +1,6 @@
 import type { BoardConnectionArgs, BuilderBoardArgs } from "../components/builderBoard.ts";
 import type { BuilderContainerArgs } from "../components/builderContainer.ts";
+import type { BuilderPoolArgs } from "../components/builderPool.ts";
 import type { BuilderRepositoryArgs } from "../components/builderRepository.ts";
 import type { CertificateAuthorityArgs } from "../components/certificateAuthority.ts";
 import type { DockerConnectionArgs } from "../components/container/connection.ts";
@@ -18,6 +19,7 @@ export interface StackConfig {
   clients: string[];
   boards: BoardConfig[];
   dockerHosts: DockerHostConfig[];
+  pools: PoolConfig[];
   /** Absent where the stack has nothing on GitHub. */
   github?: GithubConfig;
   /** What is accepted but should be known; one line each, path first. */
@@ -70,6 +72,12 @@ export type ContainerConfig = BuilderConfig &
     BuilderContainerArgs,
     "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck"
   >;
+
+/** `builders` with where the pool reaches each. */
+export type PoolConfig = Omit<BuilderPoolArgs, "caCertPem" | "healthCheck" | "builders"> & {
+  name: string;
+  builders: { name: string; endpoint: string }[];
+};
 
 export interface GithubConfig {
   owner: string;

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/stackConfig.ts";
 import { boardBuilder } from "./boardBuilder.ts";
 import type { Builder } from "./builder.ts";
+import { builderPool } from "./builderPool.ts";
 import { dockerHostBuilders } from "./dockerHostBuilders.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
@@ -16,6 +17,7 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
     ...config.boards.map((board) => () => [boardBuilder(board, certificates)]),
     ...config.dockerHosts.map((host) => () => dockerHostBuilders(host, certificates)),
   ]);
+  const pools = config.pools.map((pool) => builderPool(pool, certificates, builders));
 
   if (config.github) {
     // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
@@ -31,7 +33,7 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
       key: client.privateKeyPem,
     };
   }
-  return stackOutputs(builders, clients);
+  return stackOutputs(builders, clients, pools);
 }
 
 /** Declares each host in its turn, and lets it go to the engine, which works on it while the next is declared. */

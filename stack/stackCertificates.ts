@@ -4,6 +4,7 @@ import { ClientCertificate } from "../components/clientCertificate.ts";
 import { renamed } from "../components/renamed.ts";
 import { ServerCertificate } from "../components/serverCertificate.ts";
 import { HEALTH_CHECK } from "../config/certificates.ts";
+import { poolClient } from "../config/pools.ts";
 import type { CertificateNames, StackConfig } from "../config/stackConfig.ts";
 
 /** The CA of a stack and everything about it that its builders and clients need. */
@@ -12,6 +13,8 @@ export interface StackCertificates {
   clients: Record<string, ClientCertificate>;
   /** The stack's own client, which asks a builder for its health after a change. */
   healthCheck: ClientCertificate;
+  /** The client of a pool, which asks its builders for their health all the time. */
+  poolClient(pool: string): ClientCertificate;
   /** A certificate for a builder, whatever kind of host it runs on; `after` must be there first. */
   server(
     builder: string,
@@ -35,6 +38,7 @@ export function stackCertificates({ certificates, clients }: StackConfig): Stack
     ca,
     clients: Object.fromEntries(clients.map((name) => [name, client(name)])),
     healthCheck: client(HEALTH_CHECK),
+    poolClient: (pool) => client(poolClient(pool)),
     server: (builder, names, { formerName, after } = {}) =>
       new ServerCertificate(
         `${builder}-server`,

@@ -30,20 +30,26 @@ export function serverIds(names: readonly string[]): Map<string, number> {
  * @throws where there is none to choose from.
  */
 export function chosenFor(key: string, names: readonly string[]): string {
-  const places = [...serverIds(names)]
-    .flatMap(([name, id]) =>
-      Array.from({ length: 16 * WEIGHT }, (_, place) => ({
-        name,
-        at: avalanche(id * SPAN + place),
-      })),
-    )
-    .sort((a, b) => a.at - b.at);
   const hash = avalanche(sdbm(key));
-  const next = places.find(({ at }) => at >= hash) ?? places[0];
-  if (!next) throw new Error(`${key}: there is no builder to choose from`);
-  const before = places.at(places.indexOf(next) - 1) ?? next;
-  const distance = (from: number, to: number) => (to - from) >>> 0;
-  return (distance(before.at, hash) <= distance(hash, next.at) ? before : next).name;
+  let nearest: { name: string; distance: number; isBefore: boolean } | undefined;
+  for (const [name, id] of serverIds(names)) {
+    for (let place = 0; place < 16 * WEIGHT; place++) {
+      const at = avalanche(id * SPAN + place);
+      const [before, after] = [(hash - at) >>> 0, (at - hash) >>> 0];
+      const distance = Math.min(before, after);
+      const isBefore = before <= after;
+      // Between two that are as far, HAProxy takes the one before.
+      if (
+        !nearest ||
+        distance < nearest.distance ||
+        (distance === nearest.distance && isBefore && !nearest.isBefore)
+      ) {
+        nearest = { name, distance, isBefore };
+      }
+    }
+  }
+  if (!nearest) throw new Error(`${key}: there is no builder to choose from`);
+  return nearest.name;
 }
 
 function sdbm(text: string): number {

@@ -185,7 +185,9 @@ describe("a builder on a Podman host", () => {
     const rootless = await stack.preview();
     expect(rootless.code).not.toBe(0);
     expect(reasons(rootless)).toEqual([
-      expect.stringMatching(/^other: Podman 5\.\d+\.\d+ answers at unix:\/\/\S+, and its Docker-compatible socket does not support systempaths=unconfined/),
+      expect.stringMatching(
+        /^other: Podman 5\.\d+\.\d+ answers at unix:\/\/\S+, and its Docker-compatible socket does not support systempaths=unconfined/,
+      ),
     ]);
     await configure({ builder: { name: "other", restart: "unless-stopped" } });
     const preview = await stack.preview();

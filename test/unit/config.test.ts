@@ -1219,6 +1219,7 @@ describe("a good stack", () => {
         },
       ],
       dockerHosts: [],
+      pools: [],
       warnings: [],
     } satisfies StackConfig);
   });
