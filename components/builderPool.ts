@@ -138,7 +138,7 @@ export class BuilderPool extends pulumi.ComponentResource {
         caCertPem: args.caCertPem,
         client: args.healthCheck,
       },
-      "HAProxy runs",
+      "HAProxy runs, but from this machine no client is let in at",
     );
     const hooks = { afterCreate: [reached], afterUpdate: [reached] };
     const made = connection

@@ -1,5 +1,6 @@
-// By which builder a project is built: HAProxy's own arithmetic (`hash-type consistent sdbm avalanche`), so that whoever
-// has no pool chooses as one would (src/lb_chash.c and src/backend.c, the same from 2.6 on). A test compares the two.
+// By which builder a project is built, in HAProxy's own arithmetic: `hash-type consistent sdbm avalanche`, as 2.6, 2.8, and 3.3
+// have it (src/lb_chash.c, src/backend.c). From 3.0 to 3.2 the places of builders are others (03e9a5a1e mends that), so
+// that a pool may choose another one than is chosen here. Each on its own always chooses the same.
 
 /** Each builder stands at 16 times so many places of the circle: with few of them, one builder would have most projects. */
 export const WEIGHT = 100;
@@ -25,7 +26,7 @@ export function serverIds(names: readonly string[]): Map<string, number> {
 }
 
 /**
- * The one of `names` that HAProxy would choose for `key`, if all of them were up.
+ * The one of `names` that is chosen for `key`: always the same one, and another only where that one is missing.
  *
  * @throws where there is none to choose from.
  */

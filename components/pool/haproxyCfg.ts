@@ -83,9 +83,9 @@ backend builders
   option httpchk
   http-check send meth POST uri /grpc.health.v1.Health/Check ver HTTP/2 hdr host ${domain} hdr content-type application/grpc hdr te trailers
   http-check expect hdr name content-type value -m beg application/grpc
-  # A builder under load answers late, and is not down.
+  # A builder under load answers late, and is not down: each handshake has the 2 s of \`inter\`, and then its answer 5 s.
   timeout check 5s
-  default-server weight ${WEIGHT} init-addr libc,none inter 1s fastinter 500ms downinter 1s fall 3 rise 2
+  default-server weight ${WEIGHT} init-addr libc,none inter 2s fastinter 300ms downinter 1s fall 3 rise 2
   default-server check check-ssl check-proto h2 check-alpn h2 check-sni ${domain} verify required ca-file ${CA_FILE} crt ${CLIENT_FILE}
 ${lines.join("\n")}
 
