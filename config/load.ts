@@ -145,7 +145,9 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
       {
         clients: clients ?? [],
         builderCount:
-          boardInputs.length + hostInputs.flatMap((host) => host?.builders ?? []).length,
+          boardInputs.length +
+          hostInputs.flatMap((host) => host?.builders ?? []).length +
+          poolInputs.length,
         hosts: hostsOf(readable, hosts),
         token: stack.values[`${namespace}githubToken`] ?? "",
         tokenIsSecret: stack.secretKeys.includes(`${namespace}githubToken`),

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/stackConfig.ts";
 import { boardBuilder } from "./boardBuilder.ts";
 import type { Builder } from "./builder.ts";
-import { builderPool } from "./builderPool.ts";
+import { builderPool, type Pool } from "./builderPool.ts";
 import { dockerHostBuilders } from "./dockerHostBuilders.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
@@ -22,7 +22,7 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
   if (config.github) {
     // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
     const { githubRepositories } = await import("./github/repositories.ts");
-    await githubRepositories(config.github, certificates, builders);
+    await githubRepositories(config.github, certificates, forClients(builders, pools));
   }
 
   const clients: Record<string, ClientFiles> = {};
@@ -34,6 +34,12 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
     };
   }
   return stackOutputs(builders, clients, pools);
+}
+
+/** What clients build on: each pool, and the builders that are in none. */
+function forClients(builders: Builder[], pools: Pool[]): (Builder | Pool)[] {
+  const inPools = new Set(pools.flatMap((pool) => pool.builders));
+  return [...pools, ...builders.filter(({ name }) => !inPools.has(name))];
 }
 
 /** Declares each host in its turn, and lets it go to the engine, which works on it while the next is declared. */

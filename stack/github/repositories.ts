@@ -6,6 +6,7 @@ import { hasReusable, repositoryFiles } from "../../components/github/repository
 import { RepositoryWorkflows } from "../../components/repositoryWorkflows.ts";
 import type { GithubConfig } from "../../config/stackConfig.ts";
 import type { Builder } from "../builder.ts";
+import type { Pool } from "../builderPool.ts";
 import type { StackCertificates } from "../stackCertificates.ts";
 import { account, stackTopic } from "./check.ts";
 import { repeatLostCreates } from "./lostAnswers.ts";
@@ -21,7 +22,7 @@ import { keepUp, keepUpOnceMade } from "./upkeep.ts";
 export async function githubRepositories(
   config: GithubConfig,
   { ca, clients }: StackCertificates,
-  builders: Builder[],
+  builders: (Builder | Pool)[],
 ): Promise<void> {
   const [rewrites, repeating, owner] = await Promise.all([
     secretRewrites(config),
@@ -45,7 +46,10 @@ export async function githubRepositories(
       caCertPem: ca.certPem,
       certPem: found.certPem,
       privateKeyPem: found.privateKeyPem,
-      builders,
+      builders: builders.map((one) => ({
+        ...{ name: one.name, endpoint: one.endpoint, platforms: one.platforms },
+        ...("domain" in one && { domain: one.domain }),
+      })),
     };
   };
 
