@@ -8,6 +8,8 @@ import { projectDir } from "../commands/lib/stackFile.ts";
 export interface BenchStack {
   /** Runs pulumi and returns the seconds that it took; a failure is thrown with its output. */
   run(...args: string[]): Promise<number>;
+  /** The outputs, secrets in the clear. */
+  outputs(): Promise<Record<string, unknown>>;
 }
 
 export interface BenchStackArgs {
@@ -29,6 +31,10 @@ export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
   await mkdir(join(folder, "state"), { recursive: true });
   await cp(join(program, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
   const configFile = join(folder, `Pulumi.${STACK}.yaml`);
+  const backend = {
+    PULUMI_BACKEND_URL: `file://${join(folder, "state")}`,
+    PULUMI_CONFIG_PASSPHRASE: "bench",
+  };
   const run = async (cwd: string, words: string[]) => {
     const temporary = await mkdtemp(join(folder, "tmp-"));
     const started = performance.now();
@@ -38,8 +44,7 @@ export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
       {
         env: {
           ...env,
-          PULUMI_BACKEND_URL: `file://${join(folder, "state")}`,
-          PULUMI_CONFIG_PASSPHRASE: "bench",
+          ...backend,
           // ts-node keeps what it has checked and compiled in the folder for temporary files.
           ...(args.withoutCaches && {
             TMPDIR: temporary,
@@ -61,6 +66,13 @@ export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
   await writeFile(configFile, `${salt}${stringify({ config })}`);
   return {
     run: (...words) => run(program, [...words, "--stack", STACK, "--config-file", configFile]),
+    async outputs() {
+      const words = ["stack", "output", "--json", "--show-secrets", "--stack", STACK];
+      const { stdout } = await execa(pulumi, [...words, "--cwd", program], {
+        env: { ...env, ...backend },
+      });
+      return JSON.parse(stdout);
+    },
   };
 }
 

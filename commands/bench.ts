@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Comparison, isHeld, median, type Row, ratio, table } from "../bench/measure.ts";
+import { measurePool } from "../bench/pool.ts";
 import {
   type BenchStack,
   benchStack,
@@ -30,6 +31,7 @@ const { values } = toolOptions({
       "native, riscv64, or both (default: both, where this machine can run native boards)",
     "rounds=N": "rounds of each comparison, 3 or more (default: 3)",
     "skip-up": "leaves out (a), which takes most of the time",
+    "only-pool": "measures (f) alone, the pool, which needs native boards",
   },
 });
 
@@ -55,7 +57,9 @@ await runTool(async () => {
   }
   const session = await engineSession("dev", log);
   const rows: Row[] = [];
-  for (const platform of platforms) rows.push(...(await measure(session, platform)));
+  for (const platform of values["only-pool"] ? [] : platforms)
+    rows.push(...(await measure(session, platform)));
+  if (platforms.includes("linux/amd64")) rows.push(...(await measureFailover(session)));
   const limited = rows.filter(({ limit }) => limit !== undefined);
   return ended.well(`${limited.filter(isHeld).length} of ${limited.length} limits held`);
 }, log);
@@ -180,6 +184,29 @@ async function measure(session: EngineSession, platform: Platform): Promise<Row[
     await board.stop();
     await mirror.close();
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** A pool of two native boards; its table is printed. */
+async function measureFailover(session: EngineSession): Promise<Row[]> {
+  const releases = await ensureReleaseAssets("linux/amd64", defaultVersions, log);
+  const mirror = await startMirror({ directories: [releases] });
+  try {
+    const { through, failover } = await measurePool({
+      pulumi: session.engine.pulumi,
+      env: { ...session.env, SSH_AUTH_SOCK: "" },
+      mirrorUrl: `http://10.0.2.2:${mirror.port}`,
+      rounds,
+      log,
+    });
+    const rows = [
+      row("(f) five builds through a pool / by the builder's own address", through, 1.05),
+      row("(f) the next build after its builder was killed / 3 s", failover, 1),
+    ];
+    process.stdout.write(`On a pool of two native boards:\n\n${table(rows)}\n\n`);
+    return rows;
+  } finally {
+    await mirror.close();
   }
 }
 

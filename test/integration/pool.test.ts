@@ -7,9 +7,8 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { writeClientFiles } from "../../commands/lib/clientFiles.ts";
 import { Control } from "../../commands/lib/control.ts";
 import { unable } from "../../proving-ground/board/native/host.ts";
+import { poolBoardKind, useArchive } from "../../proving-ground/board/poolBoard.ts";
 import {
-  type BoardConnection,
-  type BoardKind,
   findVirtualBoard,
   plainBoard,
   startBoard,
@@ -31,13 +30,6 @@ const builderNames = ["board-1", "board-2", "board-3"] as const;
 type BuilderName = (typeof builderNames)[number];
 const projects = Array.from({ length: 12 }, (_, i) => `project-${i + 1}`);
 
-/** A board with a port more that is reached from this machine: the pool's. */
-const poolBoard: BoardKind<BoardConnection & { poolPort: number }> = {
-  name: "virtual-pool-board",
-  ports: [1235],
-  connection: (base, ports) => ({ ...base, poolPort: ports.get(1235) as number }),
-};
-
 describe.skipIf(unable())("a pool of three boards", () => {
   const boards = {} as Record<BuilderName, VirtualBoard>;
   let poolPort: number;
@@ -54,19 +46,13 @@ describe.skipIf(unable())("a pool of three boards", () => {
       await (await findVirtualBoard(instance(name), platform))?.stop();
     archive = await startArchiveProxy(log);
     const [first, ...others] = await Promise.all([
-      startBoard({ platform, kind: poolBoard, instance: instance("board-1"), log }),
+      startBoard({ platform, kind: poolBoardKind, instance: instance("board-1"), log }),
       startBoard({ platform, kind: plainBoard, instance: instance("board-2"), log }),
       startBoard({ platform, kind: plainBoard, instance: instance("board-3"), log }),
     ]);
     poolPort = first.connection.poolPort;
     Object.assign(boards, { "board-1": first, "board-2": others[0], "board-3": others[1] });
-    // The package comes from Debian's archive, as apt of this machine would have it.
-    const { gateway } = first.connection;
-    await on(
-      first,
-      `rm -rf /etc/apt/sources.list.d/* && echo 'deb [trusted=yes] http://debian.invalid/debian trixie main' >/etc/apt/sources.list
-       echo 'Acquire::http::Proxy "http://${gateway}:${archive.port}";' >/etc/apt/apt.conf.d/proxy`,
-    );
+    await useArchive(first, archive.port);
     stack = await TestStack.makeAlone(ground);
     await configure();
   });
