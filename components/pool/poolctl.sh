@@ -80,7 +80,11 @@ unbundle() {
 }
 
 status() { systemctl show --property StatusText --value "$UNIT"; }
-workers() { pgrep -P "$(systemctl show --property MainPID --value "$UNIT")"; }
+# The processes of the unit, the master among them, which stays the same.
+processes() {
+  group=$(systemctl show --property ControlGroup --value "$UNIT")
+  cat "/sys/fs/cgroup$group/cgroup.procs" 2>/dev/null || cat "/sys/fs/cgroup/systemd$group/cgroup.procs"
+}
 
 # eventually SECONDS COMMAND …: until it is true.
 eventually() {
@@ -97,13 +101,13 @@ eventually() {
 is_reloaded() {
   case $(status) in
     *failed*) return 0 ;;
-    Ready*) for one in $(workers); do case " $before_workers " in *" $one "*) ;; *) return 0 ;; esac; done ;;
+    Ready*) for one in $(processes); do case " $known " in *" $one "*) ;; *) return 0 ;; esac; done ;;
   esac
   return 1
 }
 
 reload() {
-  before_workers=$(workers | tr '\n' ' ')
+  known=$(processes | tr '\n' ' ')
   systemctl reload "$UNIT" || return 1
   eventually 30 is_reloaded || return 1
   case $(status) in *failed*) return 1 ;; *) ;; esac
@@ -159,7 +163,11 @@ go_back() {
 }
 
 page() {
-  if command -v curl >/dev/null 2>&1; then curl -s --max-time 5 "http://$1/;csv"; else wget -q -T 5 -O - "http://$1/;csv"; fi
+  if command -v curl >/dev/null 2>&1; then
+    curl -s --noproxy '*' --max-time 5 "http://$1/;csv"
+  else
+    http_proxy='' wget -q -T 5 -O - "http://$1/;csv"
+  fi
 }
 
 # Lines NAME STATUS CHECK REASON of the builders; no CHECK before the first.
@@ -177,6 +185,7 @@ are_checked() {
 # A builder that the pool does not reach is no failure of the pool; it is told.
 tell_builders() { # tell_builders METRICS
   eventually 15 are_checked "$1" || :
+  [ -n "$seen" ] || { say "warning: HAProxy runs, but http://$1/ does not tell about its builders"; return 0; }
   printf '%s\n' "$seen" | while read -r name state check reason; do
     [ -z "$name" ] || [ "$state" = UP ] || say "warning: $name is $state for this pool: $check ${reason:-}; is there a firewall between them, or does its endpoint lead elsewhere from here?"
   done
