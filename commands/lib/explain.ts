@@ -101,7 +101,7 @@ export function explain(eventLog: string): Explanation[] {
 const RAN = /^(?<reason>.*): running "(?:[^"\\]|\\.)*":\n(?<output>[\s\S]*)$/m;
 
 /** What boardctl and the login shell say of a board where an earlier step's work is gone. */
-const GONE = /is not on the board any more|make the board's steps run again/;
+const GONE = /is not on the (?:board|machine) any more|make the board's steps run again/;
 const NO_BOARDCTL =
   /buildhosts\/boardctl.*not found|(unknown command|no such file).*buildhosts\/boardctl|buildhosts\/boardctl.*no such file/i;
 /** What SFTP says where the folder for files that are pushed is gone, which its user cannot make. */

@@ -43,7 +43,10 @@ export function stageCommand({ pool, owner }: OwnedPool, at: string, id: string)
 
 /** `metrics` is the address of the metrics page, `host:port`. */
 export function activateCommand({ pool, owner }: OwnedPool, id: string, metrics: string): string {
-  return commandLine("sh", POOLCTL, "activate", pool, owner, id, metrics);
+  // In the words by which `npm run up` knows that it has to run every step again.
+  const script =
+    'if [ -e "$1" ]; then exec sh "$@"; fi; echo "$3: $1 is not on the machine any more, though the stack says so (was it reset?): make its steps run again with pulumi up --replace **:remote:*::$3-*" >&2; exit 1';
+  return `${commandLine("sh", "-c", script, "sh")} ${commandLine(POOLCTL, "activate", pool, owner, id, metrics)}`;
 }
 
 /** Of a machine without poolctl nothing is removed. */

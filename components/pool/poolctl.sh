@@ -123,7 +123,7 @@ complaint() {
 activate() { # activate ID METRICS, certificates and the unit on standard input
   work=$(umask 077 && mktemp -d "$HOME_DIR/new.XXXXXX") || fail "$HOME_DIR: cannot be written: is the disk full or read-only?"
   (umask 077 && unbundle "$work") || fail "the certificates were cut off on their way; nothing was changed"
-  [ -f "$HOME_DIR/staged/$1" ] || fail "haproxy.cfg $1 is not on this machine: it was reset, or somebody removed it; run the update again with --replace of $POOL-config"
+  [ -f "$HOME_DIR/staged/$1" ] || fail "haproxy.cfg $1 is not on the machine any more, though the stack says so (was it reset?): make its steps run again with pulumi up --replace '**:remote:*::$POOL-*'"
   cp "$HOME_DIR/staged/$1" "$work/haproxy.cfg"
   mkdir -p "${UNIT_FILE%/*}"
   reload_units=false

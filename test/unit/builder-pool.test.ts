@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
+import { explain } from "../../commands/lib/explain.ts";
 import { BuilderPool, type BuilderPoolArgs } from "../../components/builderPool.ts";
 import {
   activateCommand,
@@ -143,6 +144,18 @@ describe("the commands of a pool", () => {
     expect(readFileSync(join(folder, "script"), "utf8")).toMatch(/^#!\/bin\/sh\nset -u\n/);
     expect(readdirSync(folder).sort()).toEqual(["cfg", "script", "words"]);
     rmSync(folder, { recursive: true });
+  });
+
+  test("say of a host that was reset what makes `npm run up` run each step again", () => {
+    const command = activateCommand(pool, "0123456789ab", "127.0.0.1:8405");
+    const { status, stderr } = spawnSync("sh", ["-c", command], { encoding: "utf8" });
+    expect(status).toBe(1);
+    const message = `Process exited with status 1: running "sh":\n${stderr}`;
+    const urn = "urn:pulumi:test::buildhosts::command:remote:Command::pool-service";
+    const event = { diagnosticEvent: { severity: "error", urn, message } };
+    expect(explain(JSON.stringify(event))).toEqual([
+      { resource: "pool-service", line: stderr.trim(), resetBoard: "pool" },
+    ]);
   });
 
   test("remove nothing of a host that has no pool", () => {
