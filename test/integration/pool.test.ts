@@ -302,7 +302,9 @@ describe.skipIf(unable())("a pool of three boards", () => {
   }
 
   test("takes a dead builder's projects to others within 3 s, and no other's, and takes them back", async () => {
-    const dead = home(projects[0] ?? "");
+    // On the way to another virtual board, this machine accepts connections that the board refuses, which no network of real
+    // ones does: those are found out by the health check alone.
+    const dead = "board-1";
     const alive = builderNames.filter((name) => name !== dead);
     const its = projects.filter((project) => home(project) === dead);
     const others = projects.filter((project) => home(project) !== dead);
@@ -313,8 +315,6 @@ describe.skipIf(unable())("a pool of three boards", () => {
       "systemctl mask --runtime --quiet buildkitd.service && systemctl kill --signal KILL buildkitd.service",
     );
     const killed = performance.now();
-    // The network of virtual boards accepts a connection before the board refuses it, so that a client sees an end where
-    // it would see nothing on a real one.
     await eventually("the next build of a project of it", 20, async () => {
       const { code } = await build(its[0] ?? "");
       return code === 0;
