@@ -125,17 +125,15 @@ activate() { # activate ID METRICS, certificates and the unit on standard input
   (umask 077 && unbundle "$work") || fail "the certificates were cut off on their way; nothing was changed"
   [ -f "$HOME_DIR/staged/$1" ] || fail "haproxy.cfg $1 is not on the machine any more, though the stack says so (was it reset?): make its steps run again with pulumi up --replace '**:remote:*::$POOL-*'"
   cp "$HOME_DIR/staged/$1" "$work/haproxy.cfg"
-  mkdir -p "${UNIT_FILE%/*}"
-  reload_units=false
-  if ! cmp -s "$work/unit" "$UNIT_FILE"; then
-    cp "$work/unit" "$UNIT_FILE.new" && chmod 644 "$UNIT_FILE.new" && mv "$UNIT_FILE.new" "$UNIT_FILE"
-    reload_units=true
-  fi
   generation=$HOME_DIR/generations/$(cat "$work"/* | sha256sum | cut -c 1-12)
   if [ -d "$generation" ]; then rm -rf "$work"; else mv -T "$work" "$generation"; fi
   said=$(POOL_FILES=$generation "$HAPROXY" -c -q -f "$generation/haproxy.cfg" 2>&1) ||
     fail "HAProxy refuses its configuration, and nothing was changed: $(printf '%s\n' "$said" | sed -n 's/^\[ALERT\] *([0-9]*) : *//p' | head -n 1)"
-  [ "$reload_units" = false ] || systemctl daemon-reload
+  if ! cmp -s "$generation/unit" "$UNIT_FILE"; then
+    mkdir -p "${UNIT_FILE%/*}"
+    cp "$generation/unit" "$UNIT_FILE.new" && chmod 644 "$UNIT_FILE.new" && mv "$UNIT_FILE.new" "$UNIT_FILE"
+    systemctl daemon-reload
+  fi
   before=$(readlink "$HOME_DIR/current" 2>/dev/null)
   began=$(date +%s)
   is_up=false
