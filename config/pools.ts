@@ -53,7 +53,13 @@ export function refuseImpossiblePools(
       );
     }
     const members = refuseUnfitMembers(pool, builders, at);
-    const machine = machines.find(({ name }) => name === pool.on);
+    const [machine, another] = machines.filter(({ name }) => name === pool.on);
+    if (another) {
+      at.refuse(
+        ["on"],
+        `received ${shown(pool.on)}, which a board and a Docker host are called; rename one of the two.`,
+      );
+    }
     if (!machine) {
       at.refuse(["on"], unknown(pool.on, "no board and no Docker host of this stack", machines));
       continue;

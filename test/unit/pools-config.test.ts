@@ -210,6 +210,13 @@ describe("is refused:", () => {
     ]);
   });
 
+  test("a name that is a board's and a Docker host's", () => {
+    const dockerHosts = [{ ...dockerHost, name: "a", builders: [{ name: "c" }] }];
+    expect(problemsOf([pool()], { dockerHosts })).toContain(
+      'buildhosts:pools[0].on: received "a", which a board and a Docker host are called; rename one of the two.',
+    );
+  });
+
   test("a client of the stack with the name of the pool's", () => {
     expect(problemsOf([pool()], { clients: ["pool-pool"] })).toEqual([
       'buildhosts:clients[0]: received "pool-pool", which is the stack\'s own client; choose another name.',
