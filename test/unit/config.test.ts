@@ -122,7 +122,7 @@ describe("keys", () => {
     [
       "an unknown key that resembles none",
       { colour: "red", ...one() },
-      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards, dockerHosts, github, githubToken.",
+      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards, dockerHosts, pools, github, githubToken.",
     ],
     [
       "an unknown key of a section",
