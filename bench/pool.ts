@@ -22,11 +22,17 @@ export interface PoolBenchArgs {
   log: Progress;
 }
 
-/** What the issue of failover allows, in seconds. */
+/** How long the next build may take until it is made, in seconds. */
 const FAILOVER_SECONDS = 3;
 
 /** Builds of one measurement: the time of one alone says little. */
-const BUILDS = 5;
+const BUILDS = 3;
+
+/**
+ * Some seconds of a processor: each message of a build costs something on the way through HAProxy, and there are a few hundred of
+ * them, however long its steps take.
+ */
+const WORK = "i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done";
 
 /**
  * Two native boards and a pool before them: builds through it against the same builds by the builder's own address, and how
@@ -81,7 +87,7 @@ export async function measurePool({
     await execa("cp", [first.busybox, join(context, "busybox")]);
     await writeFile(
       join(context, "Dockerfile"),
-      'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "sh", "-c", "/bin/busybox true"]\n',
+      `FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "sh", "-c", "${WORK}"]\n`,
     );
 
     const buildctl = await ensureBuildctl(log);

@@ -200,7 +200,11 @@ async function measureFailover(session: EngineSession): Promise<Row[]> {
       log,
     });
     const rows = [
-      row("(f) five builds through a pool / by the builder's own address", through, 1.05),
+      row(
+        "(f) three builds of some seconds through a pool / by the builder's own address",
+        through,
+        1.05,
+      ),
       row("(f) the next build after its builder was killed / 3 s", failover, 1),
     ];
     process.stdout.write(`On a pool of two native boards:\n\n${table(rows)}\n\n`);
