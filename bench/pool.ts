@@ -87,7 +87,7 @@ export async function measurePool({
     await execa("cp", [first.busybox, join(context, "busybox")]);
     await writeFile(
       join(context, "Dockerfile"),
-      `FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "sh", "-c", "${WORK}"]\n`,
+      'FROM scratch\nCOPY busybox /bin/busybox\nARG WORK\nRUN ["/bin/busybox", "sh", "-c", "eval \\"$WORK\\""]\n',
     );
 
     const buildctl = await ensureBuildctl(log);
@@ -102,10 +102,11 @@ export async function measurePool({
       );
     const worker = async (port: number, serverName: string) =>
       (await client(port, serverName, "debug", "workers")).stdout.split("\n")[1]?.split("\t")[0];
-    const build = (port: number, serverName: string) =>
+    const build = (port: number, serverName: string, step = "true") =>
       client(
         ...([port, serverName, "build", "--no-cache", "--frontend", "dockerfile.v0"] as const),
         ...["--local", `context=${context}`, "--local", `dockerfile=${context}`],
+        ...["--opt", `build-arg:WORK=${step}`],
       );
     // One whose builder is on the pool's own board: the network between virtual boards is none that a pool would have.
     const direct = connection.buildkitPort;
@@ -119,7 +120,7 @@ export async function measurePool({
     const several = async (port: number, serverName: string) => {
       const started = performance.now();
       for (let i = 0; i < BUILDS; i++) {
-        const { exitCode, all } = await build(port, serverName);
+        const { exitCode, all } = await build(port, serverName, WORK);
         if (exitCode !== 0) throw new Error(`a build failed:\n${all}`);
       }
       return (performance.now() - started) / 1000;
