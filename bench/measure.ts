@@ -26,7 +26,7 @@ export interface Row {
   ours: number;
   theirs: number;
   ratio: number;
-  /** What the ratio is to stay below; none for a row that explains another. */
+  /** The limit of the ratio; absent for a row that explains another. */
   limit?: number;
 }
 

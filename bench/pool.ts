@@ -5,22 +5,16 @@ import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
 import { writeClientFiles } from "../commands/lib/clientFiles.ts";
 import { projectDir } from "../commands/lib/stackFile.ts";
+import { defaultVersions } from "../config/versions.ts";
 import { poolBoardKind, useArchive } from "../proving-ground/board/poolBoard.ts";
 import { plainBoard, startBoard, type VirtualBoard } from "../proving-ground/board/virtualBoard.ts";
 import { startArchiveProxy } from "../proving-ground/debian/archiveProxy.ts";
-import { ensureBuildctl } from "../proving-ground/mirror/assets.ts";
-import type { Progress } from "../runtime/progress.ts";
-import type { Comparison } from "./measure.ts";
+import { ensureBuildctl, ensureReleaseAssets } from "../proving-ground/mirror/assets.ts";
+import { startMirror } from "../proving-ground/mirror/mirror.ts";
+import type { Bench } from "./board.ts";
+import { type Comparison, table } from "./measure.ts";
+import type { Rounds } from "./rounds.ts";
 import { benchStack } from "./stacks.ts";
-
-export interface PoolBenchArgs {
-  pulumi: string;
-  env: Record<string, string | undefined>;
-  /** As boards see it. */
-  mirrorUrl: string;
-  rounds: number;
-  log: Progress;
-}
 
 /** How long the next build may take until it is made, in seconds. */
 const FAILOVER_SECONDS = 3;
@@ -36,18 +30,14 @@ const WORK = "i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done";
 
 /**
  * Two native boards and a pool before them: builds through it against the same builds by the builder's own address, and how
- * long after its builder was killed a project is built on the other one.
+ * long after its builder was killed a project is built on the other one; their table is printed.
  */
-export async function measurePool({
-  pulumi,
-  env,
-  mirrorUrl,
-  rounds,
-  log,
-}: PoolBenchArgs): Promise<{ through: Comparison; failover: Comparison }> {
+export async function measurePool({ pulumi, env, log }: Bench, rounds: Rounds): Promise<void> {
   const work = await mkdtemp(join(tmpdir(), "buildhosts-bench-pool-"));
   const archive = await startArchiveProxy(log);
   const platform = "linux/amd64";
+  const releases = await ensureReleaseAssets(platform, defaultVersions, log);
+  const mirror = await startMirror({ directories: [releases] });
   const [first, second] = await Promise.all([
     startBoard({ platform, kind: poolBoardKind, instance: "bench-pool-1", log }),
     startBoard({ platform, kind: plainBoard, instance: "bench-pool-2", log }),
@@ -62,7 +52,7 @@ export async function measurePool({
     const stack = await benchStack({
       ...{ pulumi, env, program: projectDir, folder: join(work, "stack") },
       config: {
-        "buildhosts:releases": { mirror: mirrorUrl },
+        "buildhosts:releases": { mirror: `http://${connection.gateway}:${mirror.port}` },
         "buildhosts:ssh": { privateKeyFile: connection.identityFile },
         "buildhosts:boards": [board("board-1", first), board("board-2", second)],
         "buildhosts:pools": [
@@ -127,7 +117,7 @@ export async function measurePool({
     };
 
     const through: Comparison = { ours: [], theirs: [] };
-    for (let round = 0; round <= rounds; round++) {
+    for (let round = 0; round <= rounds.count; round++) {
       const pair = [
         await several(connection.poolPort, project),
         await several(direct, "127.0.0.1"),
@@ -139,7 +129,7 @@ export async function measurePool({
     }
 
     const failover: Comparison = { ours: [], theirs: [] };
-    for (let round = 1; round <= rounds; round++) {
+    for (let round = 1; round <= rounds.count; round++) {
       await ssh(
         first,
         "systemctl mask --runtime --quiet buildkitd.service && systemctl kill --signal KILL buildkitd.service",
@@ -160,11 +150,18 @@ export async function measurePool({
         await pause(200);
       }
     }
-    return { through, failover };
+    rounds.add(
+      "(f) three builds of some seconds through a pool / by the builder's own address",
+      1.05,
+      through,
+    );
+    rounds.add("(f) the next build after its builder was killed / 3 s", 1, failover);
+    process.stdout.write(`On a pool of two native boards:\n\n${table(rounds.rows)}\n\n`);
   } finally {
     await first.stop();
     await second.stop();
     await archive.close();
+    await mirror.close();
     await rm(work, { recursive: true, force: true });
   }
 }

@@ -10,6 +10,10 @@ export interface BenchStack {
   run(...args: string[]): Promise<number>;
   /** The outputs, secrets in the clear. */
   outputs(): Promise<Record<string, unknown>>;
+  /** The same state under another configuration. */
+  with(config: Record<string, unknown>): Promise<BenchStack>;
+  /** Where its state is, and what its secrets are opened with. */
+  env: Record<string, string>;
 }
 
 export interface BenchStackArgs {
@@ -24,17 +28,17 @@ export interface BenchStackArgs {
   withoutCaches?: boolean;
 }
 
-const STACK = "bench";
+export const BENCH_STACK = "bench";
 
 export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
   const { pulumi, env, program, folder, config } = args;
   await mkdir(join(folder, "state"), { recursive: true });
   await cp(join(program, "Pulumi.yaml"), join(folder, "Pulumi.yaml"));
-  const configFile = join(folder, `Pulumi.${STACK}.yaml`);
-  const backend = {
+  const state = {
     PULUMI_BACKEND_URL: `file://${join(folder, "state")}`,
     PULUMI_CONFIG_PASSPHRASE: "bench",
   };
+  const configFile = join(folder, `Pulumi.${BENCH_STACK}.yaml`);
   const run = async (cwd: string, words: string[]) => {
     const temporary = await mkdtemp(join(folder, "tmp-"));
     const started = performance.now();
@@ -44,7 +48,7 @@ export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
       {
         env: {
           ...env,
-          ...backend,
+          ...state,
           // ts-node keeps what it has checked and compiled in the folder for temporary files.
           ...(args.withoutCaches && {
             TMPDIR: temporary,
@@ -61,19 +65,26 @@ export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
     await rm(temporary, { recursive: true, force: true });
     return seconds;
   };
-  await run(folder, ["stack", "init", STACK]);
+  await run(folder, ["stack", "init", BENCH_STACK]);
   const salt = await readFile(configFile, "utf8");
-  await writeFile(configFile, `${salt}${stringify({ config })}`);
-  return {
-    run: (...words) => run(program, [...words, "--stack", STACK, "--config-file", configFile]),
-    async outputs() {
-      const words = ["stack", "output", "--json", "--show-secrets", "--stack", STACK];
-      const { stdout } = await execa(pulumi, [...words, "--cwd", program], {
-        env: { ...env, ...backend },
-      });
-      return JSON.parse(stdout);
-    },
+  const under = async (file: string, values: Record<string, unknown>): Promise<BenchStack> => {
+    await writeFile(file, `${salt}${stringify({ config: values })}`);
+    const words = ["--stack", BENCH_STACK, "--config-file", file];
+    return {
+      env: state,
+      run: (...args) => run(program, [...args, ...words]),
+      async outputs() {
+        const { stdout } = await execa(
+          pulumi,
+          ["stack", "output", "--json", "--show-secrets", "--stack", BENCH_STACK, "--cwd", program],
+          { env: { ...env, ...state } },
+        );
+        return JSON.parse(stdout);
+      },
+      with: (other) => under(`${file}.other.yaml`, other),
+    };
   };
+  return under(configFile, config);
 }
 
 /** A program that registers nothing, loaded the way that ours is. */
@@ -93,7 +104,7 @@ export async function emptyProgram(folder: string): Promise<string> {
  */
 export async function defaultLoaderProgram(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
-  for (const part of ["components", "config", "stack"]) {
+  for (const part of ["components", "config", "hosts", "stack"]) {
     await cp(join(projectDir, part), join(folder, part), { recursive: true });
   }
   await rm(join(folder, "components", "package.json"));
@@ -125,7 +136,7 @@ export = () => compose(loadConfig(__dirname));
     join(folder, "tsconfig.json"),
     JSON.stringify({
       compilerOptions: {
-        target: "es2022",
+        target: "es2024",
         module: "commonjs",
         moduleResolution: "node",
         esModuleInterop: true,

@@ -31,7 +31,7 @@ export interface Build {
   started: string | null;
   durationMs: number | null;
   steps: { cached: number; completed: number; total: number };
-  /** What it was asked to build, as far as the client said. */
+  /** The target of the build, if the client sent one. */
   what: string;
   error: string | null;
 }
@@ -157,7 +157,7 @@ export async function buildLogs(
     const write = json
       ? (part: StatusResponse) => print(JSON.stringify(readablePart(part)))
       : logWriter(print);
-    // What has ended is put in order; what runs is told as it comes.
+    // Finished builds are sorted; running ones appear as they come.
     const parts: StatusResponse[] = [];
     const on = hit.record.CompletedAt ? (part: StatusResponse) => parts.push(part) : write;
     try {

@@ -63,7 +63,7 @@ const checks: Check[] = [
 /** Labels of runners that GitHub has none of, or not yet. */
 const ownLabels = ["riscv64", "talos", "ubuntu-24.04-riscv"];
 
-/** What actionlint, with shellcheck on every step's script, and zizmor say of every workflow as it is written. */
+/** Runs actionlint, with shellcheck on each step's script, and zizmor on every workflow as buildhosts writes it. */
 async function lintWorkflows(): Promise<{ ok: boolean; output: string }> {
   const { actionlint, zizmor } = await ensureWorkflowLinters(log);
   const folder = await mkdtemp(join(tmpdir(), "buildhosts-workflows-"));

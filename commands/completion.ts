@@ -4,8 +4,8 @@ import { builderNames } from "./lib/knownStack.ts";
 import { stackNames } from "./program.ts";
 
 /**
- * Adds `complete`: `buildhosts complete bash` prints what a shell sources, which asks `buildhosts complete -- …` at each tab.
- * Names come from the stack files; no state is read while somebody waits for a key.
+ * Adds `complete`: `buildhosts complete bash` prints a script for the shell, which asks `buildhosts complete -- …` at each tab.
+ * Names come from the stack files; reading the state would take too long between two keys.
  */
 export async function addCompletion(program: Command): Promise<void> {
   const completion = tab(program);
@@ -33,7 +33,7 @@ function summaryOf(program: Command, [name, ...rest]: string[]): string | undefi
   return rest.length > 0 ? summaryOf(command, rest) : command.summary() || undefined;
 }
 
-/** What has been typed so far says which stack's builders are meant. */
+/** The words typed so far name the stack whose builders completion offers. */
 function chosenStack(words: string[] = process.argv): string {
   const equals = words.find((word) => word.startsWith("--stack="));
   if (equals) return equals.slice("--stack=".length);

@@ -37,7 +37,7 @@ export interface ConnectOptions {
   nerdctl?: boolean;
 }
 
-/** What was done, as `--json` has it. */
+/** The result, as `--json` prints it. */
 interface Connection {
   stack: string;
   client: string;
@@ -95,7 +95,7 @@ async function make(options: ConnectOptions): Promise<ExitCode> {
     builders.some(({ name }) => name === builder.name),
   );
 
-  // Before anything is written: what is somebody else's stays untouched.
+  // Before it writes anything: files of other programs stay untouched.
   const missing = nerdctl ? "nerdctl was asked for" : await buildxMissing();
   let existing: BuildxBuilder | undefined;
   if (!missing) {
@@ -195,13 +195,13 @@ async function nerdctlLines(builders: KnownBuilder[], folder: string): Promise<s
     throw new Failure(exitCodes.noProgram, "nerdctl needs buildctl, and there is none on PATH");
   const lines: string[] = [];
   for (const { name, endpoint, serverName } of builders) {
-    const place = join(folder, "nerdctl", name);
-    const script = join(place, "buildctl");
-    await mkdir(place, { recursive: true, mode: 0o700 });
+    const bin = join(folder, "nerdctl", name);
+    const script = join(bin, "buildctl");
+    await mkdir(bin, { recursive: true, mode: 0o700 });
     const flags = commandLine("--tlsservername", serverName, "--tlsdir", folder);
     await writeFile(script, `#!/bin/sh\nexec ${quote(buildctl)} ${flags} "$@"\n`);
     await chmod(script, 0o700);
-    lines.push(`PATH=${quote(place)}:$PATH BUILDKIT_HOST=${quote(endpoint)} nerdctl build .`);
+    lines.push(`PATH=${quote(bin)}:$PATH BUILDKIT_HOST=${quote(endpoint)} nerdctl build .`);
   }
   return lines;
 }

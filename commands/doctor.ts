@@ -10,10 +10,11 @@ import {
   type KnownStack,
   knownStack,
 } from "./lib/knownStack.ts";
-import { capOf, platformsOf, sameVersion } from "./lib/look.ts";
+import { capOf, platformsOf } from "./lib/look.ts";
 import { bytes, colour, counted, duration, print, printJson, working } from "./lib/output.ts";
 import { poolFor, projectLabel } from "./lib/project.ts";
 import { certificateFinding, type Finding, shortError, walk } from "./lib/reach.ts";
+import { sameVersion } from "./lib/sameVersion.ts";
 import { buildProbe, sendProbe } from "./lib/step.ts";
 import { ownBytesOf } from "./lib/usage.ts";
 
@@ -74,7 +75,7 @@ export async function* examine(
   files: ClientFiles,
   speed: boolean,
 ): AsyncGenerator<Finding> {
-  // What was not valid in the first place explains all that follows.
+  // A file that is not valid explains all later failures.
   for (const [whose, pem] of [
     ["client", files.cert],
     ["CA", files.ca],

@@ -1,9 +1,11 @@
+import { answerOnTerminal, isAsked, runAsking } from "./lib/asking.ts";
 import { removeKeys } from "./lib/clientFiles.ts";
 import { ended, runTool } from "./lib/ending.ts";
 import { engineSession } from "./lib/engineSession.ts";
 import { takeLockAway } from "./lib/killedRun.ts";
 import { toolOptions } from "./lib/options.ts";
 import { findProvingGround, startGithubOf } from "./lib/provingGround.ts";
+import { showPlan } from "./lib/showPlan.ts";
 import { sayingSilence } from "./lib/silentHosts.ts";
 import { isProvingGround, localDir } from "./lib/stackFile.ts";
 import { toolLog } from "./lib/toolLog.ts";
@@ -21,7 +23,7 @@ const { stack, pulumiArgs, values } = toolOptions({
 const log = toolLog("down");
 await runTool(async () => {
   for (const machine of await findProvingGround(stack)) {
-    // After a restart of this machine: what is to be removed from it needs it to answer.
+    // After a restart of this machine: a removal needs a board that answers.
     if (await machine.running()) continue;
     await log.step(`start ${machine.instance}`, () => machine.start());
     machine.disconnect();
@@ -39,8 +41,16 @@ await runTool(async () => {
   // One that was started for this has nothing to remove.
   const looking = github?.isNew ? ["--refresh"] : [];
   const words = ["destroy", ...(previews ? [] : unasked), ...looking, ...pulumiArgs];
-  const { code, explanations } = await sayingSilence(session, log, () => session.run(words));
+  const asking = {
+    show: showPlan,
+    answer: () => answerOnTerminal(`Remove everything of stack '${stack}'?`),
+  };
+  const { code, explanations, plan, isDeclined } = await sayingSilence(session, log, () =>
+    isAsked(words) ? runAsking(session, words, asking) : session.run(words),
+  );
+  if (isDeclined) return ended.failed(`stack '${stack}': nothing was changed`);
   if (code !== 0) return ended.failed(`down failed on stack '${stack}'`, explanations);
+  if (previews) showPlan(plan());
   if (previews) return ended.well(`previewed the end of stack '${stack}'; nothing was changed`);
   // Where only some resources were meant, the machines are still needed.
   if (!(await session.isEmpty()))

@@ -52,7 +52,7 @@ export async function du(
 export interface Sums {
   records: number;
   bytes: number;
-  /** What `prune --all` would free if nothing was being used. */
+  /** The space that `prune --all` frees on an idle builder. */
   reclaimableBytes: number;
   /** Data that another record has as well, which is counted there. */
   sharedBytes: number;

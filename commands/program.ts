@@ -77,7 +77,10 @@ export function commandLine(run: Runs): Command {
     const tool = program.command(name).description(summary).addOption(stackOption());
     if (name === "up" || name === "down")
       tool.option("--yes", "do not ask before changing anything");
-    if (name === "preview") tool.option("--diff", "show each change line by line");
+    if (name === "preview") {
+      tool.option("--diff", "show each change line by line");
+      tool.option("--markdown <file>", "write what happens to each host as a table");
+    }
     if (name === "client") {
       tool.option("--name <client>", "which client of the stack");
       tool.option("--out <folder>", "where ca.pem, cert.pem and key.pem go");

@@ -1,11 +1,14 @@
 import { X509Certificate } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import type { BuilderLook } from "../hosts/hostLook.ts";
 import type { ClientFiles } from "./lib/clientFiles.ts";
 import { type ExitCode, exitCodes, worst } from "./lib/failure.ts";
+import { lookAtHostsOf } from "./lib/hostLooks.ts";
 import { clientOf, type KnownStack, knownStack } from "./lib/knownStack.ts";
-import { type Look, lookAtAll, sameVersion } from "./lib/look.ts";
+import type { Look } from "./lib/look.ts";
 import { bytes, colour, counted, duration, looking, print, table, warn } from "./lib/output.ts";
 import { certificateFinding, daysUntil } from "./lib/reach.ts";
+import { sameVersion } from "./lib/sameVersion.ts";
 
 /** How long a builder may take, so that ten of them, some dead, take two seconds. */
 const BOUND_MS = 1_200;
@@ -32,19 +35,29 @@ export interface BuilderStatus {
   platforms: string[];
   cacheBytes: number | null;
   cacheCapBytes: number | null;
+  /** On the file system of the cache. */
+  freeBytes: number | null;
+  freeInodes: number | null;
   runningBuilds: number | null;
+  /** What somebody changed on the host by hand; null where that is not known. */
+  drift: string[] | null;
   certificateDays: { server: number | null; client: number; ca: number };
 }
 
 export async function status({ stack, client, json, watch }: StatusOptions): Promise<ExitCode> {
+  // The hosts are looked at while the engine reads the state.
+  let hosts = lookAtHostsOf(stack);
   const known = await knownStack(stack);
   const { files } = clientOf(known, client);
+  // Loaded by now, while the engine read the state.
+  const { lookAtAll } = await import("./lib/look.ts");
   for (;;) {
-    const looks = await looking.step(`ask ${counted(known.builders.length, "builder")}`, () =>
-      lookAtAll(known.builders, files, BOUND_MS),
+    const [looks, found] = await looking.step(
+      `ask ${counted(known.builders.length, "builder")}`,
+      () => Promise.all([lookAtAll(known.builders, files, BOUND_MS), hosts]),
     );
     looking.close();
-    const { builders, exitCode } = judge(known, files, looks);
+    const { builders, exitCode } = judge(known, files, looks, found);
     if (json) {
       print(JSON.stringify({ stack, exitCode, builders }, null, watch ? undefined : 2));
     } else {
@@ -56,20 +69,23 @@ export async function status({ stack, client, json, watch }: StatusOptions): Pro
     }
     if (!watch) return exitCode;
     await pause(WATCH_MS);
+    hosts = lookAtHostsOf(stack);
   }
 }
 
-/** What is to be said of each builder, and the worst of it. */
+/** The report on each builder, and the worst result. */
 export function judge(
   known: KnownStack,
   files: ClientFiles,
   looks: Look[],
+  hosts: ReadonlyMap<string, BuilderLook> = new Map(),
 ): { builders: BuilderStatus[]; exitCode: ExitCode } {
   const [client, ca] = [new X509Certificate(files.cert), new X509Certificate(files.ca)];
   const codes: ExitCode[] = [];
   const builders = looks.map((look): BuilderStatus => {
     const problems: string[] = [];
     const { builder, serverCertificate } = look;
+    const host = hosts.get(builder.name);
     if (look.unreachable) {
       codes.push(exitCodes.failed);
       problems.push(look.fix ? `${look.unreachable}; ${look.fix}` : look.unreachable);
@@ -79,6 +95,13 @@ export function judge(
       problems.push(
         `BuildKit ${look.version} runs, and the stack file asks for ${builder.wanted}; run: buildhosts up --stack ${known.name}`,
       );
+    }
+    for (const line of host?.changes ?? []) {
+      codes.push(exitCodes.attention);
+      problems.push(`drift: ${line}; run: buildhosts up --stack ${known.name}`);
+    }
+    if (host?.reason && !look.unreachable) {
+      problems.push(`whether somebody changed it by hand is not known: ${host.reason}`);
     }
     for (const [whose, certificate] of [
       ["builder", serverCertificate],
@@ -108,7 +131,10 @@ export function judge(
       platforms: look.platforms,
       cacheBytes: look.cacheBytes ?? null,
       cacheCapBytes: look.capBytes ?? null,
+      freeBytes: host?.free?.bytes ?? null,
+      freeInodes: host?.free?.inodes ?? null,
       runningBuilds: look.runningBuilds ?? null,
+      drift: host?.changes ?? null,
       certificateDays: {
         server: serverCertificate ? daysUntil(new Date(serverCertificate.validTo)) : null,
         client: daysUntil(new Date(client.validTo)),
@@ -122,8 +148,8 @@ export function judge(
 function statusTable(builders: BuilderStatus[]): string {
   return table(
     [
-      ...["BUILDER", "STATE", "BUILDKIT", "WORKERS", "PLATFORMS", "CACHE", "BUILDS"],
-      "CERTIFICATE DAYS",
+      ...["BUILDER", "STATE", "BUILDKIT", "WORKERS", "PLATFORMS", "CACHE", "FREE", "BUILDS"],
+      ...["DRIFT", "CERTIFICATE DAYS"],
     ],
     builders.map((one) => [
       one.name,
@@ -136,7 +162,9 @@ function statusTable(builders: BuilderStatus[]): string {
       one.reachable ? String(one.workers) : "",
       platforms(one.platforms),
       cache(one),
+      free(one),
       one.runningBuilds === null ? "" : String(one.runningBuilds),
+      drift(one),
       `${one.certificateDays.server ?? "?"}, client ${one.certificateDays.client}, CA ${one.certificateDays.ca}`,
     ]),
   );
@@ -159,4 +187,21 @@ function cache({ reachable, cacheBytes, cacheCapBytes }: BuilderStatus): string 
   if (!reachable) return "";
   const used = cacheBytes === null ? "?" : bytes(cacheBytes);
   return cacheCapBytes === null ? used : `${used} of ${bytes(cacheCapBytes)}`;
+}
+
+/** Of the disk, and of its inodes. */
+function free({ freeBytes, freeInodes }: BuilderStatus): string {
+  if (freeBytes === null) return "";
+  return freeInodes === null ? bytes(freeBytes) : `${bytes(freeBytes)}, ${thousands(freeInodes)}`;
+}
+
+/** `950`, `12k`, `1.2M`. */
+function thousands(count: number): string {
+  if (count < 1000) return String(count);
+  return count < 1e6 ? `${Math.round(count / 1000)}k` : `${(count / 1e6).toFixed(1)}M`;
+}
+
+function drift({ drift }: BuilderStatus): string {
+  if (drift === null) return "?";
+  return drift.length === 0 ? "none" : colour("yellow", counted(drift.length, "change"));
 }

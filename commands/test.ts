@@ -24,7 +24,7 @@ if (argv.includes("--help") || argv.includes("-h")) {
 }
 const only = argv[0] === "unit" || argv[0] === "integration" ? argv.shift() : undefined;
 
-/** What tests start on this machine, beside what the proving ground sees to by itself. */
+/** The programs that tests start on this machine, besides those that the proving ground installs. */
 const programs: HostProgram[] = [
   { program: "git", debian: "git" },
   { program: "curl", debian: "curl" },
@@ -45,7 +45,7 @@ if (!only && failed === 0) {
   passed += checks.passed;
   failed += checks.failed;
 }
-// What takes a second fails first, and then nothing that takes minutes is started.
+// The short tests run first: if they fail, none that takes minutes starts.
 for (const project of only ? [only] : ["unit", "integration"]) {
   if (failed > 0) break;
   const counts = await vitest(project, argv);

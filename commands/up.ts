@@ -1,4 +1,5 @@
 import { ensureBuildctl } from "../proving-ground/mirror/assets.ts";
+import { answerOnTerminal, isAsked, runAsking } from "./lib/asking.ts";
 import { ended, runTool } from "./lib/ending.ts";
 import { forgetRepeatable, takeLockAway } from "./lib/killedRun.ts";
 import { runMending } from "./lib/mending.ts";
@@ -6,6 +7,7 @@ import { toolOptions } from "./lib/options.ts";
 import { startSession } from "./lib/provingGround.ts";
 import { buildSample } from "./lib/sample.ts";
 import { showBuilders } from "./lib/showBuilders.ts";
+import { showPlan } from "./lib/showPlan.ts";
 import { isProvingGround } from "./lib/stackFile.ts";
 import { toolLog } from "./lib/toolLog.ts";
 
@@ -38,7 +40,15 @@ await runTool(async () => {
     // A GitHub that was just started has nothing of what the state says.
     const looking = ground?.github?.isNew ? ["--refresh"] : [];
     const args = ["up", ...unasked, ...looking, ...pulumiArgs];
-    const { code, explanations } = await runMending(session, args, log);
+    const asking = {
+      show: showPlan,
+      answer: () => answerOnTerminal(`Update stack '${stack}'?`),
+    };
+    const run = isAsked(args)
+      ? (words: string[]) => runAsking(session, words, asking)
+      : session.run;
+    const { code, explanations, isDeclined } = await runMending({ stack, run }, args, log);
+    if (isDeclined) return ended.failed(`stack '${stack}': nothing was changed`);
     if (code !== 0) return ended.failed(`up failed on stack '${stack}'`, explanations);
     const outputs = await session.outputs();
     if (ground && buildctl) {

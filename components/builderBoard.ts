@@ -4,6 +4,7 @@ import { boardctlId, boardctlPacked } from "./board/boardctl.ts";
 import { bundle, bundleId } from "./board/bundle.ts";
 import {
   activateCommand,
+  type Bridge,
   installCommand,
   preflightCommand,
   stageConfigCommand,
@@ -12,7 +13,9 @@ import {
 } from "./board/commands.ts";
 import { boardFilePath, boardFiles, stagedName } from "./board/files.ts";
 import { silenceAt } from "./board/greeting.ts";
+import type { BoardStep } from "./board/look.ts";
 import { architecture, type ReleaseComponent, release, UPSTREAM } from "./board/releases.ts";
+import { RemoteCommand } from "./board/remoteCommand.ts";
 import { cacheLimit } from "./buildkitd/diskSpace.ts";
 import { type RegistryCertificateArgs, withRegistryFiles } from "./buildkitd/registryFiles.ts";
 import type { BuildkitdSettings } from "./buildkitd/schema.ts";
@@ -25,6 +28,7 @@ import {
 import { reachedHook, resolved } from "./reached.ts";
 import { renamed } from "./renamed.ts";
 import { hostInUrl } from "./socketAddress.ts";
+import { updateHook } from "./updateHook.ts";
 
 // Pulumi's schema of a package has no unions; it knows an enumeration by an object of constants.
 
@@ -104,6 +108,17 @@ export interface BoardFileArgs {
   isPublic?: boolean;
 }
 
+/**
+ * What somebody changed on a board by hand, one line each, by the step that mends it. Each step that has a line runs again, as a
+ * replacement that shows these lines.
+ */
+export interface BoardDriftArgs {
+  preflight?: string[];
+  install?: string[];
+  config?: string[];
+  service?: string[];
+}
+
 export interface BuilderBoardArgs {
   connection: BoardConnectionArgs;
   /** `linux/riscv64`, `linux/arm64` or `linux/amd64`: what the board must be. */
@@ -153,6 +168,8 @@ export interface BuilderBoardArgs {
   removeCacheOnDelete?: boolean;
   /** Deletion leaves the board alone: the way out for one that is gone. Default: false. */
   abandon?: boolean;
+  /** What a look at the board found (`stack/drift.ts`). Default: nothing. */
+  drift?: BoardDriftArgs;
   /**
    * What this board was called before: it goes on under its new name, and nothing that runs is touched. A board of
    * another stack, `<project>/<stack>/<name>`, is taken over from it. Default: none.
@@ -214,266 +231,341 @@ export class BuilderBoard extends pulumi.ComponentResource {
 
   constructor(name: string, args: BuilderBoardArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("buildhosts:index:BuilderBoard", name, {}, renamed(opts, args.formerName));
-    const { machine } = architecture(args.platform);
-    const worker = args.worker ?? "oci";
-    const rootless = args.rootless ?? false;
-    const network = args.network ?? defaultNetwork(rootless);
-    const listen = { address: args.listen?.address ?? "0.0.0.0", port: args.listen?.port ?? 1234 };
-    const { settings, files: registryFiles } = withRegistryFiles(
-      args.buildkitd ?? {},
-      args.registryCertificates ?? {},
-      (file) => boardFilePath(file, rootless),
-    );
-    const root = settings.root ?? (rootless ? defaultRootlessRoot : defaultRoot);
-    const bridge =
-      network === "bridge"
-        ? {
-            name: settings.worker?.bridgeName ?? defaultBridge.name,
-            subnet: settings.worker?.bridgeSubnet ?? defaultBridge.subnet,
-          }
-        : undefined;
-    const drainSeconds = args.drainSeconds ?? 600;
-    const endpoint = args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${listen.port}`;
+    const board = completed(name, args);
+    const steps = new Steps(this, board);
 
-    const stack = `${pulumi.getProject()}/${pulumi.getStack()}`;
-
-    // The first step of an update asks, and the others know: sshd counts a connection without a log-in against
-    // whoever makes it (PerSourcePenalties).
-    let silence: Promise<string | undefined> | undefined;
-    const heard = new pulumi.ResourceHook(`${name}-heard`, async () => {
-      silence ??= silenceOf(name, args.connection);
-      const reason = await silence;
-      if (reason !== undefined) throw new Error(reason);
-    });
-    const onceHeard = { beforeCreate: [heard], beforeUpdate: [heard] };
-
-    // Resolved once, not by each of the steps.
-    const connection = pulumi.output(connectionArgs(args.connection));
-    const step = (
-      role: string,
-      inputs: Omit<command.remote.CommandArgs, "connection">,
-      {
-        waitsSeconds = 0,
-        hooks,
-        ...opts
-      }: pulumi.CustomResourceOptions & { waitsSeconds?: number } = {},
-    ) => {
-      const timeout = `${TIMEOUT_SECONDS + waitsSeconds}s`;
-      return new command.remote.Command(
-        `${name}-${role}`,
-        // The output before last is no input of the next run, and may not pass through the environment.
-        { connection, addPreviousOutputInEnv: false, ...inputs },
-        {
-          parent: this,
-          retainOnDelete: args.abandon ?? false,
-          customTimeouts: { create: timeout, update: timeout, delete: timeout },
-          hooks: { ...onceHeard, ...hooks },
-          ...opts,
-        },
-      );
-    };
-
-    const preflight = step("preflight", {
-      create: pulumi
-        .all([args.caValidityStartTime, args.caValidityEndTime, connectionAddress(args.connection)])
-        .apply(([start, end, address]) =>
-          preflightCommand({
-            board: name,
-            stack,
-            formerName: args.formerName,
-            address,
-            machine,
-            platform: args.platform,
-            network,
-            rootless,
-            bridge,
-            snapshotter: settings.worker?.snapshotter,
-            selinux: settings.worker?.selinux ?? false,
-            clockAfter: epoch(start),
-            clockBefore: end === undefined ? undefined : epoch(end),
-            cacheBytes: cacheLimit(settings.worker ?? {}),
-            cacheRoot: root,
-            ownNameservers: (settings.dns?.nameservers ?? []).length > 0,
-            port: listen.port,
-            metricsPort: args.metricsAddress ? portOf(args.metricsAddress) : undefined,
-            scriptId: boardctlId,
-          }),
-        ),
-      // Known when `create` is: while the CA is not made yet, a preview need not carry the script for every board.
-      stdin: pulumi.output(args.caValidityStartTime).apply(() => boardctlPacked),
-      // A step that is replaced is deleted last: what its delete does must leave alone what is in use.
-      delete: withdrawCommand(`${stack}/${name}`),
-    });
-
+    const preflight = preflightStep(steps, board);
     preflights.set(this, preflight);
-
-    const components: ReleaseComponent[] = ["containerd", "runc", "buildkit"];
-    if (rootless) components.push("rootlesskit");
-    const releases = components.map((component) => {
-      const version = args.releases[component];
-      if (!version) throw new Error(`${name}: releases.${component} is missing; name a version`);
-      return release(component, version, args.platform);
-    });
-    const checksums = args.releases.checksums ?? {};
-    const mirror = args.releases.mirror ?? UPSTREAM;
-    const push = args.releases.push;
-
-    const pushed = push
-      ? releases.map(
-          ({ component, asset }) =>
-            new command.remote.CopyToRemote(
-              `${name}-push-${component}`,
-              {
-                connection,
-                source: new pulumi.asset.FileAsset(`${push}/${asset}`),
-                remotePath: `${PUSHED}/${asset}`,
-              },
-              {
-                parent: this,
-                dependsOn: [preflight],
-                retainOnDelete: args.abandon ?? false,
-                hooks: onceHeard,
-                // The provider copies only when the file or its path changes, so not to another board.
-                replaceOnChanges: ["connection"],
-                deleteBeforeReplace: true,
-              },
-            ),
-        )
-      : [];
-
-    const install = step(
-      "install",
-      {
-        create: installCommand(
-          releases.map((one) => {
-            const sha256 = checksums[one.asset];
-            if (push && !sha256) {
-              throw new Error(
-                `${name}: releases.checksums has no sha256 for ${one.asset}, which is pushed from ${push}; add it`,
-              );
-            }
-            return {
-              release: one,
-              url: push ? `file://${PUSHED}/${one.asset}` : `${mirror}/${one.path}`,
-              checksum: sha256 ? `sha256:${sha256}` : `${mirror}/${one.checksumPath}`,
-            };
-          }),
-          args.environment,
-        ),
-      },
-      { dependsOn: [preflight, ...pushed] },
-    );
-
-    const ownFiles = requireFileNames(name, [...(args.files ?? []), ...registryFiles]);
-    const rendered = boardFiles({
-      worker,
-      network,
-      rootless,
-      listen,
-      socketActivation: args.socketActivation ?? false,
-      metricsAddress: args.metricsAddress,
-      environment: args.environment ?? {},
-      settings,
-      secretFiles: ownFiles.filter(({ isPublic }) => !isPublic).map((file) => file.name),
-    });
-    // A secret where one of the files is.
-    const configuration = pulumi
-      .all(ownFiles.map(({ content, isPublic }) => (isPublic ? content : pulumi.secret(content))))
-      .apply((contents) =>
-        bundle({
-          ...rendered,
-          ...Object.fromEntries(
-            ownFiles.map((file, index) => [stagedName(file.name), contents[index] ?? ""]),
-          ),
-        }),
-      );
-    const configId = pulumi.unsecret(configuration.apply(bundleId));
-    const config = step(
-      "config",
-      { create: configId.apply(stageConfigCommand), stdin: configuration },
-      { dependsOn: [preflight] },
-    );
-
-    const reached = reachedHook(name, {
-      endpoint,
-      serverName: args.serverName,
-      caCertPem: args.caCertPem,
-      client: args.healthCheck,
-    });
-
-    const service = step(
-      "service",
-      {
-        create: configId.apply((id) =>
-          activateCommand({
-            releases: releases.map(({ component, version, asset }) => ({
-              component,
-              version,
-              sha256: checksums[asset],
-            })),
-            configId: id,
-            checkAddress: `tcp://${hostInUrl(loopbackOf(listen.address))}:${listen.port}`,
-            serverName: args.serverName,
-            drainSeconds,
-            root,
-            bridge,
-          }),
-        ),
-        stdin: pulumi.secret(
-          pulumi
-            .all([
-              args.caCertPem,
-              args.certificate.certPem,
-              args.certificate.privateKeyPem,
-              args.certificate.validityStartTime,
-              args.certificate.validityEndTime,
-              args.healthCheck.certPem,
-              args.healthCheck.privateKeyPem,
-            ])
-            .apply(([ca, cert, key, start, end, clientCert, clientKey]) =>
-              bundle({
-                "ca.pem": ca,
-                "cert.pem": cert,
-                "client-cert.pem": clientCert,
-                "client-key.pem": clientKey,
-                "key.pem": key,
-                validity: `${epoch(start)} ${epoch(end)}`,
-              }),
-            ),
-        ),
-      },
-      {
-        dependsOn: [install, config],
-        additionalSecretOutputs: ["stdout", "stderr"],
-        waitsSeconds: drainSeconds,
-        hooks: { afterCreate: [reached], afterUpdate: [reached] },
-      },
-    );
-
-    // It runs nothing before its deletion, which comes before that of the steps: where the board is dead, nothing of it leaves the
-    // state. The deletion of preflight removes what was never put to use. Its name is none of those that a pattern for the
-    // steps of a board fits (`<name>-*`), so that a repair replaces them and not this.
-    new command.remote.Command(
-      `${name}.removal`,
-      {
-        connection,
-        addPreviousOutputInEnv: false,
-        delete: uninstallCommand(`${stack}/${name}`, args.removeCacheOnDelete ?? false),
-      },
-      {
-        parent: this,
-        dependsOn: [service],
-        retainOnDelete: args.abandon ?? false,
-        customTimeouts: { delete: `${TIMEOUT_SECONDS}s` },
-      },
-    );
+    const pushed = pushedReleases(steps, board, preflight);
+    const install = installStep(steps, board, [preflight, ...pushed]);
+    const config = configStep(steps, board, [preflight]);
+    const service = serviceStep(steps, board, config.id, [install, config.step]);
+    removal(steps, board, service);
 
     // Known while previewing, but true only once the daemon has answered.
-    this.endpoint = service.id.apply(() => endpoint);
+    this.endpoint = service.id.apply(() => board.endpoint);
     this.platforms = service.id.apply(() => args.platforms ?? [args.platform]);
     this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
   }
 }
+
+/** A board's arguments with every default filled in. */
+type Board = ReturnType<typeof completed>;
+
+function completed(name: string, args: BuilderBoardArgs) {
+  const rootless = args.rootless ?? false;
+  const network = args.network ?? defaultNetwork(rootless);
+  const listen = { address: args.listen?.address ?? "0.0.0.0", port: args.listen?.port ?? 1234 };
+  const { settings, files: registryFiles } = withRegistryFiles(
+    args.buildkitd ?? {},
+    args.registryCertificates ?? {},
+    (file) => boardFilePath(file, rootless),
+  );
+  const bridge: Bridge | undefined =
+    network === "bridge"
+      ? {
+          name: settings.worker?.bridgeName ?? defaultBridge.name,
+          subnet: settings.worker?.bridgeSubnet ?? defaultBridge.subnet,
+        }
+      : undefined;
+  return {
+    ...args,
+    name,
+    /** `project/stack` */
+    stack: `${pulumi.getProject()}/${pulumi.getStack()}`,
+    machine: architecture(args.platform).machine,
+    worker: args.worker ?? "oci",
+    rootless,
+    network,
+    listen,
+    settings,
+    bridge,
+    root: settings.root ?? (rootless ? defaultRootlessRoot : defaultRoot),
+    drainSeconds: args.drainSeconds ?? 600,
+    endpoint: args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${listen.port}`,
+    environment: args.environment ?? {},
+    abandon: args.abandon ?? false,
+    files: requireFileNames(name, [...(args.files ?? []), ...registryFiles]),
+    releases: releasesOf(name, args, rootless),
+    checksums: args.releases.checksums ?? {},
+    mirror: args.releases.mirror ?? UPSTREAM,
+    push: args.releases.push,
+  };
+}
+
+function releasesOf(name: string, { releases, platform }: BuilderBoardArgs, rootless: boolean) {
+  const components: ReleaseComponent[] = ["containerd", "runc", "buildkit"];
+  if (rootless) components.push("rootlesskit");
+  return components.map((component) => {
+    const version = releases[component];
+    if (!version) throw new Error(`${name}: releases.${component} is missing; name a version`);
+    return release(component, version, platform);
+  });
+}
+
+/** Declares the steps of one board: commands over one connection, which wait until the host has spoken. */
+class Steps {
+  readonly #parent: pulumi.Resource;
+  readonly #board: Board;
+  /** Resolved once, not by each of the steps. */
+  readonly connection: pulumi.Output<command.types.input.remote.ConnectionArgs>;
+  readonly onceHeard: pulumi.ResourceHookBinding;
+
+  constructor(parent: pulumi.Resource, board: Board) {
+    this.#parent = parent;
+    this.#board = board;
+    const { name, connection } = board;
+    this.connection = pulumi.secret(connectionArgs(connection));
+    this.onceHeard = onceHeard(name, connection);
+  }
+
+  /** What every resource of the board has among its options. */
+  get options() {
+    return { parent: this.#parent, retainOnDelete: this.#board.abandon };
+  }
+
+  command(
+    role: BoardStep,
+    inputs: Omit<command.remote.CommandArgs, "connection">,
+    {
+      waitsSeconds = 0,
+      hooks,
+      ...opts
+    }: pulumi.CustomResourceOptions & { waitsSeconds?: number } = {},
+  ): RemoteCommand {
+    const timeout = `${TIMEOUT_SECONDS + waitsSeconds}s`;
+    const reasons = this.#board.drift?.[role];
+    return new RemoteCommand(
+      `${this.#board.name}-${role}`,
+      // The output before last is no input of the next run, and may not pass through the environment.
+      {
+        connection: this.connection,
+        addPreviousOutputInEnv: false,
+        ...inputs,
+        ...again(reasons),
+      },
+      {
+        ...this.options,
+        ignoreChanges: unlessAgain(reasons),
+        customTimeouts: { create: timeout, update: timeout, delete: timeout },
+        hooks: { ...this.onceHeard, ...hooks },
+        ...opts,
+      },
+    );
+  }
+}
+
+/** Checks the board, and brings boardctl there. */
+function preflightStep(steps: Steps, board: Board): RemoteCommand {
+  const { name, stack, settings } = board;
+  const { caValidityStartTime, caValidityEndTime, connection } = board;
+  return steps.command("preflight", {
+    create: pulumi
+      .all([caValidityStartTime, caValidityEndTime, connectionAddress(connection)])
+      .apply(([start, end, address]) =>
+        preflightCommand({
+          board: name,
+          stack,
+          formerName: board.formerName,
+          address,
+          machine: board.machine,
+          platform: board.platform,
+          network: board.network,
+          rootless: board.rootless,
+          bridge: board.bridge,
+          snapshotter: settings.worker?.snapshotter,
+          selinux: settings.worker?.selinux ?? false,
+          clockAfter: epoch(start),
+          clockBefore: end === undefined ? undefined : epoch(end),
+          cacheBytes: cacheLimit(settings.worker ?? {}),
+          cacheRoot: board.root,
+          ownNameservers: (settings.dns?.nameservers ?? []).length > 0,
+          port: board.listen.port,
+          metricsPort: board.metricsAddress ? portOf(board.metricsAddress) : undefined,
+          scriptId: boardctlId,
+        }),
+      ),
+    // Known when `create` is: while the CA is not made yet, a preview need not carry the script for every board.
+    stdin: pulumi.output(caValidityStartTime).apply(() => boardctlPacked),
+    // A step that is replaced is deleted last: what its delete does must leave alone what is in use.
+    delete: withdrawCommand(`${stack}/${name}`),
+  });
+}
+
+/** Copies the releases of a folder of this machine to the board; none where the board fetches them. */
+function pushedReleases(
+  steps: Steps,
+  { name, push, releases, drift }: Board,
+  preflight: pulumi.Resource,
+): command.remote.CopyToRemote[] {
+  if (push === undefined) return [];
+  return releases.map(
+    ({ component, asset }) =>
+      new command.remote.CopyToRemote(
+        `${name}-push-${component}`,
+        {
+          connection: steps.connection,
+          source: new pulumi.asset.FileAsset(`${push}/${asset}`),
+          remotePath: `${PUSHED}/${asset}`,
+          ...again(drift?.install),
+        },
+        {
+          ...steps.options,
+          ignoreChanges: unlessAgain(drift?.install),
+          dependsOn: [preflight],
+          hooks: steps.onceHeard,
+          // The provider copies only when the file or its path changes, so not to another board.
+          replaceOnChanges: ["connection"],
+          deleteBeforeReplace: true,
+        },
+      ),
+  );
+}
+
+/** Brings verified releases into the board's store. */
+function installStep(
+  steps: Steps,
+  { name, releases, checksums, mirror, push, environment }: Board,
+  dependsOn: pulumi.Resource[],
+): RemoteCommand {
+  const sources = releases.map((one) => {
+    const sha256 = checksums[one.asset];
+    if (push !== undefined && !sha256) {
+      throw new Error(
+        `${name}: releases.checksums has no sha256 for ${one.asset}, which is pushed from ${push}; add it`,
+      );
+    }
+    return {
+      release: one,
+      url: push === undefined ? `${mirror}/${one.path}` : `file://${PUSHED}/${one.asset}`,
+      checksum: sha256 ? `sha256:${sha256}` : `${mirror}/${one.checksumPath}`,
+    };
+  });
+  return steps.command("install", { create: installCommand(sources, environment) }, { dependsOn });
+}
+
+/** Brings the configuration into the board's store, and gives the id that it has there. */
+function configStep(
+  steps: Steps,
+  board: Board,
+  dependsOn: pulumi.Resource[],
+): { step: RemoteCommand; id: pulumi.Output<string> } {
+  const { files } = board;
+  const rendered = boardFiles({
+    worker: board.worker,
+    network: board.network,
+    rootless: board.rootless,
+    listen: board.listen,
+    socketActivation: board.socketActivation ?? false,
+    metricsAddress: board.metricsAddress,
+    environment: board.environment,
+    settings: board.settings,
+    secretFiles: files.filter(({ isPublic }) => !isPublic).map((file) => file.name),
+  });
+  // A secret where one of the files is.
+  const configuration = pulumi
+    .all(files.map(({ content, isPublic }) => (isPublic ? content : pulumi.secret(content))))
+    .apply((contents) =>
+      bundle({
+        ...rendered,
+        ...Object.fromEntries(
+          files.map((file, index) => [stagedName(file.name), contents[index] ?? ""]),
+        ),
+      }),
+    );
+  const id = pulumi.unsecret(configuration.apply(bundleId));
+  const inputs = { create: id.apply(stageConfigCommand), stdin: configuration };
+  return { step: steps.command("config", inputs, { dependsOn }), id };
+}
+
+/** Puts releases, configuration and certificates to use, and goes back where the daemon does not answer. */
+function serviceStep(
+  steps: Steps,
+  board: Board,
+  configId: pulumi.Output<string>,
+  dependsOn: pulumi.Resource[],
+): RemoteCommand {
+  const { name, listen, serverName, drainSeconds, root, bridge, checksums } = board;
+  const { caCertPem, certificate, healthCheck, endpoint } = board;
+  const reached = reachedHook(name, { endpoint, serverName, caCertPem, client: healthCheck });
+  return steps.command(
+    "service",
+    {
+      create: configId.apply((id) =>
+        activateCommand({
+          releases: board.releases.map(({ component, version, asset }) => ({
+            component,
+            version,
+            sha256: checksums[asset],
+          })),
+          configId: id,
+          checkAddress: `tcp://${hostInUrl(loopbackOf(listen.address))}:${listen.port}`,
+          serverName,
+          drainSeconds,
+          root,
+          bridge,
+        }),
+      ),
+      stdin: pulumi.secret(
+        pulumi
+          .all([
+            caCertPem,
+            certificate.certPem,
+            certificate.privateKeyPem,
+            certificate.validityStartTime,
+            certificate.validityEndTime,
+            healthCheck.certPem,
+            healthCheck.privateKeyPem,
+          ])
+          .apply(([ca, cert, key, start, end, clientCert, clientKey]) =>
+            bundle({
+              "ca.pem": ca,
+              "cert.pem": cert,
+              "client-cert.pem": clientCert,
+              "client-key.pem": clientKey,
+              "key.pem": key,
+              validity: `${epoch(start)} ${epoch(end)}`,
+            }),
+          ),
+      ),
+    },
+    {
+      dependsOn,
+      additionalSecretOutputs: ["stdout", "stderr"],
+      waitsSeconds: drainSeconds,
+      hooks: { afterCreate: reached, afterUpdate: reached },
+    },
+  );
+}
+
+/**
+ * Runs nothing before its deletion, which comes before that of the steps: where the board is dead, nothing of it leaves the
+ * state. The deletion of preflight removes what was never put to use. Its name is none of those that a pattern for the
+ * steps of a board fits (`<name>-*`), so that a repair replaces them and not this.
+ */
+function removal(steps: Steps, board: Board, service: pulumi.Resource): void {
+  const { name, stack } = board;
+  new RemoteCommand(
+    `${name}.removal`,
+    {
+      connection: steps.connection,
+      addPreviousOutputInEnv: false,
+      delete: uninstallCommand(`${stack}/${name}`, board.removeCacheOnDelete ?? false),
+    },
+    {
+      ...steps.options,
+      dependsOn: [service],
+      customTimeouts: { delete: `${TIMEOUT_SECONDS}s` },
+    },
+  );
+}
+
+/**
+ * What makes a step run once more: the provider knows one input for that, which replaces it. It stays in the state, so without a
+ * reason it is left as it is.
+ */
+const again = (reasons: string[] | undefined) => (reasons?.length ? { triggers: reasons } : {});
+const unlessAgain = (reasons: string[] | undefined) => (reasons?.length ? [] : ["triggers"]);
 
 /** Refuses names that would be units, or files of the configuration itself. */
 function requireFileNames(board: string, files: readonly BoardFileArgs[]) {
@@ -520,11 +612,24 @@ export function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string>
     .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
 }
 
+/** Has the steps of an update wait until the host has spoken. */
+export function onceHeard(
+  name: string,
+  connection: BoardConnectionArgs,
+): pulumi.ResourceHookBinding {
+  // The first step asks, and the others know: sshd counts a connection without a log-in against whoever makes it
+  // (PerSourcePenalties).
+  let silence: Promise<string | undefined> | undefined;
+  const heard = updateHook(`${name}-heard`, async () => {
+    silence ??= silenceOf(name, connection);
+    const reason = await silence;
+    if (reason !== undefined) throw new Error(reason);
+  });
+  return { beforeCreate: heard, beforeUpdate: heard };
+}
+
 /** Why the SSH server that the first hop leads to says nothing; nothing where it speaks, or refuses to. */
-export async function silenceOf(
-  board: string,
-  c: BoardConnectionArgs,
-): Promise<string | undefined> {
+async function silenceOf(board: string, c: BoardConnectionArgs): Promise<string | undefined> {
   const first = c.proxy ?? c;
   const { host, port } = await resolved({ host: first.host, port: first.port ?? 22 });
   const at = `${board}: ${c.proxy ? "the jump host " : ""}${hostInUrl(host)}:${port}`;

@@ -15,6 +15,7 @@ import {
   dockerConnection,
   dockerProvider,
 } from "./container/connection.ts";
+import { MENDED_LABEL } from "./container/drift.ts";
 import { CONFIG_FILE, containerFiles, containerLayout, INNER_PORT } from "./container/files.ts";
 import { STOP_SECONDS } from "./container/handOver.ts";
 import { cacheHooks, containerHooks } from "./container/hooks.ts";
@@ -131,6 +132,8 @@ export interface BuilderContainerArgs {
   startSeconds?: number;
   /** Deletion leaves the host alone: the way out for one that is gone. Default: false. */
   abandon?: boolean;
+  /** What somebody changed on the container by hand, which another one in its place mends: its label `buildhosts.mended`. Default: none. */
+  mended?: string;
 }
 
 /**
@@ -162,182 +165,243 @@ export class BuilderContainer extends pulumi.ComponentResource {
     args: BuilderContainerArgs,
     opts: pulumi.ComponentResourceOptions = {},
   ) {
-    super("buildhosts:index:BuilderContainer", name, {}, opts);
-    const connection = dockerConnection(name, args.connection);
+    super("buildhosts:index:BuilderContainer", name, shownInputs(args), opts);
+    const builder = completed(name, args);
+    refuseContradictions(name, args);
     const provider =
       this.getProvider("docker:index/container:Container") ??
-      dockerProvider(`${name}-docker`, connection, { parent: this });
-    const abandon = args.abandon ?? false;
-    const options = { parent: this, provider, retainOnDelete: abandon };
+      dockerProvider(`${name}-docker`, builder.connection, { parent: this });
+    const options = { parent: this, provider, retainOnDelete: builder.abandon };
 
-    const rootless = args.rootless ?? false;
-    const layout = containerLayout(rootless);
-    const containerName = args.containerName ?? name;
-    const emulated = pulumi.output(args.emulated ?? []);
-    const publish = {
-      address: args.publish?.address ?? "0.0.0.0",
-      port: args.publish?.port ?? INNER_PORT,
-    };
-    const endpoint = args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${publish.port}`;
-    const environment = args.environment ?? {};
-    const startSeconds = args.startSeconds ?? 120;
-    const restart = args.restart ?? "unless-stopped";
-
-    // Kept when it is not used any more: another builder of the host may be of the same image.
-    const image = new docker.RemoteImage(
-      `${name}-image`,
-      { name: args.image, keepLocally: true },
-      options,
-    );
-    refuseContradictions(name, args);
-    const isAdopted = args.cachePath !== undefined || (args.adoptCache ?? false);
-    const place: Place = {
-      container: containerName,
-      builder: name,
-      stack: `${pulumi.getProject()}/${pulumi.getStack()}`,
-      publish,
-      restart,
-      cache: {
-        volume: args.cachePath ?? args.cacheVolume ?? `${name}-cache`,
-        isAdopted,
-        path: layout.root,
-        isRemoved: !abandon && (args.removeCacheOnDelete ?? false),
-      },
-    };
-    // What is adopted is no resource of the stack: nothing that Pulumi does can delete it.
-    const cache = isAdopted
-      ? undefined
-      : new docker.Volume(
-          `${name}-cache`,
-          { name: place.cache.volume, labels: labelList(labelsOf(place)) },
-          {
-            ...options,
-            protect: args.protectCache ?? false,
-            // The provider would delete first, because of the name: the old cache and its container, before the hook below
-            // could refuse the new one.
-            deleteBeforeReplace: false,
-            retainOnDelete: !place.cache.isRemoved,
-            // Only a new volume can be given labels, and no cache shall go for that.
-            ignoreChanges: ["labels"],
-            hooks: cacheHooks(name, { connection, place }),
-          },
-        );
-
-    const secretFile = (file: string, content: pulumi.Input<string>) => ({
-      file,
-      content: pulumi.secret(content),
-      permissions: layout.secretMode,
-    });
-    const pathOf = (file: DaemonFile) => `/etc/buildkit/${file.name}`;
-    const { settings, files: registryFiles } = withRegistryFiles(
-      args.buildkitd ?? {},
-      args.registryCertificates ?? {},
-      pathOf,
-    );
-    const furtherFiles = [
-      ...(args.files ?? []),
-      ...registryFiles.map((file) => ({ ...file, path: pathOf(file) })),
-    ];
-    const files = containerFiles({
-      network: args.network ?? "host",
-      rootless,
-      proxies: hasProxies(name, environment),
-      settings,
-    });
-    const hooks = containerHooks(name, {
-      connection,
-      place,
-      rootless,
-      startSeconds,
-      restart,
-      init: args.init ?? false,
-      socket: layout.socket,
-      unmasked: rootless && !args.buildkitd?.worker?.noProcessSandbox,
-    });
-    const { caCertPem, serverName, healthCheck: client } = args;
-    const reached = client ? [reachedHook(name, { endpoint, serverName, caCertPem, client })] : [];
-    const container = new docker.Container(
-      `${name}-container`,
-      {
-        name: containerName,
-        // The very image, so that a tag that moves in the registry changes nothing here.
-        image: image.imageId,
-        command: ["--config", CONFIG_FILE],
-        ...(rootless ? { securityOpts: ROOTLESS_SECURITY } : { privileged: true }),
-        uploads: [
-          ...files,
-          secretFile("/etc/buildkit/ca.pem", args.caCertPem),
-          secretFile("/etc/buildkit/cert.pem", args.certificate.certPem),
-          secretFile("/etc/buildkit/key.pem", args.certificate.privateKeyPem),
-          ...requirePaths(name, furtherFiles).map(({ path, content, isPublic }) => ({
-            file: path,
-            content: pulumi.secret(content),
-            permissions: isPublic ? "0644" : layout.secretMode,
-          })),
-        ],
-        volumes: [
-          {
-            ...(args.cachePath === undefined
-              ? { volumeName: cache?.name ?? place.cache.volume }
-              : { hostPath: args.cachePath }),
-            containerPath: layout.root,
-          },
-        ],
-        ports: [{ internal: INNER_PORT, external: publish.port, ip: publish.address }],
-        envs: Object.entries(environment)
-          .map(([key, value]) => `${key}=${value}`)
-          .sort(),
-        labels: labelList({ ...args.labels, ...labelsOf(place) }),
-        networksAdvanced: args.networks?.length
-          ? args.networks.map((network) => ({ name: network }))
-          : undefined,
-        restart,
-        ...(args.init && { init: true }),
-        memory: args.memoryMb,
-        // No limit is the one that a daemon whose kernel does not count swap reads back as it was set.
-        memorySwap: args.memoryMb && -1,
-        cpus: args.cpus === undefined ? undefined : cpuLimit(args.cpus),
-        destroyGraceSeconds: STOP_SECONDS,
-        healthcheck: {
-          tests: emulated.apply((all) => healthCheck(layout.socket, all)),
-          // Each check is a program more in the container. While it starts, Docker from 25 on asks every 5 s; before, only so often.
-          interval: `${Math.min(Math.max(Math.floor(startSeconds / 4), 5), 30)}s`,
-          timeout: "10s",
-          startPeriod: goDuration(startSeconds),
-          retries: 3,
-        },
-        wait: true,
-        waitTimeout: startSeconds,
-      },
-      {
-        ...options,
-        // The provider would delete first; the hooks make room instead, so that the old one can come back.
-        deleteBeforeReplace: false,
-        // The provider ignores what is changed in it (kreuzwerker/terraform-provider-docker#988).
-        replaceOnChanges: ["healthcheck", "init"],
-        ignoreChanges: [
-          ...FILLED_BY_PODMAN,
-          // How often it is asked is no reason to end builds: a container keeps that until it is replaced for another.
-          "healthcheck.interval",
-          "healthcheck.startPeriod",
-          // The provider reads these back without `systempaths`, and would replace the container each time.
-          ...(rootless ? ["securityOpts"] : []),
-        ],
-        hooks: {
-          ...hooks,
-          afterCreate: [...(hooks.afterCreate ?? []), ...reached],
-          afterUpdate: [...(hooks.afterUpdate ?? []), ...reached],
-        },
-      },
-    );
+    const image = builderImage(builder, options);
+    const cache = cacheVolume(builder, options);
+    const container = builderContainer(builder, image, cache, options);
 
     // Known while previewing, but true only once the container is healthy.
-    this.endpoint = container.id.apply(() => endpoint);
+    this.endpoint = container.id.apply(() => builder.endpoint);
     this.platforms = pulumi
-      .all([emulated, container.id])
+      .all([builder.emulated, container.id])
       .apply(([all]) => args.platforms ?? [...new Set([args.platform, ...all])]);
     this.registerOutputs({ endpoint: this.endpoint, platforms: this.platforms });
   }
+}
+
+/** A builder's arguments with every default filled in. */
+type Builder = ReturnType<typeof completed>;
+
+function completed(name: string, args: BuilderContainerArgs) {
+  const rootless = args.rootless ?? false;
+  const layout = containerLayout(rootless);
+  const publish = {
+    address: args.publish?.address ?? "0.0.0.0",
+    port: args.publish?.port ?? INNER_PORT,
+  };
+  const restart = args.restart ?? "unless-stopped";
+  const abandon = args.abandon ?? false;
+  const place: Place = {
+    container: args.containerName ?? name,
+    builder: name,
+    stack: `${pulumi.getProject()}/${pulumi.getStack()}`,
+    publish,
+    restart,
+    cache: {
+      volume: args.cachePath ?? args.cacheVolume ?? `${name}-cache`,
+      isAdopted: args.cachePath !== undefined || (args.adoptCache ?? false),
+      path: layout.root,
+      isRemoved: !abandon && (args.removeCacheOnDelete ?? false),
+    },
+  };
+  return {
+    ...args,
+    name,
+    connection: dockerConnection(name, args.connection),
+    rootless,
+    layout,
+    publish,
+    restart,
+    abandon,
+    place,
+    emulated: pulumi.output(args.emulated ?? []),
+    endpoint: args.endpoint ?? `tcp://${hostInUrl(args.serverName)}:${publish.port}`,
+    environment: args.environment ?? {},
+    startSeconds: args.startSeconds ?? 120,
+  };
+}
+
+/** The image, which stays when it is not used any more: another builder of the host may be of the same. */
+function builderImage(
+  { name, image }: Builder,
+  options: pulumi.CustomResourceOptions,
+): docker.RemoteImage {
+  return new docker.RemoteImage(`${name}-image`, { name: image, keepLocally: true }, options);
+}
+
+/** The volume with the cache. What is adopted is no resource of the stack: nothing that Pulumi does can delete it. */
+function cacheVolume(
+  { name, connection, place, protectCache }: Builder,
+  options: pulumi.CustomResourceOptions,
+): docker.Volume | undefined {
+  if (place.cache.isAdopted) return undefined;
+  return new docker.Volume(
+    `${name}-cache`,
+    { name: place.cache.volume, labels: labelList(labelsOf(place)) },
+    {
+      ...options,
+      protect: protectCache ?? false,
+      // The provider would delete first, because of the name: the old cache and its container, before the hook below
+      // could refuse the new one.
+      deleteBeforeReplace: false,
+      retainOnDelete: !place.cache.isRemoved,
+      // Only a new volume can be given labels, and no cache shall go for that.
+      ignoreChanges: ["labels"],
+      hooks: cacheHooks(name, { connection, place }),
+    },
+  );
+}
+
+/** The container, which hooks put in the place of the one before, and keep there once it is healthy. */
+function builderContainer(
+  builder: Builder,
+  image: docker.RemoteImage,
+  cache: docker.Volume | undefined,
+  options: pulumi.CustomResourceOptions,
+): docker.Container {
+  const { name, rootless, layout, place, publish, startSeconds } = builder;
+  return new docker.Container(
+    `${name}-container`,
+    {
+      name: place.container,
+      // The very image, so that a tag that moves in the registry changes nothing here.
+      image: image.imageId,
+      command: ["--config", CONFIG_FILE],
+      ...(rootless ? { securityOpts: ROOTLESS_SECURITY } : { privileged: true }),
+      uploads: uploads(builder),
+      volumes: [
+        {
+          ...(builder.cachePath === undefined
+            ? { volumeName: cache?.name ?? place.cache.volume }
+            : { hostPath: builder.cachePath }),
+          containerPath: layout.root,
+        },
+      ],
+      ports: [{ internal: INNER_PORT, external: publish.port, ip: publish.address }],
+      envs: Object.entries(builder.environment)
+        .map(([key, value]) => `${key}=${value}`)
+        .sort(),
+      labels: labelList({
+        ...builder.labels,
+        ...labelsOf(place),
+        ...(builder.mended && { [MENDED_LABEL]: builder.mended }),
+      }),
+      networksAdvanced: builder.networks?.length
+        ? builder.networks.map((network) => ({ name: network }))
+        : undefined,
+      restart: builder.restart,
+      ...(builder.init && { init: true }),
+      memory: builder.memoryMb,
+      // No limit is the one that a daemon whose kernel does not count swap reads back as it was set.
+      memorySwap: builder.memoryMb && -1,
+      cpus: builder.cpus === undefined ? undefined : cpuLimit(builder.cpus),
+      destroyGraceSeconds: STOP_SECONDS,
+      healthcheck: {
+        tests: builder.emulated.apply((all) => healthCheck(layout.socket, all)),
+        // Each check is a program more in the container. While it starts, Docker from 25 on asks every 5 s; before, only so often.
+        interval: `${Math.min(Math.max(Math.floor(startSeconds / 4), 5), 30)}s`,
+        timeout: "10s",
+        startPeriod: goDuration(startSeconds),
+        retries: 3,
+      },
+      wait: true,
+      waitTimeout: startSeconds,
+    },
+    {
+      ...options,
+      // The provider would delete first; the hooks make room instead, so that the old one can come back.
+      deleteBeforeReplace: false,
+      // The provider ignores what is changed in it (kreuzwerker/terraform-provider-docker#988).
+      replaceOnChanges: ["healthcheck", "init"],
+      ignoreChanges: [
+        ...FILLED_BY_PODMAN,
+        // How often it is asked is no reason to end builds: a container keeps that until it is replaced for another.
+        "healthcheck.interval",
+        "healthcheck.startPeriod",
+        // The provider reads these back without `systempaths`, and would replace the container each time.
+        ...(rootless ? ["securityOpts"] : []),
+      ],
+      hooks: hooksOf(builder),
+    },
+  );
+}
+
+/** The files of the container: those of the daemon, its certificates, and the caller's. */
+function uploads(builder: Builder): docker.types.input.ContainerUpload[] {
+  const { name, rootless, layout, environment, certificate } = builder;
+  const secretFile = (file: string, content: pulumi.Input<string>) => ({
+    file,
+    content: pulumi.secret(content),
+    permissions: layout.secretMode,
+  });
+  const pathOf = (file: DaemonFile) => `/etc/buildkit/${file.name}`;
+  const { settings, files: registryFiles } = withRegistryFiles(
+    builder.buildkitd ?? {},
+    builder.registryCertificates ?? {},
+    pathOf,
+  );
+  const furtherFiles = [
+    ...(builder.files ?? []),
+    ...registryFiles.map((file) => ({ ...file, path: pathOf(file) })),
+  ];
+  return [
+    ...containerFiles({
+      network: builder.network ?? "host",
+      rootless,
+      proxies: hasProxies(name, environment),
+      settings,
+    }),
+    secretFile("/etc/buildkit/ca.pem", builder.caCertPem),
+    secretFile("/etc/buildkit/cert.pem", certificate.certPem),
+    secretFile("/etc/buildkit/key.pem", certificate.privateKeyPem),
+    ...requirePaths(name, furtherFiles).map(({ path, content, isPublic }) => ({
+      file: path,
+      content: pulumi.secret(content),
+      permissions: isPublic ? "0644" : layout.secretMode,
+    })),
+  ];
+}
+
+/** The hand-over around the provider's work, and the question of a client on this machine after it. */
+function hooksOf(builder: Builder): pulumi.ResourceHookBinding {
+  const { name, connection, place, rootless, layout, startSeconds, restart } = builder;
+  const { endpoint, caCertPem, serverName, healthCheck: client } = builder;
+  const hooks = containerHooks(name, {
+    connection,
+    place,
+    rootless,
+    startSeconds,
+    restart,
+    init: builder.init ?? false,
+    socket: layout.socket,
+    unmasked: rootless && !builder.buildkitd?.worker?.noProcessSandbox,
+  });
+  const reached = client ? reachedHook(name, { endpoint, serverName, caCertPem, client }) : [];
+  return {
+    ...hooks,
+    afterCreate: [...(hooks.afterCreate ?? []), ...reached],
+    afterUpdate: [...(hooks.afterUpdate ?? []), ...reached],
+  };
+}
+
+/**
+ * What a reviewer and a policy have to see and no resource shows: the container's files are one secret, and whether a deletion
+ * takes the cache along is an option of its volume. What is as by default is left out, so that the state stays small.
+ */
+function shownInputs({ buildkitd, rootless, removeCacheOnDelete }: BuilderContainerArgs): object {
+  const hasSettings = buildkitd && Object.keys(buildkitd).length > 0;
+  return {
+    ...(hasSettings && { buildkitd }),
+    ...(rootless && { rootless }),
+    ...(removeCacheOnDelete && { removeCacheOnDelete }),
+  };
 }
 
 /** Refuses files at places that are none, or that another file has. */

@@ -1,14 +1,14 @@
-import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { bundle } from "./board/bundle.ts";
+import { RemoteCommand } from "./board/remoteCommand.ts";
 import {
   type BoardCertificateArgs,
   type BoardConnectionArgs,
   type BoardListenArgs,
   connectionAddress,
   connectionArgs,
-  silenceOf,
+  onceHeard,
 } from "./builderBoard.ts";
 import {
   type DockerConnectionArgs,
@@ -140,7 +140,7 @@ export class BuilderPool extends pulumi.ComponentResource {
       },
       "HAProxy runs, but from this machine no client is let in at",
     );
-    const hooks = { afterCreate: [reached], afterUpdate: [reached] };
+    const hooks = { afterCreate: reached, afterUpdate: reached };
     const made = connection
       ? this.#underSystemd(name, { ...args, connection }, { cfg, files, metrics, hooks })
       : this.#inContainer(
@@ -161,15 +161,9 @@ export class BuilderPool extends pulumi.ComponentResource {
     { cfg, files, metrics, hooks }: Parts & { metrics: { address: string; port: number } },
   ): pulumi.CustomResource {
     const pool = { pool: name, owner: `${pulumi.getProject()}/${pulumi.getStack()}/${name}` };
-    let silence: Promise<string | undefined> | undefined;
-    const heard = new pulumi.ResourceHook(`${name}-heard`, async () => {
-      silence ??= silenceOf(name, args.connection);
-      const reason = await silence;
-      if (reason !== undefined) throw new Error(reason);
-    });
-    const onceHeard = { beforeCreate: [heard], beforeUpdate: [heard] };
+    const heard = onceHeard(name, args.connection);
     const ssh = {
-      connection: pulumi.output(connectionArgs(args.connection)),
+      connection: pulumi.secret(connectionArgs(args.connection)),
       addPreviousOutputInEnv: false,
     };
     const options = {
@@ -178,7 +172,7 @@ export class BuilderPool extends pulumi.ComponentResource {
       customTimeouts: { create: TIMEOUT, update: TIMEOUT, delete: TIMEOUT },
     };
     const id = cfg.apply(cfgId);
-    const config = new command.remote.Command(
+    const config = new RemoteCommand(
       `${name}-config`,
       {
         ...ssh,
@@ -187,9 +181,9 @@ export class BuilderPool extends pulumi.ComponentResource {
           .apply(([address, cfgIdOfIt]) => stageCommand(pool, address, cfgIdOfIt)),
         stdin: cfg.apply(stageInput),
       },
-      { ...options, hooks: onceHeard },
+      { ...options, hooks: heard },
     );
-    const service = new command.remote.Command(
+    const service = new RemoteCommand(
       `${name}-service`,
       {
         ...ssh,
@@ -200,11 +194,11 @@ export class BuilderPool extends pulumi.ComponentResource {
         ...options,
         dependsOn: [config],
         additionalSecretOutputs: ["stdout", "stderr"],
-        hooks: { ...onceHeard, ...hooks },
+        hooks: { ...heard, ...hooks },
       },
     );
     // As of a board: steps can be replaced, which must remove nothing that runs.
-    new command.remote.Command(
+    new RemoteCommand(
       `${name}.removal`,
       { ...ssh, delete: removeCommand(pool) },
       { ...options, dependsOn: [service] },

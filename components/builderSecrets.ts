@@ -20,10 +20,10 @@ export interface BuilderSecretsArgs {
   repository?: pulumi.Input<string>;
   /** An environment of the repository that holds them. Default: the repository itself. */
   environment?: pulumi.Input<string>;
-  /** Of an organization's secrets: who sees them. Default: `private`, its private repositories. */
+  /** The repositories that see an organization's secrets. Default: `private`, its private repositories. */
   visibility?: SecretVisibility;
   /** With `selected`: ids of the repositories. Default: none. */
-  selectedRepositoryIds?: number[];
+  selectedRepositoryIds?: pulumi.Input<pulumi.Input<number>[]>;
   /** The CA's certificate, PEM. */
   caCertPem: pulumi.Input<string>;
   /** A client's certificate, PEM. */
@@ -33,13 +33,13 @@ export interface BuilderSecretsArgs {
   /** All that the client can build on. */
   builders: BuilderNodeArgs[];
   /**
-   * Another text than before has all secrets written anew: what `up` is told when somebody else changed
-   * one. Default: `never`.
+   * A new text makes the next update write all secrets again, for instance because somebody else changed one.
+   * Default: `never`.
    */
   rewrite?: string;
-  /** Who writes them, which BUILDER_SECRETS then says too. Default: it does not say. */
-  writtenBy?: string;
-  /** What the names begin with, for a repository that uses the builders of several stacks. Default: `BUILDER`. */
+  /** The writer of the secrets, for BUILDER_SECRETS. Default: none. */
+  writtenBy?: pulumi.Input<string>;
+  /** The beginning of the names, for a repository that uses the builders of several stacks. Default: `BUILDER`. */
   prefix?: string;
 }
 
@@ -66,24 +66,25 @@ export interface BuilderSecretsArgs {
  * ```
  */
 export class BuilderSecrets extends pulumi.ComponentResource {
+  /** @throws {pulumi.ResourceError} for an environment without its repository. */
   constructor(name: string, args: BuilderSecretsArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("buildhosts:index:BuilderSecrets", name, {}, opts);
-    const place = placeOf(name, args, this);
+    const writer = writerOf(name, args, this);
     const prefix = args.prefix ?? "BUILDER";
     const rewrite = args.rewrite ?? "never";
     const pem = {
-      CACERT: place.secret("cacert", `${prefix}_AUTH_TLS_CACERT`, args.caCertPem, rewrite),
-      CERT: place.secret("cert", `${prefix}_AUTH_TLS_CERT`, args.certPem, rewrite),
-      KEY: place.secret("key", `${prefix}_AUTH_TLS_KEY`, args.privateKeyPem, rewrite),
+      CACERT: writer.secret("cacert", `${prefix}_AUTH_TLS_CACERT`, args.caCertPem, rewrite),
+      CERT: writer.secret("cert", `${prefix}_AUTH_TLS_CERT`, args.certPem, rewrite),
+      KEY: writer.secret("key", `${prefix}_AUTH_TLS_KEY`, args.privateKeyPem, rewrite),
     };
-    place.variable(
+    writer.variable(
       "written",
       `${prefix}_SECRETS`,
       pulumi
-        .all(pem)
-        .apply((times) => JSON.stringify({ by: args.writtenBy, rewrite, written: times })),
+        .all({ by: args.writtenBy, ...pem })
+        .apply(({ by, ...written }) => JSON.stringify({ by, rewrite, written })),
     );
-    place.variable(
+    writer.variable(
       "nodes",
       `${prefix}_NODES`,
       pulumi
@@ -104,8 +105,8 @@ export class BuilderSecrets extends pulumi.ComponentResource {
   }
 }
 
-/** Where secrets and variables are made: each place has resources of its own for them. */
-interface Place {
+/** Makes secrets and variables in a repository, an environment or an organization. The provider has resources of its own for each. */
+interface SettingsWriter {
   /** @returns when it was written */
   secret(
     role: string,
@@ -116,10 +117,14 @@ interface Place {
   variable(role: string, name: string, value: pulumi.Input<string>): void;
 }
 
-function placeOf(name: string, args: BuilderSecretsArgs, parent: pulumi.Resource): Place {
+function writerOf(name: string, args: BuilderSecretsArgs, parent: pulumi.Resource): SettingsWriter {
   const { repository, environment } = args;
   if (repository === undefined && environment !== undefined) {
-    throw new Error(`${name}: an environment belongs to a repository; name the repository`);
+    throw new pulumi.ResourceError(
+      `${name}: an environment belongs to a repository; name the repository`,
+      parent,
+      true,
+    );
   }
   const opts = { parent, deleteBeforeReplace: true };
   const written = (rewrite: string) => ({ ...opts, replacementTrigger: rewrite });

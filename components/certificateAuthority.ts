@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
-import { type KeyAlgorithm, keyArgs, requireRenewable } from "./certificates.ts";
+import { type KeyAlgorithm, keyArgs, requireRenewable } from "./certificateArguments.ts";
 
 export interface CertificateAuthorityArgs {
   /** Of the CA's key. Default: `ECDSA` (P-256). */
@@ -19,8 +19,8 @@ export interface CertificateAuthorityArgs {
  * A certificate authority exists: a key, and a certificate that it signed for itself. Whoever holds
  * the key can make certificates that every builder of this CA obeys.
  *
- * Both live in the stack's state alone, the key as a secret; nothing is put on a host, and deleting it
- * takes it from the state. With the option `protect: true` Pulumi refuses that. Its replacement
+ * Both live in the stack's state alone, the key as a secret. It puts nothing on a host, and delete removes
+ * it from the state. With the option `protect: true` Pulumi refuses that. Its replacement
  * replaces every certificate that it signed.
  *
  * ```ts
@@ -37,6 +37,7 @@ export class CertificateAuthority extends pulumi.ComponentResource {
   /** RFC 3339. */
   readonly validityEndTime: pulumi.Output<string>;
 
+  /** @throws {pulumi.ResourceError} for a validity that every update would renew. */
   constructor(
     name: string,
     args: CertificateAuthorityArgs = {},
@@ -45,7 +46,7 @@ export class CertificateAuthority extends pulumi.ComponentResource {
     super("buildhosts:index:CertificateAuthority", name, {}, opts);
     const validityPeriodHours = args.validityHours ?? 87_600;
     const earlyRenewalHours = args.earlyRenewalHours ?? 8_760;
-    requireRenewable(name, validityPeriodHours, earlyRenewalHours);
+    requireRenewable(name, validityPeriodHours, earlyRenewalHours, this);
 
     const key = new tls.PrivateKey(`${name}-key`, keyArgs(args.algorithm), { parent: this });
     const certificate = new tls.SelfSignedCert(

@@ -11,11 +11,11 @@ export interface ClientCertificateArgs extends LeafCertificateArgs {
 
 /**
  * A client has a key and a certificate for client use only, which every builder of the same CA obeys
- * in full: BuildKit knows no lesser right.
+ * in full: BuildKit has no lesser right.
  *
- * It lives in the stack's state, the key as a secret. Deleting it takes it from the state but does not
- * revoke it: BuildKit reads no revocation list, so a copy that left the state is accepted until its
- * end, or until the CA is replaced.
+ * It lives in the stack's state, the key as a secret. Delete removes it from the state but does not
+ * revoke it: BuildKit reads no revocation list, so builders accept a copy until it expires, or until
+ * another CA takes the place of this one.
  *
  * ```ts
  * const ci = new ClientCertificate("ci", { caCertPem: ca.certPem, caPrivateKeyPem: ca.privateKeyPem });
@@ -29,6 +29,7 @@ export class ClientCertificate extends pulumi.ComponentResource {
   /** RFC 3339. */
   readonly validityEndTime: pulumi.Output<string>;
 
+  /** @throws {pulumi.ResourceError} for a validity that every update would renew, or a number of a key below 1. */
   constructor(
     name: string,
     args: ClientCertificateArgs,

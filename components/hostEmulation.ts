@@ -9,10 +9,10 @@ import { FILLED_BY_PODMAN } from "./container/podman.ts";
 
 export interface HostEmulationArgs {
   connection: DockerConnectionArgs;
-  /** `linux/riscv64` and the like: what the host shall emulate. */
+  /** The platforms that the host emulates, such as `linux/riscv64`. */
   platforms: string[];
   /** `tonistiigi/binfmt:…@sha256:…`, or any image that takes its arguments. */
-  image: string;
+  image: pulumi.Input<string>;
   /** The container's name on its host. Default: the resource's name. */
   containerName?: string;
   /** Deletion leaves the host alone: the way out for one that is gone. Default: false. */
@@ -88,7 +88,7 @@ export class HostEmulation extends pulumi.ComponentResource {
 /** Where systemd mounts it as soon as somebody asks for it. */
 const BINFMT_MISC = "/proc/sys/fs/binfmt_misc";
 
-/** What tonistiigi/binfmt calls an architecture. */
+/** An architecture's name in tonistiigi/binfmt. */
 function binfmtName(architecture: string): string {
   return architecture === "arm/v7" ? "arm" : architecture;
 }

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
-import { type KeyAlgorithm, keyArgs, requireRenewable } from "./certificates.ts";
+import { type KeyAlgorithm, keyArgs, requireRenewable } from "./certificateArguments.ts";
 
 export interface LeafCertificate {
   certPem: pulumi.Output<string>;
@@ -10,7 +10,7 @@ export interface LeafCertificate {
   validityEndTime: pulumi.Output<string>;
 }
 
-/** What a certificate for a builder and one for a client have in common. */
+/** The arguments that a builder's certificate and a client's certificate share. */
 export interface LeafCertificateArgs {
   /** Of the CA that signs: its certificate, PEM. */
   caCertPem: pulumi.Input<string>;
@@ -28,7 +28,7 @@ export interface LeafCertificateArgs {
   earlyRenewalHours?: number;
 }
 
-/** What only one of the two has. */
+/** The arguments of only one of the two. */
 interface LeafUse {
   use: "server_auth" | "client_auth";
   dnsNames?: pulumi.Input<pulumi.Input<string>[]>;
@@ -45,11 +45,15 @@ export function leafCertificate(
 ): LeafCertificate {
   const validityPeriodHours = args.validityHours ?? 8_760;
   const earlyRenewalHours = args.earlyRenewalHours ?? 720;
-  requireRenewable(name, validityPeriodHours, earlyRenewalHours);
+  requireRenewable(name, validityPeriodHours, earlyRenewalHours, parent);
 
   const { keyNumber = 1 } = args;
   if (!Number.isInteger(keyNumber) || keyNumber < 1) {
-    throw new Error(`${name}: keyNumber is ${keyNumber}; a whole number from 1 is needed`);
+    throw new pulumi.ResourceError(
+      `${name}: keyNumber is ${keyNumber}; a whole number from 1 is needed`,
+      parent,
+      true,
+    );
   }
   // The first one's name is without a number, as that of every key was before there was another.
   const keyName = keyNumber === 1 ? `${name}-key` : `${name}-key-${keyNumber}`;

@@ -2,8 +2,8 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
- * Writes a file that its owner alone can read, whatever was there: one of another mode is replaced, so that
- * nobody who may read that one sees the new text for a moment.
+ * Writes a file that only its owner can read. It replaces a file of another mode, so that readers of the old
+ * one never see the new text.
  */
 export function writePrivate(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { refusalAt } from "./board/reach.ts";
+import { updateHook } from "./updateHook.ts";
 
 export interface Reached {
   endpoint: string;
@@ -17,8 +18,8 @@ export function reachedHook(
   name: string,
   reached: Reached,
   found = "buildkitd is healthy, but from this machine no client is let in at",
-): pulumi.ResourceHook {
-  return new pulumi.ResourceHook(`${name}-reached`, async () => {
+): pulumi.ResourceHook[] {
+  return updateHook(`${name}-reached`, async () => {
     const client = await resolved({
       ca: reached.caCertPem,
       cert: reached.client.certPem,
@@ -32,7 +33,7 @@ export function reachedHook(
   });
 }
 
-/** What is known by the time that a hook runs. */
+/** A value that the program knows when a hook runs. */
 export function resolved<T>(values: { [key in keyof T]: pulumi.Input<T[key]> }): Promise<T> {
   return new Promise((resolve) => {
     pulumi.output(values).apply((known) => resolve(known as T));

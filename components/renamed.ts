@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 
 /**
- * The options of a component that was called `formerName`, by which its state, and that of its children, is known. What
- * has a slash was another stack's, whose state is not ours.
+ * The options of a component whose former name is `formerName`: the state knows the component and its children by that
+ * name. A name with a slash belongs to another stack, whose state this one does not have.
  */
 export function renamed(
   opts: pulumi.ComponentResourceOptions,

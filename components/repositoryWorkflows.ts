@@ -14,14 +14,14 @@ export interface RepositoryWorkflowsArgs {
   /** Default: `commit`. */
   delivery?: WorkflowDelivery;
   /** Branch that pull requests are for. Default: `main`. */
-  defaultBranch?: string;
+  defaultBranch?: pulumi.Input<string>;
 }
 
 /**
- * Files are in a repository as given, workflows and what belongs to them: on its default branch, one
- * commit for each that changed, or in a pull request that proposes them.
+ * Files are in a repository as given, workflows and their scripts: on its default branch, one
+ * commit for each changed file, or in a pull request that proposes them.
  *
- * Whoever changes one by hand finds it restored by the next `up` with a refresh. Delete removes the files,
+ * The next `up` with a refresh restores a file that somebody changed by hand. Delete removes the files,
  * or closes the pull request that proposed them; its branch stays.
  *
  * ```ts

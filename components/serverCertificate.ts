@@ -36,6 +36,7 @@ export class ServerCertificate extends pulumi.ComponentResource {
   /** RFC 3339. */
   readonly validityEndTime: pulumi.Output<string>;
 
+  /** @throws {pulumi.ResourceError} for a validity that every update would renew, or a number of a key below 1. */
   constructor(
     name: string,
     args: ServerCertificateArgs,

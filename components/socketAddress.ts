@@ -3,7 +3,7 @@ export function hostInUrl(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-/** The other way: what a URL's `hostname` names, without brackets. */
+/** The reverse: the host that a URL's `hostname` names, without brackets. */
 export function hostFromUrl(hostname: string): string {
   return hostname.replace(/^\[|\]$/g, "");
 }

@@ -2,9 +2,9 @@ import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { hostFromUrl } from "../components/socketAddress.ts";
 
-/** What a name or an address says of where it leads, without asking anybody. */
+// Where names and addresses lead, by their text alone: nothing here asks a name server.
 
-/** What an address is for; nothing of a name. */
+/** The range of an address; undefined for a name. */
 function rangeOf(host: string): string | undefined {
   return isIP(host) === 0 ? undefined : ipaddr.process(host).range();
 }
@@ -12,7 +12,7 @@ function rangeOf(host: string): string | undefined {
 /** Carrier-grade NAT is where VPNs give their members addresses from. */
 const localRanges = ["loopback", "private", "carrierGradeNat", "linkLocal", "uniqueLocal"];
 
-/** Whether a machine that is told this host asks itself. */
+/** Whether this host is the asking machine itself. */
 export function isLoopback(host: string): boolean {
   return rangeOf(host) === "loopback" || /^(.+\.)?localhost$/i.test(host);
 }
@@ -26,7 +26,7 @@ export function isLocal(host: string): boolean {
   );
 }
 
-/** Whether the name is one of multicast DNS, which no DNS server is asked for. */
+/** Whether the name belongs to multicast DNS, so that no DNS server knows it. */
 export function isMulticastName(host: string): boolean {
   return isIP(host) === 0 && /\.local\.?$/i.test(host);
 }
@@ -35,4 +35,9 @@ export function isMulticastName(host: string): boolean {
 export function hostIn(address: string): string {
   const url = URL.parse(/^\w+:\/\//.test(address) ? address : `tcp://${address}`);
   return url ? hostFromUrl(url.hostname) : "";
+}
+
+/** Whether a daemon listens on all addresses of its machine. */
+export function isWildcard(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
 }

@@ -4,12 +4,12 @@ import { hostIn, isLoopback } from "./addresses.ts";
 
 /** Where clients reach a builder. */
 export interface Endpoint {
-  /** Without brackets: what clients verify in the builder's certificate. */
+  /** Without brackets. Clients verify it in the builder's certificate. */
   host: string;
   port: number;
 }
 
-/** What `tcp://host:port` says. */
+/** Reads `tcp://host:port`. */
 export function parseEndpoint(value: string): Endpoint | undefined {
   const [, bracketed, bare, digits] =
     /^tcp:\/\/(?:\[([0-9a-f:.]+)\]|([^\s:/[\]@]+)):(\d{1,5})$/i.exec(value) ?? [];
@@ -24,7 +24,7 @@ export function endpointUrl({ host, port }: Endpoint): string {
   return `tcp://${socketAddress({ address: host, port })}`;
 }
 
-/** By which one endpoint is told from another, however its host is written. */
+/** Tells endpoints apart, in whatever words their hosts are. */
 export function endpointId({ host, port }: Endpoint): string {
   const address = socketAddress({ address: host, port });
   return `${isLoopback(host) ? "localhost" : hostIn(address).toLowerCase()}:${port}`;

@@ -2,7 +2,7 @@ import { isPartial, isSpan } from "../components/buildkitd/diskSpace.ts";
 import type { GcPolicy } from "../components/buildkitd/schema.ts";
 import { nearest } from "../components/schema/closed.ts";
 import { shown } from "../components/schema/expected.ts";
-import type { Findings } from "./problems.ts";
+import type { Findings } from "./findings.ts";
 
 /** The types of cache records in BuildKit v0.34.2 (`client/diskusage.go`). */
 const recordTypes = [
@@ -17,7 +17,7 @@ const recordTypes = [
 /** Records that only a policy with `all: true` may remove. */
 const keptWithoutAll = ["frontend", "internal"];
 
-/** What garbage collection tells a filter of a record: with a value, or present and without one. */
+/** The fields of a record that garbage collection gives to a filter: with a value, or present and without one. */
 const valueFields = ["id", "description", "type"];
 const plainFields = ["mutable", "immutable", "shared", "private"];
 
@@ -144,8 +144,8 @@ function vainBecause(conditions: readonly Condition[]): string {
 }
 
 /**
- * Where there is room, minFreeSpace alone asks to keep what there is, and BuildKit goes on unless that is less
- * (`pruneOnce` in `cache/manager.go`): one record goes each time.
+ * With enough free space, minFreeSpace alone sets the present size as the target, and BuildKit stops only below it
+ * (`pruneOnce` in `cache/manager.go`): each run deletes one record.
  */
 export function warnOfErosion(
   { minFreeSpace, maxUsedSpace }: Pick<GcPolicy, "minFreeSpace" | "maxUsedSpace">,

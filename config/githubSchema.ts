@@ -48,6 +48,11 @@ const runsOn = listOf(
   "a list of a runner's labels",
 ).min(1, expected("at least one label"));
 
+const repositoryPath = text(
+  "a path below the repository, such as policy",
+  /^(?!-|.*\.\.)[A-Za-z0-9_.-][A-Za-z0-9_./-]{0,199}$/,
+);
+
 const environmentName = text(
   "an environment's name without quotes, slashes and line breaks",
   /^[^\0\n\r'"`,;\\/]{1,255}$/,
@@ -96,7 +101,7 @@ const workflows = closed({
     visibility: visibility
       .optional()
       .describe(
-        "Who can pull it; if that is wrong, a check prints the step by hand. Default: public.",
+        "Its visibility. If the package has another one, a check prints the step by hand. Default: public.",
       ),
     attest: flag
       .optional()
@@ -121,7 +126,7 @@ const workflows = closed({
     })
       .optional()
       .describe(
-        "Images that a release is made with, by their digests. Default: upstream's, by tags that move.",
+        "Images that make a release, by their digests. Default: upstream's, by tags that move.",
       ),
     keepDevelopmentBuilds: whole("a whole number from 1 to 1000", 1, 1000)
       .optional()
@@ -146,7 +151,7 @@ const workflows = closed({
       components: listOf(oneOf("buildkit", "containerd", "runc"), "a list of components")
         .min(1, expected("at least one component"))
         .optional()
-        .describe("What it looks after. Default: buildkit, containerd and runc."),
+        .describe("The components that it looks after. Default: buildkit, containerd and runc."),
     })
       .optional()
       .describe(
@@ -197,10 +202,18 @@ const workflows = closed({
     driftSchedule: schedule
       .optional()
       .describe("When it looks for drift, in UTC. Default: 15 5 * * *."),
-    branch: branch.optional().describe("The branch that is brought up. Default: main."),
+    branch: branch.optional().describe("The branch that up runs on. Default: main."),
     previewEnvironment: environmentName
       .optional()
       .describe("Environment with the secrets of previews. Default: preview."),
+    policyPack: repositoryPath
+      .optional()
+      .describe(
+        "Folder of the repository with a policy pack that each preview must pass, such as policy. Default: none.",
+      ),
+    policyPackConfig: repositoryPath
+      .optional()
+      .describe("JSON file of the repository with the policy pack's configuration. Default: none."),
     upEnvironment: environmentName
       .optional()
       .describe("Environment with the secrets of up. Default: production."),
@@ -209,7 +222,9 @@ const workflows = closed({
     .describe(
       "builders.yml: previews in pull requests, a look for drift, and up on the main branch. For a repository that holds a stack.",
     ),
-}).describe("Workflows that are written into the repository; {} takes one with its defaults.");
+}).describe(
+  "Workflows that the update writes into the repository; {} takes one with its defaults.",
+);
 
 const repository = closed({
   name: repositoryName.describe("Its name, without the owner."),
@@ -228,7 +243,7 @@ const repository = closed({
     .max(20, expected("at most 20 topics"))
     .optional()
     .describe("Its topics. Default: none."),
-  visibility: visibility.optional().describe("Who sees it. Default: private."),
+  visibility: visibility.optional().describe("Its visibility. Default: private."),
   deleteOnDestroy: flag
     .default(false)
     .describe(
@@ -237,7 +252,7 @@ const repository = closed({
   requireShaPins: flag
     .optional()
     .describe(
-      "Whether actions must be pinned by a commit's full hash. Default: true; false where existing.",
+      "Whether workflows must pin actions by a commit's full hash. Default: true; false where existing.",
     ),
   allowedActions: listOf(
     text("a pattern of actions such as docker/*", /^[\w.*-]+\/[\w./*@-]+$/),
@@ -250,9 +265,7 @@ const repository = closed({
     .describe(
       "Whether the default branch changes by pull requests only, the repository's admins excepted.",
     ),
-  defaultBranch: branch
-    .default("main")
-    .describe("Its default branch, which proposals are made for."),
+  defaultBranch: branch.default("main").describe("Its default branch, the target of proposals."),
   environment: closed({
     name: environmentName.describe("Its name."),
     branches: listOf(branchPattern, "a list of patterns of branch names")
@@ -278,14 +291,14 @@ const repository = closed({
 });
 
 export const githubSchema = closed({
-  owner: owner.optional().describe("The user or organization whose repositories they are."),
+  owner: owner.optional().describe("The user or organization that owns the repositories."),
   baseUrl: baseUrl
     .prefault(PUBLIC_API)
     .describe("The API's address; of a GitHub Enterprise Server, its own."),
   virtual: flag
     .default(false)
     .describe(
-      "A GitHub on loopback, which the proving ground starts for npm run up and gives baseUrl and the token of.",
+      "Uses a GitHub on loopback, which npm run up starts. The proving ground sets baseUrl and the token.",
     ),
   repositories: listOf(repository, "a list of repositories")
     .default([])
@@ -302,7 +315,7 @@ export const githubSchema = closed({
     .describe("A client's secrets and the builders for a whole organization. Default: none."),
 }).describe("Repositories on GitHub that build BuildKit, and repositories that use the builders.");
 
-/** What the proving ground writes down of its GitHub. */
+/** The file that the proving ground writes about its GitHub. */
 export const githubConnection = z.object({ url: z.url(), token: z.string() });
 
 export const githubToken = z

@@ -8,7 +8,7 @@ type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /**
  * The JSON schema of a whole stack file, `Pulumi.<stack>.yaml`, for completion and checks in an editor.
- * It is as strict as a JSON schema can be; what depends on two keys at once is left to the program.
+ * It is as strict as a JSON schema can be; the program checks rules about two keys at once.
  */
 export function stackFileSchema(): JsonSchema {
   const { $schema, definitions, properties } = z.toJSONSchema(z.strictObject(stackKeys), {
@@ -40,7 +40,7 @@ export function stackFileSchema(): JsonSchema {
   };
 }
 
-/** What Pulumi itself keeps in a stack file (`ProjectStack` in its source). */
+/** Pulumi's own keys of a stack file (`ProjectStack` in its source). */
 const pulumiKeys: Record<string, JsonSchema> = {
   secretsprovider: { type: "string", description: "Where secrets are encrypted. Pulumi's." },
   encryptedkey: { type: "string", description: "Key of a cloud's secrets provider. Pulumi's." },

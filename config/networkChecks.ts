@@ -2,21 +2,25 @@ import { isIPv4 } from "node:net";
 import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
 import { parseSubnet, subnetHolds } from "../components/buildkitd/schema.ts";
 import { defaultBridge } from "../components/buildkitd/toml.ts";
-import { hostIn, isLoopback } from "./addresses.ts";
-import type { Findings } from "./problems.ts";
-import type { BoardInput } from "./schema.ts";
+import { shown } from "../components/schema/expected.ts";
+import type { OpenTelemetryInput, ProxiesInput } from "../hosts/hostSchema.ts";
+import { hostIn, isLoopback, isMulticastName } from "./addresses.ts";
+import type { Findings, Path } from "./findings.ts";
 
-/** A host that a daemon, or who works with it, has to reach, and where the stack file names it. */
+/** A host that a daemon or its users must reach, and the key of the stack file that names it. */
 export interface Reached {
   key: string;
   host: string;
 }
 
-/** What a daemon itself must reach, beside what its settings name. */
+/** The hosts that a daemon must reach, besides those in its settings. */
 export function daemonReaches({
   proxies,
   openTelemetry: telemetry,
-}: Pick<BoardInput, "proxies" | "openTelemetry">): Reached[] {
+}: {
+  proxies?: ProxiesInput | undefined;
+  openTelemetry?: OpenTelemetryInput | undefined;
+}): Reached[] {
   const urls: Record<string, string | undefined> = {
     "proxies.http": proxies?.http,
     "proxies.https": proxies?.https,
@@ -25,6 +29,33 @@ export function daemonReaches({
     "openTelemetry.metricsEndpoint": telemetry?.metricsEndpoint,
   };
   return Object.entries(urls).map(([key, url]) => ({ key, host: url ? hostIn(url) : "" }));
+}
+
+/** Refuses an address that only the machine itself reaches, for a builder whose endpoint is that address. */
+export function refuseLoopback(
+  key: "listen" | "publish",
+  address: string,
+  findings: Findings,
+): void {
+  if (!isLoopback(address)) return;
+  findings.refuse(
+    [key, "address"],
+    `received ${shown(address)}, which no client reaches from elsewhere; name in endpoint what clients reach it by, or ${key} on 0.0.0.0.`,
+  );
+}
+
+/** Refuses `openTelemetry` without anything that takes its data. */
+export function refuseNoCollector(
+  { openTelemetry }: { openTelemetry?: OpenTelemetryInput | undefined },
+  findings: Findings,
+): void {
+  if (!openTelemetry) return;
+  const { endpoint, tracesEndpoint, metricsEndpoint } = openTelemetry;
+  if (endpoint || tracesEndpoint || metricsEndpoint) return;
+  findings.refuse(
+    ["openTelemetry"],
+    "no endpoint; set endpoint, tracesEndpoint or metricsEndpoint.",
+  );
 }
 
 /** Name servers that no RUN step on a bridge reaches: its loopback is a step's own, and it has IPv4 only. */
@@ -64,4 +95,17 @@ export function refuseOverlap(
       `${key}, ${host}, is in the bridge's network ${text}, so the daemon would look for it among the RUN steps; choose a network that is free there.`,
     );
   }
+}
+
+/** Warns about a name that ping finds and programs in Go do not. */
+export function warnOfMulticastName(
+  path: Path,
+  host: string | undefined,
+  findings: Findings,
+): void {
+  if (host === undefined || !isMulticastName(host)) return;
+  findings.warn(
+    path,
+    `${host} looks like a name of multicast DNS: buildctl, buildx and Pulumi's plugins ask DNS servers alone. Unless one knows it, write the address here, and the name in extraNames.`,
+  );
 }

@@ -7,13 +7,11 @@ import {
   isIp,
   listOf,
   mapOf,
-  parsedText,
-  partName,
   port,
   text,
   whole,
 } from "../components/schema/values.ts";
-import { parseEndpoint } from "./endpoint.ts";
+import { endpoint, name } from "../hosts/hostSchema.ts";
 
 /** The key `buildhosts:pools`. */
 
@@ -22,9 +20,6 @@ const domain = checkedText(
   "a DNS name of at least two labels, such as riscv64.builders.example.com, in lower case and without *",
   (value) => isDnsName(value) && value.includes(".") && !/[A-Z_]/.test(value),
 );
-
-const endpoint = () =>
-  parsedText("tcp://<host>:<port>, an IPv6 address in brackets", parseEndpoint);
 
 const listen = closed({
   address: checkedText("an IP address, without brackets", isIp)
@@ -44,11 +39,11 @@ const metrics = closed({
 }).describe("HAProxy's page on its machine's loopback: / for people, /metrics for Prometheus.");
 
 const pool = closed({
-  name: partName.describe("The pool's name in the stack, in messages and for clients."),
-  on: partName.describe(
+  name: name.describe("The pool's name in the stack, in messages and for clients."),
+  on: name.describe(
     "Where HAProxy runs: the name of a board (the distribution's package haproxy, under systemd) or of a Docker host (a container of image) of this stack.",
   ),
-  builders: listOf(partName, "a list of names of builders")
+  builders: listOf(name, "a list of names of builders")
     .min(1, expected("at least one builder"))
     .describe("Builders of this stack, with at least one platform in common."),
   domain: domain
@@ -57,12 +52,12 @@ const pool = closed({
       "The builders' certificates get this name and *.<domain>, and a client asks for <project>.<domain>. No DNS server needs to know it. Default: <name>.buildhosts.internal.",
     ),
   listen: listen.prefault({}),
-  endpoint: endpoint()
+  endpoint: endpoint
     .optional()
     .describe(
       "As clients reach the pool. Default: tcp://<host>:<listen.port>, where host is that of on.",
     ),
-  endpoints: mapOf(partName, endpoint(), "a map from a builder's name to tcp://<host>:<port>")
+  endpoints: mapOf(name, endpoint, "a map from a builder's name to tcp://<host>:<port>")
     .default({})
     .describe(
       "As the pool reaches a builder, where that is not as clients do: in a network of their own, or over loopback.",

@@ -1,17 +1,16 @@
 import { nearest } from "../components/schema/closed.ts";
 import { shown } from "../components/schema/expected.ts";
+import type { NamedBuilder, PoolConnection, PoolMachine } from "../hosts/hostKind.ts";
 import { isLoopback } from "./addresses.ts";
 import { type Endpoint, endpointId, endpointUrl } from "./endpoint.ts";
-import type { Findings } from "./problems.ts";
-import { endpointOf } from "./resolveBoard.ts";
-import { containerEndpointOf, hostOf, publishOf } from "./resolveDockerHost.ts";
-import type { BoardInput, DockerHostInput, PoolInput } from "./schema.ts";
-import type { BoardConfig, DockerHostConfig, PoolConfig } from "./stackConfig.ts";
+import type { Findings } from "./findings.ts";
+import type { PoolInput } from "./poolSchema.ts";
+import type { PoolConfig } from "./stackConfig.ts";
 
-/** Everything that can be read of a stack's machines. */
+/** Every builder and every host of a stack that can be read. */
 export interface PoolContext {
-  boards: readonly BoardInput[];
-  dockerHosts: readonly DockerHostInput[];
+  builders: readonly NamedBuilder[];
+  machines: readonly PoolMachine[];
 }
 
 /** The name that a pool's builders have in their certificates, with all names below it. */
@@ -35,11 +34,9 @@ export function poolNames(pools: readonly PoolInput[]): (builder: string) => str
 /** What pools say that cannot be, each on its own and all together. */
 export function refuseImpossiblePools(
   pools: readonly (PoolInput | undefined)[],
-  context: PoolContext,
+  { builders, machines }: PoolContext,
   findings: Findings,
 ): void {
-  const builders = buildersOf(context);
-  const machines = machinesOf(context);
   for (const [index, pool] of pools.entries()) {
     if (!pool) continue;
     const at = findings.at(index);
@@ -71,76 +68,13 @@ export function refuseImpossiblePools(
   }
 }
 
-/** A builder as pools need to know it. */
-interface Member {
-  name: string;
-  /** The machine that it runs on. */
-  on: string;
-  platforms: readonly string[];
-  /** Nothing of a virtual one. */
-  endpoint: Endpoint | undefined;
-}
-
-function buildersOf({ boards, dockerHosts }: PoolContext): Member[] {
-  return [
-    ...boards.map((board) => ({
-      name: board.name,
-      on: board.name,
-      platforms: board.buildkitd.worker?.platforms ?? [board.platform],
-      endpoint: endpointOf(board),
-    })),
-    ...dockerHosts.flatMap((host) =>
-      host.builders.map((builder) => ({
-        name: builder.name,
-        on: host.name,
-        platforms: builder.buildkitd.worker?.platforms ?? [host.platform, ...host.emulation],
-        endpoint: containerEndpointOf(builder, host),
-      })),
-    ),
-  ];
-}
-
-/** A machine that a pool may run on. */
-interface PoolMachine {
-  name: string;
-  isDocker: boolean;
-  isVirtual: boolean;
-  /** As clients reach it; nothing of a virtual one. */
-  host: string | undefined;
-  /** Ports that are taken there, and by what. */
-  ports: { port: number; what: string }[];
-}
-
-function machinesOf({ boards, dockerHosts }: PoolContext): PoolMachine[] {
-  return [
-    ...boards.map((board): PoolMachine => {
-      const ports = board.virtual
-        ? [{ port: 1234, what: "buildkitd" }]
-        : [
-            { port: board.port, what: "sshd" },
-            { port: board.listen.port, what: "buildkitd" },
-          ];
-      if (board.metrics) ports.push({ port: board.metrics.port, what: "buildkitd's metrics" });
-      return {
-        ...{ name: board.name, isDocker: false, isVirtual: board.virtual === true },
-        ...{ host: endpointOf(board)?.host, ports },
-      };
-    }),
-    ...dockerHosts.map(
-      (host): PoolMachine => ({
-        ...{ name: host.name, isDocker: true, isVirtual: false, host: hostOf(host) },
-        ports: host.builders.map((builder) => ({
-          port: publishOf(builder, host).port,
-          what: `the builder ${builder.name}`,
-        })),
-      }),
-    ),
-  ];
-}
-
 /** The builders of a pool that there are. */
-function refuseUnfitMembers(pool: PoolInput, builders: Member[], findings: Findings): Member[] {
-  const members: Member[] = [];
+function refuseUnfitMembers(
+  pool: PoolInput,
+  builders: readonly NamedBuilder[],
+  findings: Findings,
+): NamedBuilder[] {
+  const members: NamedBuilder[] = [];
   for (const [index, name] of pool.builders.entries()) {
     const found = builders.find((builder) => builder.name === name);
     const at = ["builders", index];
@@ -168,7 +102,7 @@ function refuseUnfitMembers(pool: PoolInput, builders: Member[], findings: Findi
   return members;
 }
 
-function commonPlatforms(members: readonly Member[]): string[] {
+function commonPlatforms(members: readonly NamedBuilder[]): string[] {
   const [first, ...others] = members;
   return [...new Set(first?.platforms)].filter((platform) =>
     others.every(({ platforms }) => platforms.includes(platform)),
@@ -244,7 +178,7 @@ function refuseTakenEndpoint(
     pool: PoolInput;
     machine: PoolMachine;
     earlier: readonly PoolInput[];
-    builders: readonly Member[];
+    builders: readonly NamedBuilder[];
     machines: readonly PoolMachine[];
   },
   findings: Findings,
@@ -268,8 +202,8 @@ function refuseTakenEndpoint(
 }
 
 /** An address that means another machine there. */
-function refuseUnreachable(pool: PoolInput, member: Member, findings: Findings): void {
-  if (pool.endpoints[member.name] || member.on === pool.on) return;
+function refuseUnreachable(pool: PoolInput, member: NamedBuilder, findings: Findings): void {
+  if (pool.endpoints[member.name] || member.host === pool.on) return;
   if (!member.endpoint || isLoopback(member.endpoint.host)) {
     const where = member.endpoint
       ? `${endpointUrl(member.endpoint)}, which is ${pool.on} itself there`
@@ -292,28 +226,28 @@ function unknown(name: string, what: string, known: readonly { name: string }[])
   return `received ${shown(name)}, which is ${what}; ${hint}`;
 }
 
-/** A pool with every default filled in; nothing where its machine or a builder could not be resolved. */
+/** A pool with every default filled in; undefined if its machine or a builder could not be resolved. */
 export function resolvePool(
   pool: PoolInput,
-  context: PoolContext,
-  resolved: { boards: readonly BoardConfig[]; dockerHosts: readonly DockerHostConfig[] },
+  { builders, machines }: PoolContext,
+  connections: readonly PoolConnection[],
 ): PoolConfig | undefined {
-  const members = buildersOf(context).filter(({ name }) => pool.builders.includes(name));
-  const machine = machinesOf(context).find(({ name }) => name === pool.on);
-  const board = resolved.boards.find(({ name }) => name === pool.on);
-  const host = resolved.dockerHosts.find(({ name }) => name === pool.on);
+  const members = builders.filter(({ name }) => pool.builders.includes(name));
+  const machine = machines.find(({ name }) => name === pool.on);
+  const reachedBy = connections.find(({ name }) => name === pool.on);
   const endpoint = poolEndpoint(pool, machine?.host);
   const { name, listen, metrics, image, drainSeconds } = pool;
-  if (!endpoint || !(board || host)) return undefined;
+  if (!endpoint || !machine || !reachedBy) return undefined;
   const endpoints = new Map<string, string>();
   for (const member of members) {
     const reached = pool.endpoints[member.name] ?? member.endpoint;
     if (reached) endpoints.set(member.name, endpointUrl(reached));
   }
   return {
+    ...reachedBy,
     ...{ name, listen, metrics, drainSeconds },
-    ...(board ? { connection: board.connection } : { docker: host?.connection, image }),
-    abandon: board?.abandon ?? context.dockerHosts.find((one) => one.name === pool.on)?.abandon,
+    ...(machine.isDocker && { image }),
+    abandon: machine.abandon,
     domain: domainOf(pool),
     endpoint: endpointUrl(endpoint),
     platforms: commonPlatforms(members),

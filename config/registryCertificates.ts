@@ -1,10 +1,10 @@
 import { secret } from "@pulumi/pulumi";
 import type { RegistryCertificateArgs } from "../components/buildkitd/registryFiles.ts";
-import type { Findings } from "./problems.ts";
-import type { RegistryCertificatesInput } from "./schema.ts";
-import { type Machine, readPem } from "./sshKey.ts";
+import type { RegistryCertificatesInput } from "../hosts/hostSchema.ts";
+import type { Findings } from "./findings.ts";
+import { type Machine, readPem } from "./machineFiles.ts";
 
-/** The certificates by registry, read from this machine; nothing where a file cannot be read. */
+/** Reads the certificates of each registry from this machine; undefined if it cannot read a file. */
 export function readRegistryCertificates(
   input: RegistryCertificatesInput,
   machine: Machine,

@@ -1,7 +1,7 @@
 import type { BuildkitdSettings, RegistrySettings } from "../components/buildkitd/schema.ts";
 import { shown } from "../components/schema/expected.ts";
 import { hostIn } from "./addresses.ts";
-import type { Findings } from "./problems.ts";
+import type { Findings } from "./findings.ts";
 
 /** Hosts by which Docker Hub is known elsewhere; in an image's normalized name it is docker.io. */
 const otherNamesOfHub = ["index.docker.io", "registry-1.docker.io", "hub.docker.com"];
@@ -37,8 +37,8 @@ export function refuseVainHosts(
 }
 
 /**
- * Registries that BuildKit never looks up, and flags that are not about what they stand beside. It looks a
- * registry up by the host in the image's normalized name, and a mirror by its own host (`util/resolver`).
+ * Refuses registries that BuildKit never looks up, and flags that do not apply to the settings beside them. BuildKit looks
+ * a registry up by the host in the image's normalized name, and a mirror by its own host (`util/resolver`).
  */
 export function refuseVainRegistries(
   { registry: registries = {} }: Pick<BuildkitdSettings, "registry">,
@@ -55,7 +55,7 @@ export function refuseVainRegistries(
   }
 }
 
-/** What of the registries' settings does something else than it seems to. */
+/** Warns about settings of registries that do something else than they seem to. */
 export function warnOfRegistries(
   { registry: registries = {} }: Pick<BuildkitdSettings, "registry">,
   findings: Findings,

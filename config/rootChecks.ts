@@ -1,6 +1,6 @@
 import type { BuildkitdSettings } from "../components/buildkitd/schema.ts";
 import { shown } from "../components/schema/expected.ts";
-import type { Findings } from "./problems.ts";
+import type { Findings } from "./findings.ts";
 
 /** Folders that a cache must not be in, and why. */
 const unfit: readonly (readonly [folders: readonly string[], reason: string])[] = [

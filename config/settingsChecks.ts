@@ -15,9 +15,9 @@ import {
   keysOfOneWorker,
 } from "../components/buildkitd/toml.ts";
 import { shown } from "../components/schema/expected.ts";
+import type { Findings, Path } from "./findings.ts";
 import { refuseVainFilters, warnOfErosion, warnOfPolicies } from "./gcChecks.ts";
 import { checkNameServers, type Reached, refuseOverlap } from "./networkChecks.ts";
-import type { Findings, Path } from "./problems.ts";
 import { refuseVainRegistries, registryHosts, warnOfRegistries } from "./registryChecks.ts";
 import { refuseUnfitRoot, warnOfRoot } from "./rootChecks.ts";
 import { isBelow } from "./versions.ts";
@@ -28,102 +28,129 @@ const gcAmounts = ["reservedSpace", "maxUsedSpace", "minFreeSpace"] as const;
 
 /** A daemon whose settings are checked. */
 export interface Daemon {
-  /** What it runs on: `board`, `builder`. */
+  /** The noun for messages. */
   on: "board" | "builder";
   worker: BuildkitdWorker;
   rootless: boolean;
   network: BuildkitdNetwork;
   platform: string;
   buildkitd: BuildkitdSettings;
-  /** Where it is reached, if that is on a network that its bridge could be in. */
+  /** The address by which this machine reaches it, if its bridge's network could contain that. */
   address?: string;
-  /** What else must be reached from there, as the other keys name it. */
+  /** Other hosts that it must reach, by the keys that name them. */
   reaches?: readonly Reached[];
 }
 
-/** Combinations of settings that no daemon could serve, or that would do something else than they say. */
+/** Refuses combinations of settings that no daemon can serve, or that would do something else than they say. */
 export function refuseImpossibleSettings(daemon: Daemon, findings: Findings): void {
-  const refuse = findings.refuse.bind(findings);
   const settings = daemon.buildkitd;
   const worker = settings.worker ?? {};
-  const { network } = daemon;
+  const ofWorker = findings.at("worker");
+  refuseForeignWorker(daemon, worker, ofWorker);
+  if (daemon.network === "host") refuseBridge(worker, ofWorker);
+  else refuseUnfitBridge(daemon, findings);
+  refuseUnfitSnapshotter(daemon, worker, ofWorker);
+  refuseForeignRuntime(worker, ofWorker);
+  refuseForeignPlatforms(daemon, worker, ofWorker);
+  refuseUnfitGc(worker, ofWorker);
+  refuseUnfitRoot(settings, findings);
+  refuseVainRegistries(settings, findings.at("registry"));
+  refuseTakenSockets(settings, findings);
+  refuseUnfitCompaction(settings, findings.at("compaction"));
+}
 
+function refuseForeignWorker(daemon: Daemon, worker: WorkerSettings, findings: Findings): void {
   const other = daemon.worker === "oci" ? "containerd" : "oci";
   for (const key of keysOfOneWorker[other]) {
     if (worker[key] === undefined) continue;
     const fix = daemon.on === "board" ? `remove it or set worker: ${other}` : "remove it";
-    refuse(
-      ["worker", key],
+    findings.refuse(
+      [key],
       `only the ${other} worker has it, and this ${daemon.on}'s worker is ${daemon.worker}; ${fix}.`,
     );
   }
-  if (network === "host") {
-    for (const key of bridgeOnly) {
-      if (worker[key] === undefined) continue;
-      refuse(["worker", key], "has no effect with network host; remove it or set network: bridge.");
-    }
-  } else {
-    const subnetText = worker.bridgeSubnet ?? defaultBridge.subnet;
-    const subnet = parseSubnet(subnetText);
-    const host = daemon.address;
-    if (subnet && host && isIPv4(host) && subnetHolds(subnet, host)) {
-      refuse(
-        ["worker", "bridgeSubnet"],
-        `the board's address ${host} is in the bridge's network ${subnetText}, which would cut the board off; choose a network that is free there.`,
-      );
-    }
-    refuseOverlap(settings, [...(daemon.reaches ?? []), ...settingsReach(settings)], findings);
-    checkNameServers(settings, findings);
-  }
+}
 
+function refuseBridge(worker: WorkerSettings, findings: Findings): void {
+  for (const key of bridgeOnly) {
+    if (worker[key] === undefined) continue;
+    findings.refuse([key], "has no effect with network host; remove it or set network: bridge.");
+  }
+}
+
+function refuseUnfitBridge({ address, reaches = [], buildkitd }: Daemon, findings: Findings): void {
+  const subnetText = buildkitd.worker?.bridgeSubnet ?? defaultBridge.subnet;
+  const subnet = parseSubnet(subnetText);
+  if (subnet && address && isIPv4(address) && subnetHolds(subnet, address)) {
+    findings.refuse(
+      ["worker", "bridgeSubnet"],
+      `the board's address ${address} is in the bridge's network ${subnetText}, which would cut the board off; choose a network that is free there.`,
+    );
+  }
+  refuseOverlap(buildkitd, [...reaches, ...settingsReach(buildkitd)], findings);
+  checkNameServers(buildkitd, findings);
+}
+
+function refuseUnfitSnapshotter(daemon: Daemon, worker: WorkerSettings, findings: Findings): void {
+  const refuse = findings.refuse.bind(findings);
   if (daemon.worker === "oci") {
     const snapshotter = worker.snapshotter ?? "auto";
     if (worker.proxySnapshotterPath === undefined && !ociSnapshotters.includes(snapshotter)) {
       refuse(
-        ["worker", "snapshotter"],
+        ["snapshotter"],
         `received ${shown(snapshotter)}; expected one of ${ociSnapshotters.join(", ")}, or a name of one's own with proxySnapshotterPath.`,
       );
     }
     if (worker.stargzSnapshotter && snapshotter !== "stargz") {
-      refuse(["worker", "stargzSnapshotter"], "has no effect without snapshotter: stargz.");
+      refuse(["stargzSnapshotter"], "has no effect without snapshotter: stargz.");
     }
     if (worker.noProcessSandbox && !daemon.rootless) {
-      refuse(["worker", "noProcessSandbox"], `BuildKit allows it for rootless ${daemon.on}s only.`);
+      refuse(["noProcessSandbox"], `BuildKit allows it for rootless ${daemon.on}s only.`);
     }
   } else if (worker.snapshotter === "auto") {
     refuse(
-      ["worker", "snapshotter"],
+      ["snapshotter"],
       'received "auto", which is no plugin of containerd; name one, such as overlayfs, or leave it out.',
     );
   }
-  const runtimeName = worker.runtime?.name ?? "io.containerd.runc.v2";
-  if (worker.runtime?.options && runtimeName !== "io.containerd.runc.v2") {
-    refuse(
-      ["worker", "runtime", "options"],
+}
+
+function refuseForeignRuntime({ runtime }: WorkerSettings, findings: Findings): void {
+  const runtimeName = runtime?.name ?? "io.containerd.runc.v2";
+  if (runtime?.options && runtimeName !== "io.containerd.runc.v2") {
+    findings.refuse(
+      ["runtime", "options"],
       `are those of io.containerd.runc.v2, not of ${runtimeName}.`,
     );
   }
-  if (worker.platforms && !worker.platforms.includes(daemon.platform)) {
-    refuse(
-      ["worker", "platforms"],
-      `received ${shown(worker.platforms)}; the ${daemon.on}'s own ${daemon.platform} must be among them.`,
-    );
-  }
+}
 
-  refuseIneffectiveGc(worker, findings.at("worker"));
-  refuseReservedAboveMax(worker, findings.at("worker"));
+function refuseForeignPlatforms(
+  { on, platform }: Daemon,
+  { platforms }: WorkerSettings,
+  findings: Findings,
+): void {
+  if (!platforms || platforms.includes(platform)) return;
+  findings.refuse(
+    ["platforms"],
+    `received ${shown(platforms)}; the ${on}'s own ${platform} must be among them.`,
+  );
+}
+
+function refuseUnfitGc(worker: WorkerSettings, findings: Findings): void {
+  refuseIneffectiveGc(worker, findings);
+  refuseReservedAboveMax(worker, findings);
   for (const [index, policy] of worker.gcpolicy?.entries() ?? []) {
-    refuseReservedAboveMax(policy, findings.at("worker", "gcpolicy", index));
-    refuseVainFilters(policy, findings.at("worker", "gcpolicy", index));
+    refuseReservedAboveMax(policy, findings.at("gcpolicy", index));
+    refuseVainFilters(policy, findings.at("gcpolicy", index));
   }
+}
 
-  refuseUnfitRoot(settings, findings);
-  refuseVainRegistries(settings, findings.at("registry"));
-  refuseTakenSockets(settings, findings);
-  const { minReclaimPercent = 30, minReclaimPercentFloor: floor } = settings.compaction ?? {};
+function refuseUnfitCompaction({ compaction }: BuildkitdSettings, findings: Findings): void {
+  const { minReclaimPercent = 30, minReclaimPercentFloor: floor } = compaction ?? {};
   if (floor !== undefined && floor > minReclaimPercent) {
-    refuse(
-      ["compaction", "minReclaimPercentFloor"],
+    findings.refuse(
+      ["minReclaimPercentFloor"],
       `received ${floor}; expected at most minReclaimPercent, ${minReclaimPercent}.`,
     );
   }
@@ -196,7 +223,7 @@ function measure(space: DiskSpace): { unit: "%" | "B"; amount: number } {
     : { unit: "B", amount: byteLimit(space) };
 }
 
-/** What a daemon's settings allow that its owner should know. */
+/** Warns about risks of a daemon's settings. */
 export function warnOfSettings(
   { on, buildkitd }: Pick<Daemon, "on" | "buildkitd">,
   buildkit: string | undefined,

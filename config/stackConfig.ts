@@ -1,28 +1,25 @@
-import type { BoardConnectionArgs, BuilderBoardArgs } from "../components/builderBoard.ts";
-import type { BuilderContainerArgs } from "../components/builderContainer.ts";
 import type { BuilderPoolArgs } from "../components/builderPool.ts";
 import type { BuilderRepositoryArgs } from "../components/builderRepository.ts";
 import type { CertificateAuthorityArgs } from "../components/certificateAuthority.ts";
-import type { DockerConnectionArgs } from "../components/container/connection.ts";
 import type { RepositoryWorkflowSet } from "../components/github/repositoryFiles.ts";
-import type { HostEmulationArgs } from "../components/hostEmulation.ts";
 import type { LeafCertificateArgs } from "../components/leafCertificate.ts";
+import type { HostConfigs } from "../hosts/kinds.ts";
 
 /**
- * A stack's configuration as the composition reads it: checked, complete, every default filled in,
- * virtual boards resolved to where they answer. Composing needs no further decision: what is here of a host or a
- * certificate are the arguments of its component, but for what other components give it.
+ * A stack's configuration as the composition reads it: checked and complete, with every default and with the addresses
+ * of virtual machines. Composing decides nothing: a host or a certificate here is the arguments of its component, except
+ * those that other components give it.
  */
-export interface StackConfig {
+export interface StackConfig extends HostConfigs {
   certificates: CertificateConfig;
   /** Names of the client certificates, in the order of the stack file. */
   clients: string[];
-  boards: BoardConfig[];
-  dockerHosts: DockerHostConfig[];
   pools: PoolConfig[];
+  /** Whether hosts are looked at for changes that somebody made by hand. */
+  driftCheck: boolean;
   /** Absent where the stack has nothing on GitHub. */
   github?: GithubConfig;
-  /** What is accepted but should be known; one line each, path first. */
+  /** Warnings, one line each, path first. */
   warnings: string[];
 }
 
@@ -30,11 +27,11 @@ export interface CertificateConfig {
   ca: CertificateAuthorityArgs;
   /** Whether Pulumi refuses to delete the CA. */
   protectCa: boolean;
-  /** What all server and client certificates have in common. */
+  /** The arguments that all server and client certificates share. */
   leaf: Omit<LeafCertificateArgs, "caCertPem" | "caPrivateKeyPem" | "commonName">;
-  /** By client, which key of it this is, where it is not the first. */
+  /** The number of a client's key, for clients that no longer have their first one. */
   clientKeys: Record<string, number>;
-  /** By builder, the same. */
+  /** The number of a builder's key, in the same way. */
   builderKeys: Record<string, number>;
 }
 
@@ -44,36 +41,13 @@ export interface CertificateNames {
   ipAddresses: string[];
 }
 
-/** What every builder has beside the arguments of its component. */
-interface BuilderConfig {
+/** A builder's name and certificate, besides the arguments of its component. */
+export interface BuilderConfig {
   name: string;
   certificateNames: CertificateNames;
 }
 
-export type BoardConfig = BuilderConfig &
-  Omit<
-    BuilderBoardArgs,
-    "caCertPem" | "caValidityStartTime" | "caValidityEndTime" | "certificate" | "healthCheck"
-  >;
-
-/** The private key of an SSH connection; without one, the agent's are taken, which the plugin finds itself. */
-export type SshKey = Pick<BoardConnectionArgs, "privateKey">;
-
-export interface DockerHostConfig {
-  name: string;
-  connection: DockerConnectionArgs;
-  /** Absent where the host emulates no other platform. */
-  emulation?: Omit<HostEmulationArgs, "connection">;
-  builders: ContainerConfig[];
-}
-
-export type ContainerConfig = BuilderConfig &
-  Omit<
-    BuilderContainerArgs,
-    "connection" | "emulated" | "caCertPem" | "certificate" | "healthCheck"
-  >;
-
-/** `builders` with where the pool reaches each. */
+/** The arguments of a pool's component without those that other components give it; `builders` with where it reaches each. */
 export type PoolConfig = Omit<BuilderPoolArgs, "caCertPem" | "healthCheck" | "builders"> & {
   name: string;
   builders: { name: string; endpoint: string }[];
@@ -91,9 +65,10 @@ export interface GithubConfig {
 
 export type RepositoryConfig = Omit<
   BuilderRepositoryArgs,
-  "repository" | "workflowAccess" | "workflowsPropose"
+  "repository" | "topics" | "workflowAccess" | "workflowsPropose"
 > & {
   name: string;
+  topics?: string[] | undefined;
   defaultBranch: string;
   /** Whose certificate its workflows get; one of the stack's clients. */
   client?: string | undefined;

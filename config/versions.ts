@@ -1,7 +1,7 @@
 import semver from "semver";
 import type { ReleaseComponent } from "../components/board/releases.ts";
 
-/** What a stack gets that pins nothing: the newest releases that this program is tested with. */
+/** The defaults: the newest releases that this program is tested with. */
 export const defaultVersions: Readonly<Record<ReleaseComponent, string>> = {
   buildkit: "v0.34.2",
   containerd: "v2.4.2",
@@ -23,14 +23,14 @@ function released(version: string): semver.SemVer {
 }
 
 interface OldVersions {
-  /** Refused below, because the board's configuration needs what is missing there. */
+  /** buildhosts refuses older ones: they lack something that a board's configuration needs. */
   minimum: string;
   refusal: string;
   /** Why a version is not recommended, or nothing. */
   warning(version: string): string | undefined;
 }
 
-/** What is known of old versions of what a board runs. */
+/** Limits and warnings for old versions of the programs on a board. */
 export const oldVersions: Readonly<Partial<Record<ReleaseComponent, OldVersions>>> = {
   buildkit: {
     minimum: "v0.13.0",
@@ -61,3 +61,12 @@ export const oldVersions: Readonly<Partial<Record<ReleaseComponent, OldVersions>
     },
   },
 };
+
+/** Why a version must not run, by what is known of old ones: it is refused, or has known holes. */
+export function faultOf(component: ReleaseComponent, version: string): string | undefined {
+  const old = oldVersions[component];
+  if (!old) return undefined;
+  return isBelow(version, old.minimum)
+    ? `is below ${old.minimum}, and ${old.refusal}`
+    : old.warning(version);
+}

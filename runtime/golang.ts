@@ -15,7 +15,7 @@ export const thisMachine: GoTarget = {
   goarch: { x64: "amd64", arm: "arm", ia32: "386" }[process.arch as string] ?? process.arch,
 };
 
-/** What `goBuild` builds, and how. */
+/** The packages that `goBuild` builds, and the flags. */
 export interface GoBuild extends GoTarget {
   /** The main module's folder: one with a go.mod and a complete go.sum. */
   module: string;
@@ -47,7 +47,7 @@ export async function goBuild(build: GoBuild): Promise<void> {
       [
         "build",
         "-trimpath",
-        // What -s and -w leave out need not be written by the compiler: a tenth of its time.
+        // The linker's -s and -w drop this information: the compiler saves a tenth of its time without it.
         "-gcflags=all=-dwarf=false",
         ...modfile,
         `-tags=${(build.tags ?? []).join(",")}`,
@@ -111,7 +111,7 @@ export async function withReplacements(
  */
 export async function goModule(module: string, version: string, sum?: string): Promise<string> {
   const { stdout } = await runGo(["mod", "download", "-json", `${module}@${version}`]);
-  // A version that is not to be had is reported in the JSON too, beside the exit code.
+  // The JSON reports a missing version too, besides the exit code.
   const { Dir, Sum, Error: reason } = JSON.parse(stdout || "{}") as Record<string, string>;
   if (!Dir)
     throw new Error(

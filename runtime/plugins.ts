@@ -1,4 +1,4 @@
-import { lstat, mkdir, readFile, rm, stat, symlink, utimes } from "node:fs/promises";
+import { lstat, mkdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { execa } from "execa";
@@ -40,10 +40,10 @@ export function pulumiHomeOf(projectDir: string): string {
   return cacheDir("pulumi-home", contentKey(resolve(projectDir)));
 }
 
-/** What only the launchers of this clone say. */
+/** Words that only the launchers of this clone have. */
 const MARK = "offline stand-in for an official Pulumi plugin";
 
-/** What a stack needs. */
+/** The plugins that a stack needs. */
 export interface PluginNeeds {
   /** The plugin for GitHub, which takes minutes to build where the official one cannot be had. */
   readonly github: boolean;
@@ -62,6 +62,7 @@ export async function ensurePlugins(
   needs: PluginNeeds,
 ): Promise<InstalledPlugin[]> {
   await mkdir(join(pulumiHome, "plugins"), { recursive: true });
+  await withoutLog(pulumiHome);
   const reasons = new Set<string>();
   const installed = await Promise.all(
     PLUGINS.map(async (plugin) => ({
@@ -85,6 +86,25 @@ export async function ensurePlugins(
   }
   if (built) await ensureGithubProvider(log);
   return installed;
+}
+
+/**
+ * Keeps the engine from the log that it always writes into its home: each property of each call to a plugin, encrypted. For 100
+ * hosts that takes two fifths of its time, and it has no setting against it. Where its folder cannot be made, the engine goes
+ * on without a word.
+ */
+async function withoutLog(pulumiHome: string): Promise<void> {
+  const logs = join(pulumiHome, "logs");
+  const isFolder = (await lstat(logs).catch(() => undefined))?.isDirectory();
+  if (process.env.BUILDHOSTS_DEBUG_SDK === "1") {
+    if (isFolder === false) await rm(logs, { force: true });
+    return;
+  }
+  if (isFolder) await rm(logs, { recursive: true, force: true });
+  await writeFile(
+    logs,
+    "A file, so that Pulumi makes no folder of logs here. BUILDHOSTS_DEBUG_SDK=1 brings it back.\n",
+  );
 }
 
 async function ensurePlugin(

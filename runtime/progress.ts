@@ -36,7 +36,7 @@ export function linesTo(write: (line: string) => void): Progress {
   };
 }
 
-/** Progress on a terminal: what has ended stays as lines, and below them one line says what is left. */
+/** Progress on a terminal: finished steps stay as lines, and one line below names the remaining ones. */
 export function liveOn(terminal: Pick<WriteStream, "columns" | "write">): Display {
   let shown = false;
   const clear = () => {

@@ -1,8 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { BuilderPool } from "../components/builderPool.ts";
 import type { PoolConfig } from "../config/stackConfig.ts";
-import type { Builder } from "./builder.ts";
-import type { StackCertificates } from "./stackCertificates.ts";
+import type { Builder, StackCertificates } from "../hosts/hostKind.ts";
 
 /** What clients need to know of a pool. */
 export interface Pool extends Omit<Builder, "serverName"> {

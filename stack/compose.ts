@@ -1,22 +1,35 @@
 import { setImmediate } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/stackConfig.ts";
-import { boardBuilder } from "./boardBuilder.ts";
-import type { Builder } from "./builder.ts";
+import type { Builder } from "../hosts/hostKind.ts";
+import { type Drift, noDrift } from "../hosts/hostLook.ts";
+import { hostKinds } from "../hosts/kinds.ts";
 import { builderPool, type Pool } from "./builderPool.ts";
-import { dockerHostBuilders } from "./dockerHostBuilders.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
 
-/** The resources of a stack, and what it tells its users: one line for each kind of host. */
-export async function compose(config: StackConfig): Promise<StackOutputs> {
+/**
+ * The resources of a stack, and what it tells its users. `drift` is what somebody changed on its hosts; certificates do not wait
+ * for it.
+ */
+export async function compose(
+  config: StackConfig,
+  drift: Drift | Promise<Drift> = noDrift,
+): Promise<StackOutputs> {
   for (const warning of config.warnings) void pulumi.log.warn(warning);
 
+  // This function throws an error of `drift` below: while it loads, that is no unhandled one.
+  Promise.resolve(drift).catch(() => undefined);
+  // Before any resource, so that the resources come in the same order whatever has to load.
+  const hosts = await Promise.all(hostKinds.map((kind) => kind.declarations(config)));
   const certificates = stackCertificates(config);
-  const builders = await oneByOne([
-    ...config.boards.map((board) => () => [boardBuilder(board, certificates)]),
-    ...config.dockerHosts.map((host) => () => dockerHostBuilders(host, certificates)),
-  ]);
+  const changed = await drift;
+  const builders: Builder[] = [];
+  for (const declare of hosts.flat()) {
+    builders.push(...declare(certificates, changed));
+    // The engine works on this host while the program declares the next one.
+    await setImmediate();
+  }
   const pools = config.pools.map((pool) => builderPool(pool, certificates, builders));
 
   if (config.github) {
@@ -40,14 +53,4 @@ export async function compose(config: StackConfig): Promise<StackOutputs> {
 function forClients(builders: Builder[], pools: Pool[]): (Builder | Pool)[] {
   const inPools = new Set(pools.flatMap((pool) => pool.builders));
   return [...pools, ...builders.filter(({ name }) => !inPools.has(name))];
-}
-
-/** Declares each host in its turn, and lets it go to the engine, which works on it while the next is declared. */
-async function oneByOne(hosts: (() => Builder[])[]): Promise<Builder[]> {
-  const builders: Builder[] = [];
-  for (const declare of hosts) {
-    builders.push(...declare());
-    await setImmediate();
-  }
-  return builders;
 }

@@ -1,9 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { commandLine } from "../components/shell.ts";
-import type { Builder } from "./builder.ts";
+import type { Builder } from "../hosts/hostKind.ts";
 import type { Pool } from "./builderPool.ts";
 
-/** What a client needs to be let in, as PEM texts. */
+/** The files with which builders accept a client, as PEM texts. */
 export interface ClientFiles {
   ca: pulumi.Input<string>;
   cert: pulumi.Input<string>;
@@ -17,7 +17,7 @@ export interface StackOutputs {
   pools: pulumi.Output<KnownPool[]>;
   /** Secret: by client name, its { ca, cert, key }. */
   clientCertificates: pulumi.Output<Record<string, pulumi.Unwrap<ClientFiles>>>;
-  /** The lines that make one buildx builder of all of them, one node each; $PWD has a client's files. */
+  /** The lines that make one buildx builder of all builders, one node each; $PWD has a client's files. */
   buildx: pulumi.Output<string[]>;
   /** A line for each builder that asks it for its workers; $PWD has a client's files. */
   buildctl: pulumi.Output<string[]>;
@@ -26,6 +26,7 @@ export interface StackOutputs {
 /** A builder as the outputs have it. */
 export interface KnownBuilder {
   name: string;
+  /** `tcp://host:port` */
   endpoint: string;
   platforms: string[];
 }

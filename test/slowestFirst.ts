@@ -13,7 +13,7 @@ const slow = [
   "fresh-machine.test.ts",
 ];
 
-/** The order of the files: `slow`, and then Vitest's own, which knows no times in a new clone. */
+/** The order of the files: `slow`, and then Vitest's own, which has no times in a new clone. */
 export class SlowestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const place = ({ moduleId }: TestSpecification) => {

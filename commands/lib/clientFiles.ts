@@ -1,12 +1,11 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Unwrap } from "@pulumi/pulumi";
 import { writePrivate } from "../../components/privateFile.ts";
+import type { ClientFiles as Files } from "../../stack/outputs.ts";
 
-export interface ClientFiles {
-  ca: string;
-  cert: string;
-  key: string;
-}
+/** The files of a client, as the outputs of a stack have them. */
+export type ClientFiles = Unwrap<Files>;
 
 /**
  * `ca.pem`, `cert.pem` and `key.pem` are in `folder`, and only the user can read them.

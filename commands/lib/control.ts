@@ -153,7 +153,7 @@ export class Control {
     ) as Client & Record<string, unknown>;
   }
 
-  /** What the builder showed; undefined before a TLS handshake came that far. */
+  /** The certificate that the builder presented; undefined if the TLS handshake ended earlier. */
   get serverCertificate(): X509Certificate | undefined {
     return this.#serverCertificate;
   }
@@ -195,7 +195,7 @@ export class Control {
     return { records: [...records.values()], clock: time ? new Date(String(time)) : undefined };
   }
 
-  /** What a build does and did, until it ends. */
+  /** The past and present events of a build, until it ends. */
   async follow(ref: string, on: (part: StatusResponse) => void, boundMs?: number): Promise<void> {
     await this.#listen<StatusResponse>("Status", { Ref: ref }, on, boundMs);
   }

@@ -9,8 +9,8 @@ import { type Engine, ensureEngine } from "../../runtime/engine/engine.ts";
 import { areUsersOwn, ensurePlugins, pulumiHomeOf } from "../../runtime/plugins.ts";
 import type { Progress } from "../../runtime/progress.ts";
 import { type Explanation, explain } from "./explain.ts";
-import { foretell } from "./foretell.ts";
 import { lastLine } from "./lastLine.ts";
+import { type Plan, planOf } from "./plan.ts";
 import { runEngine } from "./runEngine.ts";
 import {
   hasGithub,
@@ -25,8 +25,12 @@ import {
 export interface EngineRun {
   code: number;
   explanations: Explanation[];
-  /** What its changes mean for the machines behind boards. */
-  foretold: string[];
+  /** What a preview plans for each host. */
+  plan(): Plan;
+  /** Whether the engine saw all that it was to see, even if that is not what was expected. */
+  isWhole?: boolean;
+  /** Somebody was asked, and said no. */
+  isDeclined?: boolean;
 }
 
 /** A Pulumi engine with plugins, a backend and an environment, bound to one stack. */
@@ -43,7 +47,7 @@ export interface EngineSession {
   /** Whether the stack has no resource. */
   isEmpty(): Promise<boolean>;
   /** The state, secrets encrypted. */
-  // biome-ignore lint/suspicious/noExplicitAny: what it is, the engine says.
+  // biome-ignore lint/suspicious/noExplicitAny: the engine defines its shape.
   exported(): Promise<any>;
   /** Puts `state` in the place of what there is. */
   imported(state: object): Promise<void>;
@@ -106,7 +110,12 @@ export async function engineSession(stack: string, log: Progress): Promise<Engin
         cwd: projectDir,
         env: { ...env, ...refreshByProgram(args[0]) },
       });
-      return { code, explanations: explain(events), foretold: foretell(events) };
+      return {
+        code,
+        explanations: explain(events),
+        plan: () => planOf(events),
+        isWhole: /"summaryEvent":\{.*"result":"succeeded"/.test(events),
+      };
     },
     async isEmpty() {
       return !(await exported()).deployment?.resources?.length;
@@ -152,7 +161,7 @@ async function engineOf(stack: string, log: Progress): Promise<PreparedEngine> {
     env.PULUMI_HOME = pulumiHomeOf(projectDir);
     // A login stays where the user has it.
     env.PULUMI_CREDENTIALS_PATH ??= process.env.PULUMI_CREDENTIALS_PATH ?? userHome();
-    // What is not in the cache by now cannot be had: do not wait for the network to say so.
+    // A package that is not in the cache by now is out of reach: do not wait for the network to confirm that.
     env.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION = "true";
   }
   const project = parse(await readFile(join(projectDir, "Pulumi.yaml"), "utf8"));
@@ -167,14 +176,49 @@ async function engineOf(stack: string, log: Progress): Promise<PreparedEngine> {
 }
 
 /**
- * The outputs of the stack's last update, secrets in the clear, by one call of the engine: no plugin is looked for, and
- * no stack is made where there is none.
+ * The outputs of the stack's last update, secrets in the clear, by one call of the engine. It looks for no plugin, and
+ * makes no stack.
+ * `meanwhile` is work for the time that the engine takes.
  *
  * @throws one line, when there is no such stack or its secrets cannot be read.
  */
-export async function stackOutputs(stack: string, log: Progress): Promise<Record<string, unknown>> {
+export async function stackOutputs(
+  stack: string,
+  log: Progress,
+  meanwhile?: () => Promise<unknown>,
+): Promise<Record<string, unknown>> {
   const { engine, env } = await engineOf(stack, log);
-  return outputsOf(stack, engine, { cwd: projectDir, env, reject: false });
+  const outputs = outputsOf(stack, engine, { cwd: projectDir, env, reject: false });
+  const [known] = await Promise.all([outputs, meanwhile?.()]);
+  return known;
+}
+
+/** A stack's configuration as its program would get it, secrets in the clear. */
+export interface StackValues {
+  project: string;
+  values: Record<string, string>;
+  secretKeys: string[];
+}
+
+/** @throws one line, when it cannot be read. */
+export async function stackValues(stack: string, log: Progress): Promise<StackValues> {
+  const { engine, env, project } = await engineOf(stack, log);
+  const file = isProvingGround(stack)
+    ? ["--config-file", join(await stackFolder(stack), `Pulumi.${stack}.yaml`)]
+    : [];
+  const { stdout, stderr, exitCode } = await execa(
+    engine.pulumi,
+    ["config", "--json", "--show-secrets", "--stack", stack, ...file],
+    { cwd: projectDir, env, reject: false },
+  );
+  if (exitCode !== 0) throw new Error(`stack '${stack}': ${lastLine(String(stderr))}`);
+  const found: Record<string, { value?: string; secret?: boolean }> = JSON.parse(String(stdout));
+  const entries = Object.entries(found);
+  return {
+    project: project.name,
+    values: Object.fromEntries(entries.map(([key, { value = "" }]) => [key, value])),
+    secretKeys: entries.filter(([, { secret }]) => secret).map(([key]) => key),
+  };
 }
 
 async function outputsOf(
@@ -195,9 +239,9 @@ async function outputsOf(
 }
 
 /**
- * Has the program run before a refresh, so that hosts are reached as the stack file says now: else they are as the last
- * run left it, and in a new clone nothing of the SSH client is there yet. A destroy goes without the program, because it
- * must work with a stack file that does not.
+ * Runs the program before a refresh, so that the refresh reaches hosts as the stack file says now. Otherwise it would
+ * use the connections of the last run, and a new clone has no files of the SSH client yet. A destroy does not run the
+ * program, because it must also work with a broken stack file.
  */
 export function refreshByProgram(command: string | undefined): Record<string, string> {
   return command === "destroy" ? {} : { PULUMI_RUN_PROGRAM: "true" };

@@ -2,11 +2,11 @@ import { FINE_GRAINED_PERMISSIONS } from "../../config/githubToken.ts";
 import { explainDocker } from "./explainDocker.ts";
 import { lastLine } from "./lastLine.ts";
 
-/** What a user is told about an error of an update, beside the engine's own words. */
+/** An explanation of an update's error, which the user gets beside the engine's own words. */
 export interface Explanation {
   /** The resource, by its name. */
   resource: string;
-  /** What is wrong and what to do, in one line. */
+  /** The cause and the fix, in one line. */
   line: string;
   /** The board on which something is gone that the state says is there: its steps must run again, all of them. */
   resetBoard?: string;
@@ -84,7 +84,7 @@ export function explain(eventLog: string): Explanation[] {
     if (!text.trim()) continue;
     const { diagnosticEvent, resOpFailedEvent } = JSON.parse(text);
     const { op, type, urn } = resOpFailedEvent?.metadata ?? {};
-    // What is on GitHub is on no host.
+    // Resources on GitHub have no host.
     if (op === "delete" && !type.startsWith("github:")) {
       const resource = resourceName(urn);
       found.set(`${resource}+delete`, { resource, line: DEAD_BOARD });
@@ -100,11 +100,11 @@ export function explain(eventLog: string): Explanation[] {
 /** `<reason>: running "<command>":` and what it printed, where the host was reached and the command ran. */
 const RAN = /^(?<reason>.*): running "(?:[^"\\]|\\.)*":\n(?<output>[\s\S]*)$/m;
 
-/** What boardctl and the login shell say of a board where an earlier step's work is gone. */
+/** The words of boardctl and of the login shell on a board that lost an earlier step's work. */
 const GONE = /is not on the (?:board|machine) any more|make the board's steps run again/;
 const NO_BOARDCTL =
   /buildhosts\/boardctl.*not found|(unknown command|no such file).*buildhosts\/boardctl|buildhosts\/boardctl.*no such file/i;
-/** What SFTP says where the folder for files that are pushed is gone, which its user cannot make. */
+/** SFTP's words if the folder for pushed files is gone, which its user cannot make. */
 const NO_FOLDER = /buildhosts\/pushed\b.*(permission denied|no such file|does not exist)/i;
 
 function wasReset(board: string): Omit<Explanation, "resource"> {
@@ -127,7 +127,7 @@ function explanationOf(
     const line = explainDocker(message) ?? rule?.line;
     return line ? { line } : undefined;
   }
-  // What a command printed may speak of refused connections too, but of others than ours to the host.
+  // A command's output may mention refused connections too, but not those between this machine and the host.
   if (CONNECTION_LOST.pattern.test(reason)) return { line: CONNECTION_LOST.line };
   const said = lastLine(output);
   if (!said) return undefined;

@@ -1,6 +1,6 @@
 import { lastLine } from "./lastLine.ts";
 
-/** What is known of why a Docker daemon was not reached, by the words of ssh, TLS and sockets. */
+/** Causes of an unreachable Docker daemon, by the words of ssh, TLS and sockets. */
 const UNREACHED: { pattern: RegExp; why: string }[] = [
   {
     pattern: /can't open user config file/i,
@@ -49,7 +49,7 @@ const IMAGE =
 /** A hook of ours says it all in its last line. */
 const HOOK = /hook "[^"]*" failed: (?<message>[\s\S]*)$/;
 
-/** What a failure on a Docker host means, in one line; nothing where the error is about something else. */
+/** The meaning of a failure on a Docker host, in one line; undefined for other errors. */
 export function explainDocker(message: string): string | undefined {
   const hook = HOOK.exec(message)?.groups?.message;
   if (hook !== undefined) return unreached(hook) ?? lastLine(hook);

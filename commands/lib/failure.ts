@@ -16,7 +16,7 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** What ends a command: one line for its user, and the exit code. */
+/** Ends a command with one line for its user and an exit code. */
 export class Failure extends Error {
   readonly exitCode: ExitCode;
 

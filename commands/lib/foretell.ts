@@ -1,29 +1,19 @@
-interface Change {
-  op: string;
-  urn: string;
-  old?: { inputs?: Record<string, unknown> };
-  new?: { inputs?: Record<string, unknown> };
-}
+import { type PlannedStep, type ResourceState, textOf } from "./planned.ts";
 
 /**
- * What a preview's changes mean for the machines behind boards, one line each, from the engine's event log: the engine knows
- * resources, and neither that two of them are one machine nor that one becomes another.
+ * What a preview's changes mean for the machines behind boards, one line each: the engine knows resources, and neither that two
+ * of them are one machine nor that one becomes another.
  */
-export function foretell(eventLog: string): string[] {
-  const changes: Change[] = [];
-  for (const text of eventLog.split("\n")) {
-    if (!text.trim()) continue;
-    const change: Change | undefined = JSON.parse(text).resourcePreEvent?.metadata;
-    if (change?.urn.endsWith("-preflight")) changes.push(change);
-  }
+export function foretell(steps: readonly PlannedStep[]): string[] {
+  const changes = steps.filter(({ name }) => name.endsWith("-preflight"));
   const leaving = new Map<string | undefined, string>();
-  for (const { op, urn, old } of changes)
-    if (op === "delete") leaving.set(addressIn(old?.inputs), boardOf(urn));
+  for (const { op, name, old } of changes)
+    if (op === "delete") leaving.set(addressIn(old), boardOf(name));
 
   const lines: string[] = [];
-  for (const { op, urn, old, new: then } of changes) {
-    const board = boardOf(urn);
-    const [before, after] = [addressIn(old?.inputs), addressIn(then?.inputs)];
+  for (const { op, name, old, new: then } of changes) {
+    const board = boardOf(name);
+    const [before, after] = [addressIn(old), addressIn(then)];
     const former = leaving.get(after);
     if (op === "create" && after && former) {
       lines.push(
@@ -38,9 +28,9 @@ export function foretell(eventLog: string): string[] {
   return lines;
 }
 
-const boardOf = (urn: string) => (urn.split("::").at(-1) ?? urn).replace(/-preflight$/, "");
+const boardOf = (name: string) => name.replace(/-preflight$/, "");
 
-/** `user@host:port`, which the command says for its readers; unknown while there is no CA yet. */
-function addressIn(inputs: Record<string, unknown> | undefined): string | undefined {
-  return /--at (\S+)/.exec(String(inputs?.create ?? ""))?.[1];
+/** `user@host:port`, which preflight says for its readers; unknown while there is no CA yet. */
+export function addressIn(state: ResourceState | undefined): string | undefined {
+  return /--at (\S+)/.exec(textOf(state, "create") ?? "")?.[1];
 }

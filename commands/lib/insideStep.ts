@@ -10,11 +10,11 @@ import { asking, printing } from "./stepProgram.ts";
 const STEP_MS = 60_000;
 /** How long a name server or a proxy may take. */
 const ANSWER_SECONDS = 5;
-/** What most builds ask for first. */
+/** The name that most builds look up first. */
 const ASKED_NAME = "registry-1.docker.io";
 const BETWEEN = "\n-- buildhosts --\n";
 
-/** What a step of a build sees of the network: its name server and its proxy, each asked from inside a step. */
+/** The network of a build step: asks its name server and its proxy from inside a step. */
 export async function* insideStep(control: Control, workers: Worker[]): AsyncGenerator<Finding> {
   const files = ["/etc/resolv.conf", "/proc/self/environ"];
   const said = await saidInStep(control, workers, printing(files, BETWEEN), STEP_MS);
@@ -64,7 +64,7 @@ export function dnsQuestion(id: number, name: string): Buffer {
   return Buffer.concat([header, ...labels, Buffer.from([0, 0, 1, 0, 1])]);
 }
 
-/** What a name server said, in its own words; undefined where that is no answer to the question. */
+/** A name server's response code in words; undefined if the message does not answer the question. */
 export function dnsAnswer(id: number, answer: Buffer): string | undefined {
   if (answer.length < 12 || answer.readUInt16BE(0) !== id) return undefined;
   const codes = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline/promises";
 import type { Progress } from "../../runtime/progress.ts";
 import { isAlive } from "./processes.ts";
 
-// What a run of Pulumi that was killed has left, and what the next one makes of it.
+// The leftovers of a killed run of Pulumi, and how the next run handles them.
 
 /** Of a stack's session, what its locks are found by. */
 export interface Locked {
@@ -69,16 +69,16 @@ export async function takeLockAway(
 }
 
 /**
- * What an update may begin anew without a look at what the one before came to. Every command on a board is a step of boardctl,
- * which does nothing that is done already, ends what was begun, and has one run at a time (CONTRIBUTING, "boardctl"); a file that
- * is pushed is written anew. Keys and certificates are nowhere but in the state. What was made on a Docker host or on GitHub and is
- * not in the state would be made twice, or be in the way.
+ * Operations that an update may repeat, whatever the killed run achieved. Every command on a board is a step of boardctl,
+ * which repeats no finished work, finishes what it began, and runs once at a time (CONTRIBUTING, "boardctl"). An update writes a
+ * pushed file again. Keys and certificates exist only in the state. Objects on a Docker host or on GitHub are not among them: one
+ * that the state does not have would come twice, or be in the way.
  */
 const REPEATABLE = /^(command:remote:|tls:)/;
 
 /**
- * Takes the unfinished operations out of the state that an update repeats anyway, before such an update: the engine would speak of
- * them for ever. Before a destroy they are all that is known of what may be on a host.
+ * Before an update, removes from the state the unfinished operations that the update repeats anyway: the engine would mention
+ * them for ever. A destroy keeps them, because only they tell what may be on a host.
  */
 export async function forgetRepeatable(session: Stated, log: Progress): Promise<void> {
   // Where the state cannot be read, whoever runs pulumi next says so.

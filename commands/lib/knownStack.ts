@@ -1,20 +1,19 @@
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
 import { hostFromUrl } from "../../components/socketAddress.ts";
+import type { HostKey } from "../../hosts/kinds.ts";
+import { type WrittenHost, writtenHosts } from "../../hosts/writtenHosts.ts";
+import type { KnownBuilder as OutputBuilder } from "../../stack/outputs.ts";
 import type { ClientFiles } from "./clientFiles.ts";
 import { stackOutputs } from "./engineSession.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import { looking, quiet } from "./output.ts";
 import { releasesOf, requireStackFile, stackFile } from "./stackFile.ts";
 
-/** A builder as its stack's outputs have it. */
-export interface KnownBuilder {
-  name: string;
-  /** `tcp://host:port` */
-  endpoint: string;
+/** A builder of a stack's outputs, and how to reach it. */
+export interface KnownBuilder extends OutputBuilder {
   host: string;
   port: number;
-  platforms: string[];
   /** The name in the builder's certificate. */
   serverName: string;
   /** The version of BuildKit that the stack file asks for; undefined where its image has another tag. */
@@ -29,7 +28,7 @@ export interface KnownPool extends Omit<KnownBuilder, "serverName" | "wanted"> {
   builders: string[];
 }
 
-/** What is known of a stack without running its program. */
+/** A stack as its state and its stack file describe it; nothing runs its program. */
 export interface KnownStack {
   name: string;
   builders: KnownBuilder[];
@@ -54,13 +53,16 @@ async function readStack(stack: string): Promise<KnownStack> {
   await requireStackFile(stack).catch((error: Error) => {
     throw new Failure(exitCodes.usage, error.message);
   });
-  const outputs = await stackOutputs(stack, quiet).catch((error: Error) => {
-    throw new Failure(exitCodes.noStack, readable(stack, error.message));
-  });
+  // Who knows the builders asks them next: the library for that takes a quarter of a second to load.
+  const outputs = await stackOutputs(stack, quiet, () => import("./look.ts")).catch(
+    (error: Error) => {
+      throw new Failure(exitCodes.noStack, readable(stack, error.message));
+    },
+  );
   return stackFrom(stack, outputs, await wishes(stack));
 }
 
-/** What a stack file asks for, as far as it can be seen on a builder. */
+/** The part of a stack file that a builder can show. */
 export interface Wishes {
   renewalHours: number;
   /** By builder, the version of BuildKit. */
@@ -146,11 +148,9 @@ export function clientOf(
   );
 }
 
-interface StackFile {
-  "buildhosts:boards"?: { name?: string }[];
-  "buildhosts:dockerHosts"?: { builders?: { name?: string; image?: string }[] }[];
+type StackFile = Partial<Record<`buildhosts:${HostKey}`, WrittenHost[]>> & {
   "buildhosts:certificates"?: { earlyRenewalHours?: number };
-}
+};
 
 async function readStackFile(stack: string): Promise<StackFile> {
   return parse(await readFile(stackFile(stack), "utf8"))?.config ?? {};
@@ -159,25 +159,19 @@ async function readStackFile(stack: string): Promise<StackFile> {
 async function wishes(stack: string): Promise<Wishes> {
   const [config, { buildkit }] = await Promise.all([readStackFile(stack), releasesOf(stack)]);
   const versions: Wishes["versions"] = {};
-  for (const { name, builders } of hostsIn(config)) {
-    if (name !== undefined) versions[name] = buildkit;
-    for (const builder of builders ?? []) {
-      if (builder.name !== undefined) versions[builder.name] = versionIn(builder.image, buildkit);
-    }
+  for (const { name, image } of buildersIn(config)) {
+    if (name !== undefined) versions[name] = versionIn(image, buildkit);
   }
   // The schema's default.
   const { earlyRenewalHours = 720 } = config["buildhosts:certificates"] ?? {};
   return { renewalHours: Number(earlyRenewalHours), versions };
 }
 
-/** A virtual machine that names no board has the name that the stack gives it; its version is the stack's as well. */
-function hostsIn(config: StackFile) {
-  const boards = config["buildhosts:boards"];
-  const hosts = config["buildhosts:dockerHosts"];
-  return [
-    ...(Array.isArray(boards) ? boards.map(({ name }) => ({ name, builders: undefined })) : []),
-    ...(Array.isArray(hosts) ? hosts.map(({ builders }) => ({ name: undefined, builders })) : []),
-  ];
+function buildersIn(config: StackFile): WrittenHost[] {
+  return Object.entries(writtenHosts).flatMap(([key, kind]) => {
+    const hosts = config[`buildhosts:${key as HostKey}`];
+    return Array.isArray(hosts) ? hosts.flatMap(kind.builders) : [];
+  });
 }
 
 /** `moby/buildkit:v0.34.2-rootless@sha256:…` */
@@ -190,9 +184,7 @@ function versionIn(image: string | undefined, buildkit: string): string | undefi
 /** The names of a stack file's builders, for completion: no state is read. */
 export async function builderNames(stack: string): Promise<string[]> {
   const config = await readStackFile(stack).catch((): StackFile => ({}));
-  return hostsIn(config)
-    .flatMap(({ name, builders }) => [name, ...(builders ?? []).map((builder) => builder.name)])
-    .filter((name) => name !== undefined);
+  return buildersIn(config).flatMap(({ name }) => name ?? []);
 }
 
 /** The engine's last line says what is wrong; what to do about the common causes is added. */

@@ -5,12 +5,12 @@ import type { KnownBuilder } from "./knownStack.ts";
 import { shortError, walk } from "./reach.ts";
 import { ownBytesOf } from "./usage.ts";
 
-/** What a builder says of itself. */
+/** A builder's description of itself. */
 export interface Look {
   builder: KnownBuilder;
   /** Why it cannot be used; undefined where it can. */
   unreachable: string | undefined;
-  /** What to do about that. */
+  /** The fix. */
   fix: string | undefined;
   /** Until it told its version, the handshake included. */
   answerMs: number;
@@ -24,8 +24,8 @@ export interface Look {
 }
 
 /**
- * Asks all builders at once; none takes longer than about `boundMs`, and the first question that a builder does not answer
- * is the last that it is asked.
+ * Asks all builders at once. None takes longer than about `boundMs`. After a question without an answer, a builder gets
+ * no further one.
  */
 export async function lookAtAll(
   builders: KnownBuilder[],
@@ -75,7 +75,7 @@ export async function lookAt(
   } catch (error) {
     look.answerMs = performance.now() - started;
     look.unreachable = shortError(error);
-    // What went wrong on the way is more than gRPC tells; where nothing answers, that is known sooner than above.
+    // The connection itself tells more than gRPC does, and sooner if nothing answers.
     const way = await walk(builder, files, boundMs / 4);
     const wrong = way.find(({ state }) => state === "failed");
     if (wrong) [look.unreachable, look.fix] = [`${wrong.check}: ${wrong.seen}`, wrong.fix];
@@ -95,17 +95,11 @@ export function platformsOf(workers: Worker[]): string[] {
   return [...new Set(names)];
 }
 
-/** What the cache may grow to: the largest bound among the rules that hold for all of it. */
+/** The cap of the cache: the largest bound among the rules for the whole cache. */
 export function capOf(policies: GcPolicy[]): number | undefined {
   const caps = policies
     // An old buildkitd, and one that was told only that, keeps what is reserved.
     .map(({ maxUsedSpace, reservedSpace }) => maxUsedSpace || reservedSpace)
     .filter((bytes) => bytes > 0);
   return caps.length > 0 ? Math.max(...caps) : undefined;
-}
-
-/** A build of a distribution's says `v0.34.2+ds1`. */
-export function sameVersion(running: string, wanted: string): boolean {
-  const plain = (version: string) => version.replace(/^v/, "").split("+")[0];
-  return plain(running) === plain(wanted);
 }

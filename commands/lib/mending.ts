@@ -3,7 +3,7 @@ import type { EngineRun, EngineSession } from "./engineSession.ts";
 
 /**
  * Runs an update. Where it meets boards that were reset, whose steps the state takes for done, it is run once more, in
- * which all of their steps run: the engine asks again, where it asks.
+ * which all of their steps run: whoever is asked is asked again.
  */
 export async function runMending(
   session: Pick<EngineSession, "stack" | "run">,

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 export interface ToolOptions {
   /** The stack to work on. */
   stack: string;
-  /** What came after `--`: passed to pulumi as it is. */
+  /** The arguments after `--`, which pulumi gets unchanged. */
   pulumiArgs: string[];
   values: Record<string, string | boolean | undefined>;
 }
@@ -11,7 +11,7 @@ export interface ToolOptions {
 export interface ToolHelp {
   /** As one types it: `npm run up --`. */
   usage: string;
-  /** What is true afterwards, in a sentence or two. */
+  /** The state afterwards, in a sentence or two. */
   summary: string;
   /** Options of this tool beside --stack and --help: name to what it does; a name with `=VALUE` takes a value. */
   options?: Record<string, string>;
@@ -30,8 +30,8 @@ function typed(usage: string): string {
 }
 
 /**
- * The options of a tool from its command line. Prints the help and ends the process with 0 where that
- * is asked for, and with 2 and one line where an option is unknown.
+ * Reads the options of a tool from its command line. `--help` prints the help and ends the process with 0. An unknown
+ * option ends it with 2 and one line.
  */
 export function toolOptions(help: ToolHelp, argv: string[] = process.argv.slice(2)): ToolOptions {
   const named = Object.keys(help.options ?? {}).map((option) => option.split("=", 2));

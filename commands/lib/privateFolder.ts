@@ -11,8 +11,8 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const UNKNOWN_MS = 24 * 60 * 60 * 1000;
 
 /**
- * Runs `work` in a temporary folder that only this user can read, and which is gone afterwards: also when a signal
- * ends this process, which then waits for `windDown` first. The next one removes what a killed one has left.
+ * Runs `work` in a temporary folder that only this user can read, and removes the folder afterwards. If a signal ends
+ * this process, it waits for `windDown` first. The next run removes the folder of a killed one.
  */
 export async function inPrivateFolder<T>(
   name: string,

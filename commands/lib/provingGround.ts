@@ -45,7 +45,7 @@ export interface Session {
   session: EngineSession;
 }
 
-/** Makes both ready at the same time. What fails first is thrown at once; the tool's end is the other's too. */
+/** Makes both ready at the same time. Throws the first failure at once; the other one ends with the tool. */
 export async function startSession(stack: string, log: Progress): Promise<Session> {
   // Without these nothing else is of use; they are looked at before anything is downloaded or built.
   for (const { platform } of await machinesOf(stack, log)) {

@@ -10,9 +10,9 @@ import type { KnownBuilder } from "./knownStack.ts";
 export interface Finding {
   check: string;
   state: "well" | "attention" | "failed";
-  /** What was seen, in one line. */
+  /** The observation, in one line. */
   seen: string;
-  /** What to do about it; none where all is well. */
+  /** The fix; absent if all is well. */
   fix?: string;
 }
 
@@ -198,7 +198,7 @@ function signedBy(certificate: X509Certificate, ca: string): boolean {
   }
 }
 
-/** What a builder's refusal of the handshake means, as OpenSSL names the alert; undefined for anything else. */
+/** The meaning of a builder's TLS alert, by OpenSSL's name of it; undefined for other errors. */
 export function refusal(alert: string): string | undefined {
   const is = (words: string) => new RegExp(words.replaceAll(" ", "[ _]"), "i").test(alert);
   if (is("certificate expired"))
@@ -234,7 +234,7 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T> {
     return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
-    // What loses the race may fail later, and nobody hears it.
+    // The loser of the race may fail later; ignore that.
     work.catch(() => {});
   }
 }

@@ -15,21 +15,21 @@ export interface EngineCommand extends Pick<Options, "cwd" | "env"> {
   /** The program. */
   pulumi: string;
   args: string[];
-  /** What is put before the log's path; none for a command that writes no log. */
+  /** The words before the log's path; absent for a command that writes no log. */
   logFlags: string[];
-  /** What follows the first interrupt, and after how many milliseconds. */
+  /** The signals after the first interrupt, each with its delay in milliseconds. */
   furtherSignals?: readonly (readonly [number, NodeJS.Signals])[];
 }
 
-/** What pulumi gets after the first interrupt, and after how many milliseconds. */
+/** The signals that pulumi gets after the first interrupt, each with its delay in milliseconds. */
 const FURTHER_SIGNALS = [
   [30_000, "SIGINT"],
   [10_000, "SIGKILL"],
 ] as const;
 
 /**
- * Runs pulumi, its output shown, and reads its event log. A signal to this process becomes an interrupt of pulumi's,
- * on which it ends what it has begun; this process ends by the signal after pulumi, with the log removed.
+ * Runs pulumi, shows its output, and reads its event log. This process passes a signal on as an interrupt, after which
+ * pulumi finishes what it began. Then it removes the log and ends by the same signal.
  */
 export async function runEngine({
   pulumi,

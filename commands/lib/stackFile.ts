@@ -2,6 +2,7 @@ import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { defaultVersions } from "../../config/versions.ts";
+import { writtenHosts } from "../../hosts/writtenHosts.ts";
 
 /** The folder of the project: the clone. */
 export const projectDir: string = join(import.meta.dirname, "../..");
@@ -29,10 +30,9 @@ export interface VirtualMachineRequest {
  */
 export async function virtualMachines(stack: string): Promise<VirtualMachineRequest[]> {
   const config = await stackConfig(stack);
-  return [
-    ...virtualIn(config["buildhosts:boards"], "board"),
-    ...virtualIn(config["buildhosts:dockerHosts"], "docker-host"),
-  ];
+  return Object.entries(writtenHosts).flatMap(([key, { machine }]) =>
+    virtualIn(config[`buildhosts:${key}`], machine),
+  );
 }
 
 /** Whether a stack has repositories or secrets on GitHub. */
@@ -89,10 +89,10 @@ export async function requireStackFile(stack: string): Promise<void> {
   await stackConfig(stack);
 }
 
-/** What such a stack, which is changed without asking, names beside virtual hosts: `boards[1] ('lab')`. */
+/** The hosts of such a stack that are not virtual, as `boards[1] ('lab')`: commands change such a stack without asking. */
 function notVirtual(config: Record<string, unknown>): string[] {
   const found: string[] = [];
-  for (const key of ["boards", "dockerHosts", "github"]) {
+  for (const key of [...Object.keys(writtenHosts), "github"]) {
     const value = config[`buildhosts:${key}`];
     if (value === undefined || value === null) continue;
     // The program takes JSON in a string as well.

@@ -14,8 +14,8 @@ export function architectureOf(workers: Worker[]): string {
 }
 
 /**
- * Builds an image of one program on the builder, with BuildKit's own Dockerfile frontend, and runs that program in a step:
- * what every build needs, without a registry. The files go with the question, so that no session is needed.
+ * Builds an image of one program on the builder, with BuildKit's own Dockerfile frontend, and runs that program in a step.
+ * Every build needs both, and this one needs no registry. The request contains the files, so that it needs no session.
  *
  * @returns milliseconds, or undefined where there is no program for the builder's processor.
  */
@@ -35,7 +35,7 @@ export async function buildProbe(
   }
 }
 
-/** What a program writes that makes these system calls in a step; undefined where there is none for that processor. */
+/** The output of a program that makes these system calls in a step; undefined if there is none for that processor. */
 export async function saidInStep(
   control: Control,
   workers: Worker[],
@@ -119,7 +119,7 @@ async function removeProbes(control: Control): Promise<void> {
     keepDuration: 0,
     reservedSpace: 0,
   };
-  // What stays is small, and goes with the oldest of the cache.
+  // The record is small, and leaves with the oldest part of the cache.
   await control.prune(request, () => {}, PRUNE_MS).catch(() => {});
 }
 

@@ -1,8 +1,8 @@
 import { isIPv4 } from "node:net";
 
 /**
- * Programs for a step of a build where there is no registry to take one from: a few system calls one after the other, as a
- * static ELF file for Linux. They are written here rather than compiled, so that what runs on a builder can be read.
+ * Programs for a step of a build that has no registry to take one from: a few system calls one after the other, as a
+ * static ELF file for Linux. They stand here as source, so that everybody can read what runs on a builder.
  */
 export interface SystemCall {
   name: keyof typeof genericNumbers;

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 
-/** What is read of vitest's JSON report. */
+/** The parts of vitest's JSON report that the table needs. */
 export interface TestReport {
   numPassedTests: number;
   numFailedTests: number;

@@ -6,7 +6,7 @@ export function bytesOf(records: readonly Sized[]): number {
   return records.reduce((sum, { Size }) => sum + Size, 0);
 }
 
-/** What records take on the disk: data that another record has as well is counted there. */
+/** The space that records take on the disk; shared data counts for one record. */
 export function ownBytesOf(records: readonly Sized[]): number {
   return bytesOf(records.filter(({ Shared }) => !Shared));
 }

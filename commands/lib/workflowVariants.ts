@@ -9,8 +9,8 @@ import {
 } from "../../components/github/runnerWorkflows.ts";
 
 /**
- * Every workflow in every form that its arguments make of it, by file name: what the linters read, and the
- * snapshots show.
+ * Every workflow in every form that its arguments give it, by file name. The linters read these forms, and the
+ * snapshots show them.
  */
 export function workflowVariants(): Record<string, string> {
   const buildkitImage = `moby/buildkit:v0.34.2@sha256:${"0".repeat(64)}`;
@@ -80,6 +80,8 @@ export function workflowVariants(): Record<string, string> {
       branch: "trunk",
       previewEnvironment: "read",
       upEnvironment: "write",
+      policyPack: "policy",
+      policyPackConfig: "policy-config.json",
     }),
   };
 }

@@ -17,7 +17,12 @@ export const boardctlSource: string = PARTS.map(boardctlPart).join("\n");
  * The script that does the work on a board: its source without the lines that are comments. They are a
  * quarter of what would travel, and with them a better word in one of them would change every board.
  */
-export const boardctl: string = boardctlSource.replace(/^\s*#(?!!).*\n/gm, "");
+export const boardctl: string = withoutComments(boardctlSource);
+
+/** A script without the lines that are comments. */
+export function withoutComments(script: string): string {
+  return script.replace(/^\s*#(?!!).*\n/gm, "");
+}
 
 /** By which a changed script is seen in a diff: 12 hex digits of its sha256. */
 export const boardctlId: string = shortHash(boardctl);

@@ -14,6 +14,16 @@ export function bundle(files: Files): string {
   return `${sections.join("")}==> end <==\n`;
 }
 
+/** The files of a bundle. */
+export function unbundle(text: string): Files {
+  const parts = text.split(/^==> (.+) <==\n/m).slice(1);
+  const files: Files = {};
+  for (let index = 0; index + 1 < parts.length; index += 2)
+    files[parts[index] ?? ""] = parts[index + 1] ?? "";
+  delete files.end;
+  return files;
+}
+
 /** By which one bundle is told from another on the board: 12 hex digits of its sha256. */
 export function bundleId(text: string): string {
   return shortHash(text);

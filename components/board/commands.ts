@@ -74,7 +74,7 @@ export function preflightCommand(p: Preflight): string {
  * A script for sh as words of a login shell that may be another one: fish and csh read single quotes and what stands
  * behind them alike, as long as neither `'` nor `!` nor a line's end is within.
  */
-function posix(script: string): string {
+export function posix(script: string): string {
   return commandLine("sh", "-c", script, "sh");
 }
 

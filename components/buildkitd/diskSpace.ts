@@ -20,7 +20,7 @@ export function isSpan(time: Duration | undefined): boolean {
   return time !== undefined && /[1-9]/.test(String(time));
 }
 
-/** Whether a policy bounds only a part of the cache: what has some age, or what its filters match. */
+/** Whether a policy bounds only a part of the cache: records of some age, or records that its filters match. */
 export function isPartial({ keepDuration, filters = [] }: GcPolicy): boolean {
   return isSpan(keepDuration) || filters.length > 0;
 }

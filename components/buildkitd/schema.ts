@@ -55,7 +55,7 @@ const space = expected(
   'an amount of disk: whole bytes (512000000), a text with a unit ("10GB", "512MB") or a share from "1%" to "100%"',
 );
 
-/** What `units.RAMInBytes` and the percentages of `DiskSpace.UnmarshalText` accept, without their oddities. */
+/** The texts that `units.RAMInBytes` and the percentages of `DiskSpace.UnmarshalText` accept, without their oddities. */
 const diskSpace = z.union(
   [
     z.int(space).min(1, space),
@@ -698,7 +698,7 @@ export const buildkitdSettings = table(
   },
 );
 
-/** By path, such as `worker.gcpolicy[].maxUsedSpace`, the BuildKit that first knew a setting: an older one ignores it without a word. */
+/** By path, such as `worker.gcpolicy[].maxUsedSpace`, the first BuildKit with a setting: an older one silently ignores it. */
 export const settingsSince: readonly (readonly [path: string, version: string])[] =
   versionsBelow(buildkitdSettings);
 

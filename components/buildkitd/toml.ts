@@ -28,7 +28,7 @@ export const containerdSocket = "/run/containerd/containerd.sock";
 /** The one worker that a buildkitd runs. */
 export type BuildkitdWorker = "oci" | "containerd";
 
-/** What `RUN` steps see: a bridge of their own behind NAT, or the host's network. */
+/** The network of `RUN` steps: a bridge of their own behind NAT, or the host's network. */
 export type BuildkitdNetwork = "bridge" | "host";
 
 /** Absolute paths on the board. */
@@ -41,7 +41,7 @@ export interface BuildkitdTlsPaths {
 
 /** Everything that decides the content of a buildkitd.toml. */
 export interface BuildkitdTomlArgs {
-  /** What the user has set; whatever is not set is left to buildkitd's own defaults. */
+  /** The user's settings; buildkitd has its own defaults for the others. */
   settings: BuildkitdSettings;
   worker: BuildkitdWorker;
   network: BuildkitdNetwork;

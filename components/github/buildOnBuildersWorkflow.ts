@@ -32,7 +32,7 @@ export function buildOnBuildersWorkflow({
   });
 }
 
-/** What docker/setup-buildx-action reads the client's PEM texts from: a name for each node's number. */
+/** The variables from which docker/setup-buildx-action reads the client's PEM texts: one name for each node's number. */
 function clientOfEveryNode(nodes: number): Record<string, string> {
   const env: Record<string, string> = {};
   for (let node = 0; node < nodes; node++) {

@@ -19,7 +19,7 @@ export interface BuildkitBuildArgs {
   runsOn?: string[];
   /** When it builds the newest of master, in UTC. Default: `30 6 * * 0`, Sundays at 06:30. */
   schedule?: string;
-  /** Who can pull the image: what the check at the end compares with. Default: `public`. */
+  /** The visibility of the image, which the check at the end compares. Default: `public`. */
   visibility?: string;
   /**
    * Whether GitHub attests where files and image come from, which it does in public repositories, and in others
@@ -34,7 +34,7 @@ export interface BuildkitBuildArgs {
   keepUntaggedDays?: number;
 }
 
-/** Images that a release is made with, each by its digest: what is signed shall not change by a tag that moves. */
+/** Images that make a release, each by its digest: a tag that moves must not change a signed release. */
 export interface ReleaseImagesArgs {
   /** The image that builds it. Default: `moby/buildkit:buildx-stable-1`. */
   buildkit?: string;
@@ -69,7 +69,7 @@ const ATTESTATIONS = [
 
 /**
  * The files of a repository that builds BuildKit for riscv64 and publishes it: the workflow, the image's
- * Dockerfile with its scripts, and what the Debian and RPM packages are made by.
+ * Dockerfile with its scripts, and the recipe of the Debian and RPM packages.
  */
 export function buildkitBuildFiles(args: BuildkitBuildArgs): Record<string, string> {
   return {

@@ -11,9 +11,16 @@ export interface PulumiWorkflowArgs {
   branch?: string;
   /** Environment with the secrets of previews. Default: `preview`. */
   previewEnvironment?: string;
+  /** Folder of the repository with a policy pack that a preview must pass, such as `policy`. Default: none. */
+  policyPack?: string;
+  /** JSON file of the repository with the pack's configuration. Default: none. */
+  policyPackConfig?: string;
   /** Environment with the secrets of `up`, which may ask somebody first. Default: `production`. */
   upEnvironment?: string;
 }
+
+/** The step of the job `preview` that previews. */
+const PREVIEW_STEP = 2;
 
 /**
  * A workflow for the repository that a stack lies in: its preview as a comment on each pull request, a
@@ -25,6 +32,8 @@ export function pulumiWorkflow({
   driftSchedule = "15 5 * * *",
   branch = "main",
   previewEnvironment = "preview",
+  policyPack = "",
+  policyPackConfig = "",
   upEnvironment = "production",
 }: PulumiWorkflowArgs): string {
   return renderWorkflow("pulumi.yml", (workflow) => {
@@ -35,5 +44,8 @@ export function pulumiWorkflow({
     for (const job of ["preview", "drift"])
       workflow.setIn(["jobs", job, "environment"], previewEnvironment);
     workflow.setIn(["jobs", "up", "environment"], upEnvironment);
+    const env = ["jobs", "preview", "steps", PREVIEW_STEP, "env"];
+    workflow.setIn([...env, "POLICY_PACK"], policyPack);
+    workflow.setIn([...env, "POLICY_PACK_CONFIG"], policyPackConfig);
   });
 }

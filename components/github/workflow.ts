@@ -13,10 +13,10 @@ export function workflowFile(name: string): string {
 /** A workflow of `workflows/`, which a function may change before it becomes text. */
 export type Workflow = Document.Parsed;
 
-/** What a step's `run` holds in a template: the name of its script's file. */
+/** In a template, a step's `run` is the name of its script's file. */
 const scriptName = /^[\w-]+\.(sh|ps1)$/;
 
-/** A line by which one script takes in another. */
+/** A line in a script that includes another script. */
 const sourceLine =
   /^(?:# shellcheck source=.*\n)?\. "?(?:\$\(dirname "\$0"\)|\.)\/([\w-]+\.sh)"?$/gm;
 

@@ -18,7 +18,7 @@ export function closed<Shape extends z.ZodRawShape>(
   });
 }
 
-/** What to say of keys that exist elsewhere, or existed once. */
+/** Hints for keys that exist elsewhere, or existed once. */
 export type RefusedKeys = Readonly<Record<string, string>>;
 
 /** One message for one unknown key: why it is refused, what it may have been meant to be, or what exists. */

@@ -56,12 +56,6 @@ export const absolutePath = checkedText(
   (value) => /^(\/[\w.@+-]+)+$/.test(value) && !value.split("/").includes(".."),
 );
 
-/** What a stack calls one of its parts: it becomes a part of resources' names. */
-export const partName = text(
-  "a name of at most 40 lower-case letters, digits and hyphens that starts with a letter and ends with no hyphen",
-  /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
-);
-
 const dnsLabel = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/i;
 
 export function isDnsName(value: string): boolean {

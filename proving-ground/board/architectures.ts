@@ -1,7 +1,7 @@
-/** What a virtual board can be. */
+/** The platforms of virtual boards. */
 export type Platform = "linux/riscv64" | "linux/arm64" | "linux/amd64";
 
-/** What differs between the virtual boards, in Debian's, QEMU's and the kernel's words. */
+/** The differences between the virtual boards, in Debian's, QEMU's and the kernel's words. */
 export type Architecture = EmulatedArchitecture | NativeArchitecture;
 
 /** Of a board that is a kernel running as a program of this machine, at this machine's speed. */

@@ -1,6 +1,6 @@
 import type { HostProgram } from "../debian/programs.ts";
 
-/** What makes the disk of a board of any kind, and ends what ran in it. */
+/** Programs that make the disk of a board of any kind, and that end its processes. */
 export const diskPrograms: HostProgram[] = [
   { program: "mmdebstrap", debian: "mmdebstrap" },
   {

@@ -11,7 +11,7 @@ import type { EmulatedArchitecture } from "./architectures.ts";
 /** Where the kernel keeps which program runs those of a foreign architecture. */
 export const binfmtMisc = "/proc/sys/fs/binfmt_misc";
 
-/** What a program of an architecture is made of: ELF's number of it, and the instructions of `exit(0)`. */
+/** The parts of a program of an architecture: ELF's number of it, and the instructions of `exit(0)`. */
 const machines = {
   // li a7, 93; li a0, 0; ecall
   riscv64: { elf: 243, exit: [0x05d00893, 0x00000513, 0x00000073] },
@@ -46,7 +46,7 @@ export function smallestProgram(architecture: EmulatedArchitecture["debian"]): U
   return program;
 }
 
-/** What is written into `binfmt_misc/register`: programs of `architecture` are run by `interpreter`. */
+/** The line for `binfmt_misc/register`: `interpreter` runs programs of `architecture`. */
 export function registrationOf(
   architecture: EmulatedArchitecture["debian"],
   name: string,
@@ -95,7 +95,7 @@ export async function ensureEmulation(
   );
 }
 
-/** What the kernel says to a program of `architecture` in an empty root; undefined where it runs. */
+/** The kernel's error for a program of `architecture` in an empty root; undefined if the program runs. */
 export async function refusal(
   architecture: EmulatedArchitecture["debian"],
 ): Promise<string | undefined> {
@@ -117,7 +117,7 @@ export async function refusal(
   }
 }
 
-/** What helps against what the kernel said, as far as that can be known. */
+/** The fix for the kernel's error, if there is a known one. */
 async function remedy(said: string): Promise<string> {
   const status = await readFile(join(binfmtMisc, "status"), "utf8").catch(() => "");
   if (status.startsWith("disabled"))
@@ -142,7 +142,7 @@ async function mountBinfmtMisc(): Promise<void> {
     );
 }
 
-/** What `mount` says, without the hint on the next line and the full stop. */
+/** The error of `mount`, without the hint on the next line and the full stop. */
 function firstLine(text: string): string {
   return (text.split("\n", 1)[0] ?? "").replace(/\.$/, "");
 }

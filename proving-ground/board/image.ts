@@ -13,7 +13,7 @@ import type { Architecture } from "./architectures.ts";
 import { ensureHostPackages } from "./hostPackages.ts";
 import { ensureNativeKernel } from "./native/kernel.ts";
 
-/** What a board is started from: files in the cache that nothing writes to again. */
+/** The files in the cache that a board starts from; nothing writes to them again. */
 export interface BoardImage {
   folder: string;
   /** The root file system, ext4, the lowest layer of every board's disk. */
@@ -103,12 +103,12 @@ async function makeImage(architecture: Architecture, out: string, log: Progress)
   });
 }
 
-/** What is laid over the packages' files: on every board, and on those of its kind. */
+/** Files over those of the packages: for every board, and for boards of its kind. */
 function guestFolders({ native }: Architecture): [guest: string, kind: string] {
   return [join(here, "guest"), join(here, native ? "native/guest" : "emulated/guest")];
 }
 
-/** What make.sh wants to know of the kernel. A native one is no part of the disk. */
+/** The kernel's variables for make.sh. A native kernel is no part of the disk. */
 function kernelOf(architecture: Architecture): Record<string, string> {
   if (architecture.native) return {};
   return { KERNEL: architecture.kernelPackage, INITRD_MODULES: initrdModules.join(" ") };

@@ -1,8 +1,8 @@
-/** What a virtual board runs on, as `startBoard` handles it: an emulator, or a kernel that is a program. */
+/** The machine of a virtual board, as `startBoard` handles it: an emulator, or a kernel that is a program. */
 export interface Machine {
   /** The process that the machine is, while it runs. */
   process(): number | undefined;
-  /** What the board writes to its console. */
+  /** The file with the board's console. */
   readonly consoleLog: string;
   /** Switches the power on: the board boots from its disk as it is. Returns when the board answers. */
   boot(): Promise<void>;

@@ -1,4 +1,4 @@
-// What machines of both kinds are watched and ended with.
+// Functions that watch and end machines of both kinds.
 
 import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
@@ -53,7 +53,7 @@ export async function kill(pid: number): Promise<void> {
   await until(30, `process ${Math.abs(pid)} to end`, () => isGone(Math.abs(pid)));
 }
 
-/** Whether nothing of a process is left that could hold a file. */
+/** Whether a process holds no more files. */
 export async function isGone(pid: number): Promise<boolean> {
   // Where nobody waits for it, it stays in the process table as a zombie; and its other threads may
   // hold the disk for a moment longer than that.

@@ -1,4 +1,4 @@
-// What kinds of boards have in common that are prepared by Debian's packages.
+// Shared by all kinds of boards that Debian's packages prepare.
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { startMirror } from "../mirror/mirror.ts";
 import { filesUnder, suite } from "./image.ts";
 import type { VirtualBoard } from "./virtualBoard.ts";
 
-/** What is brought to a board, and what makes it work there. */
+/** The packages and files for a board, and the script that sets them up. */
 export interface BoardPackages {
   /** Of the board's own Debian; what they depend on is named, too, where the board's image lacks it. */
   names: readonly string[];
@@ -59,7 +59,7 @@ export async function installPackages(
 /** Below /usr/share: what no program reads. */
 const unread = ["bash-completion", "doc", "fish", "lintian", "locale", "man", "zsh"];
 
-/** What the command printed. @throws what it said instead. */
+/** The command's output. @throws its error. */
 export async function run(board: VirtualBoard, command: string, stdin?: string): Promise<string> {
   const { code, stdout, stderr } = await board.ssh(command, stdin);
   if (code !== 0) throw new Error(`on the virtual board: ${command}: ${stderr || stdout}`);

@@ -19,7 +19,7 @@ export interface QemuPaths {
   registerSocket: string;
 }
 
-/** What a board's QEMU is told. */
+/** The options of a board's QEMU. */
 export interface QemuOptions {
   architecture: EmulatedArchitecture;
   paths: QemuPaths;
@@ -54,7 +54,7 @@ export function qemuArguments({ architecture, paths, ...options }: QemuOptions):
   ];
 }
 
-/** What a snapshot of `architecture`'s boards depends on, besides QEMU itself. */
+/** Everything but QEMU itself that a snapshot of `architecture`'s boards depends on. */
 export function machineKey(architecture: EmulatedArchitecture): string {
   const { timeRegister } = architecture;
   return JSON.stringify([

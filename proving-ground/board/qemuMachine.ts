@@ -8,7 +8,7 @@ import { kill, processIn, sshBanner, tail, until } from "./machineParts.ts";
 import { type QemuPaths, qemuArguments } from "./qemu.ts";
 import { monitor, qmp, readRegister, writeRegister } from "./qmp.ts";
 
-/** What a machine of QEMU's is made of. */
+/** The parts of a machine of QEMU. */
 export interface QemuMachineOptions {
   /** Has the disk (`diskName`) and what else belongs to this machine alone. */
   folder: string;

@@ -51,7 +51,7 @@ export async function monitor(path: string, commandLine: string): Promise<void> 
     throw new Error(`QEMU: ${commandLine}: ${said.trim()}`);
 }
 
-/** What a device register of 64 bits holds, by QEMU's test protocol on the unix socket at `path`. */
+/** Reads a device register of 64 bits by QEMU's test protocol on the unix socket at `path`. */
 export async function readRegister(path: string, address: number): Promise<bigint> {
   return BigInt(await qtest(path, `readq 0x${address.toString(16)}`));
 }
@@ -61,7 +61,7 @@ export async function writeRegister(path: string, address: number, value: bigint
   await qtest(path, `writeq 0x${address.toString(16)} 0x${value.toString(16)}`);
 }
 
-/** What QEMU answered after `OK`. */
+/** QEMU's answer after `OK`. */
 async function qtest(path: string, command: string): Promise<string> {
   const socket = connect(path);
   socket.setTimeout(10_000, () => socket.destroy(new Error(`${path}: QEMU did not answer`)));

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { execa } from "execa";
+import { connectionFile as fileOfConnection } from "../../hosts/connectionFile.ts";
 import { cacheDir } from "../../runtime/cache.ts";
 import { freePort } from "../../runtime/freePort.ts";
 import { withLock } from "../../runtime/lock.ts";
@@ -34,13 +35,13 @@ export interface BoardConnection {
   gateway: "10.0.2.2";
 }
 
-/** What a virtual board is beside a Debian that answers, and how it is reached as that. */
+/** A kind of virtual board: Debian with a preparation, and its connection. */
 export interface BoardKind<Connection extends BoardConnection = BoardConnection> {
   /** Part of the names of folders in the cache, and of the project's folder with the connections. */
   name: string;
   /** Ports of the board that are forwarded, beside 22 and 1234. */
   ports: readonly number[];
-  /** What is done to a booted board before its snapshot `booted` is taken. */
+  /** Prepares a booted board before its snapshot `booted`. */
   preparation?: {
     /** The kind of board that it is done to. Default: a plain one. */
     on?: BoardKind;
@@ -64,7 +65,7 @@ export const plainBoard: BoardKind = {
 export interface VirtualBoardOptions<Connection extends BoardConnection = BoardConnection> {
   platform: Platform;
   kind: BoardKind<Connection>;
-  /** Boards of different names know nothing of each other. */
+  /** Boards of different names share nothing. */
   instance: string;
   /** If given, the connection is written to `connectionFile(projectDir, platform, kind)`. */
   projectDir?: string;
@@ -77,7 +78,7 @@ export interface VirtualBoard<Connection extends BoardConnection = BoardConnecti
   readonly connection: Connection;
   /** The machine's process; the last one when the power is off. */
   readonly pid: number;
-  /** What the board wrote to its serial console since it was last switched on. */
+  /** The board's serial console since its last start. */
   readonly consoleLog: string;
   /** A static busybox of the board's architecture, on this machine. */
   readonly busybox: string;
@@ -109,8 +110,7 @@ export function connectionFile(
   platform: Platform,
   { name }: Pick<BoardKind, "name"> = plainBoard,
 ): string {
-  const { debian } = architectures[platform];
-  return join(projectDir, ".buildhosts", name, `${debian}.json`);
+  return fileOfConnection(projectDir, name, platform);
 }
 
 /** The instance of a clone's own, so that two clones do not share a board. */
@@ -169,7 +169,7 @@ export async function startBoard<Connection extends BoardConnection>(
   return board;
 }
 
-/** What every board of that kind begins as: Debian's image, and the disk of a board that was booted and prepared. */
+/** The beginning of every board of that kind: Debian's image, and the disk of a booted and prepared board. */
 export async function prepareBoard(
   kind: BoardKind,
   platform: Platform,
@@ -204,7 +204,7 @@ export async function listVirtualBoards(): Promise<VirtualBoard[]> {
   return boards.filter((board) => board !== undefined);
 }
 
-/** What is known of an instance from one process to the next, beside its disk. */
+/** The state of an instance between processes, besides its disk. */
 interface InstanceState<Connection extends BoardConnection = BoardConnection> {
   instance: string;
   kind: string;
@@ -235,7 +235,7 @@ async function writeState(folder: string, state: InstanceState): Promise<void> {
   await rename(`${path}.new`, path);
 }
 
-/** What an instance is made from. */
+/** The origin of an instance. */
 interface InstanceParts {
   instance: string;
   architecture: Architecture;

@@ -52,7 +52,7 @@ export async function downloadPackage(
   return archive && join(folder, archive);
 }
 
-/** The first of `packages` that this machine's apt could install; undefined where it knows none. */
+/** The first of `packages` that this machine's apt can install; undefined if it finds none of them. */
 export async function firstKnown(packages: readonly string[]): Promise<string | undefined> {
   for (const name of packages) if (await isKnown(name)) return name;
   return undefined;

@@ -69,7 +69,7 @@ export async function startArchiveProxy(log: Progress): Promise<ArchiveProxy> {
   };
 }
 
-/** What has its version or its hash in its name never changes. */
+/** A file with its version or its hash in its name never changes. */
 const lasting = /^\/pool\/|\/by-hash\//;
 
 async function fetchFile(mirror: string, path: string): Promise<string> {

@@ -17,7 +17,7 @@ export interface DebianPackages {
 
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/** What downloading takes; all of it is there on every Debian. */
+/** The programs that downloading needs; every Debian has them. */
 const programs: HostProgram[] = [
   { program: keyring, debian: "debian-archive-keyring" },
   { program: "apt-get", debian: "apt" },

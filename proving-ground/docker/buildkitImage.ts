@@ -17,7 +17,7 @@ const config: ImageConfig = {
   Volumes: { "/var/lib/buildkit": {} },
 };
 
-/** What a shell in the container, and scripts of buildx and of health checks, may call. */
+/** The programs for a shell in the container, and for scripts of buildx and of health checks. */
 const applets =
   "sh awk base64 cat chmod cp cut date env find grep head id kill ls mkdir mktemp mount mv ps rm sed sleep stat tail tar test timeout touch true umount uname unshare wget".split(
     " ",

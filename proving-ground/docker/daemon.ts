@@ -201,7 +201,7 @@ async function makeBridge({ name, prefix }: Bridge): Promise<void> {
   await execa("ip", ["link", "set", name, "up"]);
 }
 
-/** What outlives dockerd: the bridges of its networks, its cgroups, its files. */
+/** Removes what outlives dockerd: the bridges of its networks, its cgroups, its files. */
 async function removeAll(folder: string, { name, prefix }: Bridge): Promise<void> {
   const { stdout } = await execa("ip", ["-json", "address", "show", "type", "bridge"]);
   const links: { ifname?: string; addr_info?: { local?: string }[] }[] = JSON.parse(stdout || "[]");

@@ -18,7 +18,7 @@ import { exists, makeOnce } from "../../runtime/makeOnce.ts";
 import type { Progress } from "../../runtime/progress.ts";
 import { sha256 } from "../mirror/checksums.ts";
 
-/** What of an image's config we set, in the OCI image specification's words. */
+/** The fields of an image's config that we set, in the words of the OCI image specification. */
 export interface ImageConfig {
   Entrypoint?: string[];
   Cmd?: string[];

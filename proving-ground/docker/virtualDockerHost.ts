@@ -74,7 +74,7 @@ export interface VirtualDockerHostOptions {
   platform: Platform;
   /** Default: `dockerHostKind`. */
   kind?: BoardKind<DockerHostConnection>;
-  /** Hosts of different names know nothing of each other, nor of boards of the same name. */
+  /** Hosts of different names share nothing, and neither do hosts and boards of one name. */
   instance: string;
   /** If given, the connection is written to `connectionFile(projectDir, platform, dockerHostKind)`. */
   projectDir?: string;

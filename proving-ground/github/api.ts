@@ -11,7 +11,7 @@ export interface Call {
   /** Below the API's prefix, without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
-  /** What stands in the path for the names in braces of the operation. */
+  /** The values in the path, by the names in braces of the operation. */
   readonly parameters: { readonly [name: string]: string };
   /** Parsed where it is JSON; undefined where there is none. */
   readonly body: unknown;
@@ -64,7 +64,7 @@ export function ok(body: Json): Answer {
 
 export const NO_CONTENT: Answer = { status: 204 };
 
-/** What the routes share. */
+/** The state that the routes share. */
 export interface World {
   /** The address that clients know, without a slash at its end. */
   readonly url: string;

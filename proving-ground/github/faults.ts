@@ -1,6 +1,6 @@
 import type { Answer } from "./api.ts";
 
-/** What goes wrong with a request. */
+/** The fault of a request. */
 export type Fault =
   /** GitHub fails before it does anything. */
   | { readonly kind: "status"; readonly status: number; readonly message?: string }
@@ -46,7 +46,7 @@ export class Faults {
   }
 }
 
-/** What GitHub answers in the place of an effect. */
+/** GitHub's answer in place of an effect. */
 export function answerOf(fault: Exclude<Fault, { readonly kind: "lost-answer" }>): Answer {
   const documentation =
     "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api";

@@ -73,7 +73,7 @@ export interface Github {
   readonly served: readonly Served[];
   /** How many requests were under way at a time, at most. */
   readonly mostAtOnce: number;
-  /** What did not fit GitHub's description. A test ends with none. */
+  /** Requests and answers that do not fit GitHub's description. A test ends with none. */
   readonly problems: string[];
   /** A secret in the clear, where `place` is `owner`, `owner/repository` or `owner/repository/environment`. */
   secret(place: string, name: string): Promise<Setting | undefined>;
@@ -298,7 +298,7 @@ export async function startGithub(options: GithubOptions = {}): Promise<Github> 
   };
 }
 
-/** What the proving ground itself, or whoever asked it, did wrong: loud, and not to be tried again. */
+/** A mistake of the proving ground or of its caller: loud, and nobody repeats the request. */
 function misfit(problems: string[], problem: string): Answer {
   problems.push(problem);
   return { status: 501, body: { message: `the GitHub of the proving ground: ${problem}` } };

@@ -5,7 +5,7 @@ export interface SecretBox {
   readonly keyId: string;
   /** Base64. */
   readonly publicKey: string;
-  /** What was sealed for this key, or nothing when it was not. */
+  /** Opens a box that was sealed for this key; undefined for another box. */
   open(sealed: string): string | undefined;
 }
 

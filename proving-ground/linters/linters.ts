@@ -7,7 +7,7 @@ import { contentKey, exists, makeOnce } from "../../runtime/makeOnce.ts";
 import type { Progress } from "../../runtime/progress.ts";
 import { ensurePrograms } from "../debian/programs.ts";
 
-/** What checks workflows, as paths of programs. */
+/** The linters of workflows, as paths of programs. */
 export interface WorkflowLinters {
   actionlint: string;
   zizmor: string;

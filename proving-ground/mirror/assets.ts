@@ -15,10 +15,10 @@ import {
   type ReleaseSet,
   releaseAssets,
   releasesOf,
-} from "./releases.ts";
+} from "./releaseAssets.ts";
 import { unpackFromTarball } from "./tarball.ts";
 
-export type { Platform, ReleaseSet } from "./releases.ts";
+export type { Platform, ReleaseSet } from "./releaseAssets.ts";
 
 /** Two mirrors in the cache: what upstream published, and what was built here. */
 const mirrors = {

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { type GoTarget, goBuild, goModule, withReplacements } from "../../runtime/golang.ts";
 import type { Progress } from "../../runtime/progress.ts";
 import { ensureCrossCompiler } from "./libseccomp.ts";
-import type { Project } from "./releases.ts";
+import type { Project } from "./releaseAssets.ts";
 import { packTarball } from "./tarball.ts";
 
 /**
@@ -67,7 +67,7 @@ const heldBack: Record<string, string> = {
     "github.com/tonistiigi/go-actions-cache@v0.0.0-20260120203934-54bc28c26fd2",
 };
 
-/** What `buildAsset` builds. */
+/** The asset that `buildAsset` builds. */
 export interface AssetBuild {
   project: Project;
   tag: string;

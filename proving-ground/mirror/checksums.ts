@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import type { Project } from "./releases.ts";
+import type { Project } from "./releaseAssets.ts";
 
 /** The sha256 of files by name. */
 export type Checksums = Record<string, string>;

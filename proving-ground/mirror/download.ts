@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
 import type { Progress } from "../../runtime/progress.ts";
 import { parseChecksums, sha256 } from "./checksums.ts";
-import { type Project, releaseAssets } from "./releases.ts";
+import { type Project, releaseAssets } from "./releaseAssets.ts";
 
 const github = "https://github.com";
 

@@ -37,7 +37,7 @@ export interface Mirror {
   /** What stands in place of https://github.com, without a slash at the end. */
   url: string;
   port: number;
-  /** What was asked for, and what was answered, in order. */
+  /** The requests and their answers, in order. */
   requests: { path: string; status: number }[];
   /** Ends it and all its connections, stalled ones too. */
   close(): Promise<void>;

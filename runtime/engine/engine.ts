@@ -1,4 +1,4 @@
-import { copyFile, link, mkdir } from "node:fs/promises";
+import { copyFile, link, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../cache.ts";
@@ -15,7 +15,7 @@ export interface Engine {
   version: string;
   /** `installed` by the user, `downloaded` from Pulumi, or `built` from Go modules. */
   origin: "installed" | "downloaded" | "built";
-  /** What to add to the environment of whoever runs it. */
+  /** Variables that a process needs to run it. */
   env: Record<string, string>;
 }
 
@@ -77,7 +77,7 @@ async function withLanguageHost(built: string): Promise<string> {
   return folder;
 }
 
-/** What `buildEngine` builds for, and where to. */
+/** The target of `buildEngine`, and where it writes. */
 export interface BuildEngineOptions extends GoTarget {
   /** The folder that `pulumi` is written into; made if missing. */
   folder: string;
@@ -158,14 +158,21 @@ async function download(folder: string, log: Progress): Promise<void> {
 
 async function engineIn(folder: string, origin: "downloaded" | "built"): Promise<Engine> {
   const pulumi = join(folder, process.platform === "win32" ? "pulumi.exe" : "pulumi");
-  const version = await versionOf(pulumi);
-  if (version !== engineVersion)
-    throw new Error(
-      `${pulumi}: \`pulumi version\` printed ${version ?? "nothing"}, not ${engineVersion}. ` +
-        `Delete ${dirname(pulumi)} and run this again.`,
-    );
+  // To start it takes a third of what a short command does: the same file is asked for its version once.
+  const { size = 0, mtimeMs = 0 } = (await stat(pulumi).catch(() => undefined)) ?? {};
+  const [checked, mark] = [join(folder, "checked"), `${engineVersion} ${size} ${mtimeMs}`];
+  if ((await readFile(checked, "utf8").catch(() => "")) !== mark) {
+    const version = await versionOf(pulumi);
+    if (version !== engineVersion)
+      throw new Error(
+        `${pulumi}: \`pulumi version\` printed ${version ?? "nothing"}, not ${engineVersion}. ` +
+          `Delete ${dirname(pulumi)} and run this again.`,
+      );
+    // A cache that cannot be written to is asked again.
+    await writeFile(checked, mark).catch(() => {});
+  }
   const PATH = `${folder}${delimiter}${process.env.PATH ?? ""}`;
-  return { pulumi, version, origin, env: { ...quiet, PATH } };
+  return { pulumi, version: engineVersion, origin, env: { ...quiet, PATH } };
 }
 
 /** An engine of a known version has no newer one to announce; looking for it costs time when offline. */

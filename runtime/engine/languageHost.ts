@@ -1,6 +1,6 @@
 // Pulumi's language host for Node.js, for where the official one cannot be had: the last one that is a Go
 // module forwards only the calls that it knows, and resource hooks are younger. It serves what the engine
-// needs to run a program: no installation, no packages, no generated code.
+// needs to run a program and a policy pack: no installation, no packages, no generated code.
 
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
@@ -15,6 +15,7 @@ import emptyMessages from "google-protobuf/google/protobuf/empty_pb.js";
 const EXPLAINED = 32;
 
 type RunRequest = InstanceType<typeof messages.RunRequest>;
+type RunPluginRequest = InstanceType<typeof messages.RunPluginRequest>;
 
 if (process.argv.includes("--help")) {
   process.stdout.write("usage: pulumi-language-nodejs ENGINE-ADDRESS (Pulumi starts it)\n");
@@ -39,6 +40,7 @@ server.addService(service.LanguageRuntimeService, {
       (error: Error) => done({ code: grpc.status.INTERNAL, message: error.message }),
     );
   },
+  runPlugin,
 });
 server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;
@@ -53,6 +55,44 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.e
 
 function answer<Response>(make: () => Response) {
   return (_: unknown, done: grpc.sendUnaryData<Response>) => done(null, make());
+}
+
+/**
+ * Runs a policy pack in a process of its own, as the official language host starts it: from its folder, which comes as the last
+ * argument. The engine reads the address that the pack serves at from the standard output.
+ */
+function runPlugin(call: grpc.ServerWritableStream<RunPluginRequest, unknown>): void {
+  const { request } = call;
+  const folder = request.getInfo()?.getProgramDirectory() ?? request.getPwd();
+  const sdk = createRequire(join(folder, "index.js"));
+  const child = spawn(
+    process.execPath,
+    [sdk.resolve("@pulumi/pulumi/cmd/run-policy-pack"), ...request.getArgsList(), folder],
+    {
+      cwd: folder,
+      env: Object.fromEntries(request.getEnvList().map((line) => splitAt(line, "="))),
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  child.stdout.on("data", (text: Buffer) => {
+    call.write(new messages.RunPluginResponse().setStdout(text));
+  });
+  child.stderr.on("data", (text: Buffer) => {
+    call.write(new messages.RunPluginResponse().setStderr(text));
+  });
+  child.once("error", (error) => call.destroy(error));
+  child.once("close", (status) => {
+    call.write(new messages.RunPluginResponse().setExitcode(status ?? 1));
+    call.end();
+  });
+  // The engine has no more questions.
+  call.once("cancelled", () => child.kill());
+  process.once("exit", () => child.kill());
+}
+
+function splitAt(line: string, separator: string): [string, string] {
+  const at = line.indexOf(separator);
+  return [line.slice(0, at), line.slice(at + 1)];
 }
 
 /** Runs a program in a process of its own, as the official language host starts it. */

@@ -3,7 +3,7 @@ import { RunError } from "@pulumi/pulumi";
 import { FINE_GRAINED_PERMISSIONS } from "../../config/githubToken.ts";
 import type { GithubConfig } from "../../config/stackConfig.ts";
 
-/** What GitHub answered to a question. */
+/** GitHub's response. */
 export interface GithubAnswer {
   status: number;
   headers: Headers;
@@ -34,9 +34,9 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 60_000;
 
 /**
- * Asks the API of the stack's GitHub, in the name of its token. To change what is there is for resources to do;
- * `change` is for what one of them has left half-done. What went wrong at GitHub, and its limit of requests, is
- * tried again, four times in all: every question may be asked twice.
+ * Asks the API of the stack's GitHub with the stack's token. Resources make changes; `change` is for the half-done
+ * work of one of them. It tries a question four times in all after errors of GitHub and at its limit of requests, so
+ * every question must be safe to repeat.
  *
  * @throws RunError when there is no answer, or another than is accepted; the message has no token in it
  */

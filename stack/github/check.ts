@@ -1,14 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import { hasReusable } from "../../components/github/repositoryFiles.ts";
 import { shown } from "../../components/schema/expected.ts";
-import { ConfigError, Findings } from "../../config/problems.ts";
+import { ConfigError, Findings } from "../../config/findings.ts";
 import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
 import { askGithub, GithubUnreachable } from "./api.ts";
 
 /**
- * Asks GitHub whether what a stack wants of it can be had, before anything is made: the owner, the
- * token's rights, the repositories that must be there. Warns of packages that not everybody can pull who
- * should.
+ * Asks GitHub before an update whether the update can succeed: whether the owner exists, the token has the rights, and
+ * the existing repositories are there. Warns about packages with a visibility that the stack does not ask for.
  *
  * @throws {ConfigError} with every problem in one message
  */
@@ -85,7 +84,7 @@ async function plan(
   return (account.plan as { name?: string } | undefined)?.name?.toLowerCase();
 }
 
-/** What GitHub answers with 403 in a repository that is not public, where nobody pays for it. */
+/** Features that GitHub answers with 403 in a private repository of the plan Free. */
 function refuseBeyondFree(
   { environment, protectDefaultBranch }: RepositoryConfig,
   { login, isOrganization }: Account,
@@ -168,7 +167,7 @@ function checkOwner(
   }
 }
 
-/** @returns who sees it. */
+/** @returns its visibility. */
 async function checkExisting(
   github: GithubConfig,
   { name, client, environment, requireShaPins, allowedActions, workflows }: RepositoryConfig,
@@ -228,8 +227,7 @@ async function checkExisting(
 }
 
 /**
- * The topic by which a repository that this stack made is known: whether it did is in the state, which the
- * program does not see.
+ * The topic of a repository that this stack made. The state knows that too, but the program does not see the state.
  */
 export function stackTopic(): string {
   const stack = pulumi
@@ -239,7 +237,7 @@ export function stackTopic(): string {
   return `buildhosts-${stack}`.slice(0, 50).replace(/-+$/, "");
 }
 
-/** @returns who shall see it. */
+/** @returns the visibility that the stack asks for. */
 async function checkOwn(
   github: GithubConfig,
   { name, visibility = "private" }: RepositoryConfig,

@@ -4,11 +4,11 @@ import { askGithub, type GithubAnswer, type GithubQuestion } from "./api.ts";
 /** A resource's inputs, as the provider gets them. */
 export type Inputs = Record<string, unknown>;
 
-/** What GitHub has under the name that a create was refused for. */
+/** The object on GitHub that already has the name of a refused create. */
 export interface Found {
   /** Below the API's address. */
   path: string;
-  /** What GitHub says of it. */
+  /** GitHub's description of it. */
   body: Record<string, unknown>;
 }
 
@@ -36,22 +36,22 @@ export const at = async ({ ask }: Github, path: string): Promise<Found | undefin
 };
 
 /** The path of the environment that a resource's inputs name. */
-export const environmentOf: Place = ({ repository, environment }, owner) =>
+export const environmentOf: SettingsPath = ({ repository, environment }, owner) =>
   `repos/${owner}/${repository}/environments/${encodeURIComponent(String(environment))}`;
 
-/** Where variables and secrets are, by a resource's inputs. */
-export type Place = (inputs: Inputs, owner: string) => string;
-export const inRepository: Place = ({ repository }, owner) =>
+/** The API's path of variables and secrets, by a resource's inputs. */
+export type SettingsPath = (inputs: Inputs, owner: string) => string;
+export const inRepository: SettingsPath = ({ repository }, owner) =>
   `repos/${owner}/${repository}/actions`;
-export const inOrganization: Place = (_, owner) => `orgs/${owner}/actions`;
+export const inOrganization: SettingsPath = (_, owner) => `orgs/${owner}/actions`;
 
-/** Finds what a resource's inputs name. */
+/** Finds the object that a resource's inputs name. */
 export type Find = (inputs: Inputs, github: Github) => Promise<Found | undefined>;
 
 export const findVariable =
-  (place: Place): Find =>
+  (pathOf: SettingsPath): Find =>
   (inputs, github) =>
-    at(github, `${place(inputs, github.owner)}/variables/${inputs.variableName}`);
+    at(github, `${pathOf(inputs, github.owner)}/variables/${inputs.variableName}`);
 
 export const findRuleset: Find = ({ repository, name }, github) =>
   byName(github, `repos/${github.owner}/${repository}/rulesets`, name);

@@ -15,10 +15,10 @@ import {
   inOrganization,
   inRepository,
   lookingAt,
-  type Place,
+  type SettingsPath,
 } from "./lookups.ts";
 
-/** What a resource makes by a request that GitHub takes once. */
+/** A kind of object that GitHub creates by a POST, which it accepts once. */
 interface MadeOnce {
   find: Find;
   /** Whether it is as the create would have made it, whoever did. Default: only what this run made is deleted. */
@@ -29,8 +29,8 @@ interface MadeOnce {
   undo?: GithubChange | "nothing";
 }
 
-const variable = (place: Place): MadeOnce => ({
-  find: findVariable(place),
+const variable = (pathOf: SettingsPath): MadeOnce => ({
+  find: findVariable(pathOf),
   isSame: ({ body }, inputs) => body.value === inputs.value,
 });
 

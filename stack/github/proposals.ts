@@ -3,8 +3,8 @@ import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts
 import { askGithub } from "./api.ts";
 
 /**
- * Of `files`, from path to text, those that the default branch does not have as they are: what is left to propose.
- * All of them where there is no such repository or branch yet.
+ * Those of `files`, from path to text, that the default branch has not got in this form, and which are left to propose.
+ * All of them if the repository or the branch does not exist yet.
  */
 export async function unmergedFiles(
   github: GithubConfig,

@@ -4,10 +4,9 @@ import { BuilderRepository } from "../../components/builderRepository.ts";
 import { BuilderSecrets } from "../../components/builderSecrets.ts";
 import { hasReusable, repositoryFiles } from "../../components/github/repositoryFiles.ts";
 import { RepositoryWorkflows } from "../../components/repositoryWorkflows.ts";
-import type { GithubConfig } from "../../config/stackConfig.ts";
-import type { Builder } from "../builder.ts";
+import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
+import type { Builder, StackCertificates } from "../../hosts/hostKind.ts";
 import type { Pool } from "../builderPool.ts";
-import type { StackCertificates } from "../stackCertificates.ts";
 import { account, stackTopic } from "./check.ts";
 import { repeatLostCreates } from "./lostAnswers.ts";
 import { unmergedFiles } from "./proposals.ts";
@@ -39,7 +38,48 @@ export async function githubRepositories(
     ...(!isGithubItself && { writeDelayMs: 0 }),
   });
 
-  const client = (name: string) => {
+  const stack: Stack = { config, rewrites, client: clientFiles(ca, clients, builders) };
+  for (const one of config.repositories) {
+    const transformations = one.existing
+      ? [refusing, repeating]
+      : [repeating, keepUpOnceMade(config, one)];
+    const repository = builderRepository(one, owner?.isOrganization ?? false, {
+      provider,
+      transformations,
+    });
+    const opts = { provider, transformations, dependsOn: [repository] };
+    await repositoryWorkflows(stack, one, repository, opts);
+    if (one.client) repositorySecretsOf(stack, one.client, one, repository, opts);
+  }
+  if (config.organizationSecrets) {
+    const { client, visibility } = config.organizationSecrets;
+    new BuilderSecrets(
+      `organization-${config.owner}`,
+      {
+        ...stack.client(client),
+        writtenBy: stackTopic(),
+        visibility,
+        rewrite: rewrites.get(organizationSecrets(config.owner)),
+      },
+      { provider, transformations: [refusing, repeating] },
+    );
+  }
+}
+
+/** The parts of a stack that its repositories need. */
+interface Stack {
+  config: GithubConfig;
+  rewrites: Awaited<ReturnType<typeof secretRewrites>>;
+  client: ReturnType<typeof clientFiles>;
+}
+
+/** By a client's name, the arguments of its secrets. */
+function clientFiles(
+  ca: StackCertificates["ca"],
+  clients: StackCertificates["clients"],
+  builders: (Builder | Pool)[],
+) {
+  return (name: string) => {
     const found = clients[name];
     if (!found) throw new Error(`buildhosts:clients has no ${name}`);
     return {
@@ -52,69 +92,75 @@ export async function githubRepositories(
       })),
     };
   };
+}
 
-  for (const one of config.repositories) {
-    const { name, client: builds, defaultBranch, proposeWorkflows, workflows, ...args } = one;
-    const { existing, topics = [], environment } = args;
-    const transformations = existing
-      ? [refusing, repeating]
-      : [repeating, keepUpOnceMade(config, one)];
-    const repository = new BuilderRepository(
-      name,
-      {
-        ...args,
-        ...(!existing && { topics: [...topics, stackTopic()] }),
-        ...(!existing &&
-          args.visibility !== "public" &&
-          hasReusable(workflows) && {
-            workflowAccess: owner?.isOrganization ? "organization" : "user",
-          }),
-        workflowsPropose: workflows.releaseTracker?.stack !== undefined,
-      },
-      { provider, transformations },
-    );
-    const opts = { provider, transformations, dependsOn: [repository] };
-    const wanted = repositoryFiles(config.owner, workflows);
-    if (Object.keys(wanted).length > 0) await keepUp(config, one, Object.keys(wanted));
-    const files = proposeWorkflows ? await unmergedFiles(config, one, wanted) : wanted;
-    if (Object.keys(files).length > 0) {
-      new RepositoryWorkflows(
-        name,
-        {
-          repository: repository.repositoryName,
-          files,
-          delivery: proposeWorkflows ? "pullRequest" : "commit",
-          defaultBranch,
-        },
-        opts,
-      );
-    }
-    if (builds) {
-      new BuilderSecrets(
-        name,
-        {
-          ...client(builds),
-          writtenBy: stackTopic(),
-          rewrite: rewrites.get(repositorySecrets(config.owner, name, environment?.name)),
-          repository: repository.repositoryName,
-          ...(environment && { environment: repository.environmentName }),
-        },
-        opts,
-      );
-    }
-  }
+function builderRepository(
+  one: RepositoryConfig,
+  isOrganization: boolean,
+  opts: pulumi.ComponentResourceOptions,
+): BuilderRepository {
+  const {
+    name,
+    client: _,
+    defaultBranch: _branch,
+    proposeWorkflows: _propose,
+    workflows,
+    ...args
+  } = one;
+  const { existing, topics = [] } = args;
+  return new BuilderRepository(
+    name,
+    {
+      ...args,
+      ...(!existing && { topics: [...topics, stackTopic()] }),
+      ...(!existing &&
+        args.visibility !== "public" &&
+        hasReusable(workflows) && { workflowAccess: isOrganization ? "organization" : "user" }),
+      workflowsPropose: workflows.releaseTracker?.stack !== undefined,
+    },
+    opts,
+  );
+}
 
-  if (config.organizationSecrets) {
-    const { client: name, visibility } = config.organizationSecrets;
-    new BuilderSecrets(
-      `organization-${config.owner}`,
-      {
-        ...client(name),
-        writtenBy: stackTopic(),
-        visibility,
-        rewrite: rewrites.get(organizationSecrets(config.owner)),
-      },
-      { provider, transformations: [refusing, repeating] },
-    );
-  }
+async function repositoryWorkflows(
+  { config }: Stack,
+  one: RepositoryConfig,
+  { repositoryName }: BuilderRepository,
+  opts: pulumi.ComponentResourceOptions,
+): Promise<void> {
+  const { name, defaultBranch, proposeWorkflows, workflows } = one;
+  const wanted = repositoryFiles(config.owner, workflows);
+  if (Object.keys(wanted).length > 0) await keepUp(config, one, Object.keys(wanted));
+  const files = proposeWorkflows ? await unmergedFiles(config, one, wanted) : wanted;
+  if (Object.keys(files).length === 0) return;
+  new RepositoryWorkflows(
+    name,
+    {
+      repository: repositoryName,
+      files,
+      delivery: proposeWorkflows ? "pullRequest" : "commit",
+      defaultBranch,
+    },
+    opts,
+  );
+}
+
+function repositorySecretsOf(
+  { config, rewrites, client }: Stack,
+  clientName: string,
+  { name, environment }: RepositoryConfig,
+  repository: BuilderRepository,
+  opts: pulumi.ComponentResourceOptions,
+): void {
+  new BuilderSecrets(
+    name,
+    {
+      ...client(clientName),
+      writtenBy: stackTopic(),
+      rewrite: rewrites.get(repositorySecrets(config.owner, name, environment?.name)),
+      repository: repository.repositoryName,
+      ...(environment && { environment: repository.environmentName }),
+    },
+    opts,
+  );
 }

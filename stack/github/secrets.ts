@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { GithubConfig } from "../../config/stackConfig.ts";
 import { askGithub } from "./api.ts";
 
-/** What is written beside the secrets (see BuilderSecrets): its text changes when they are to be written anew. */
+/** The record beside the secrets (see BuilderSecrets). A new text of `rewrite` makes the provider write them again. */
 interface Record {
   rewrite?: string;
   /** By the part of a client's files, in the form that the provider gives times in. */
@@ -12,55 +12,52 @@ interface Record {
 const PARTS = ["CACERT", "CERT", "KEY"] as const;
 
 /** Where a client's secrets are: below the organization, a repository, or an environment of one. */
-export type SecretsPlace = `orgs/${string}` | `repos/${string}`;
+export type SecretsPath = `orgs/${string}` | `repos/${string}`;
 
-/** The place of a repository's secrets. */
+/** The path of a repository's secrets in the API. */
 export function repositorySecrets(
   owner: string,
   repository: string,
   environment?: string,
-): SecretsPlace {
+): SecretsPath {
   const path = `repos/${owner}/${repository}` as const;
   return environment === undefined
     ? `${path}/actions`
     : `${path}/environments/${encodeURIComponent(environment)}`;
 }
 
-export function organizationSecrets(owner: string): SecretsPlace {
+export function organizationSecrets(owner: string): SecretsPath {
   return `orgs/${owner}/actions`;
 }
 
 /**
- * By place, what BuilderSecrets is told in `rewrite`: another text than before where somebody else has
- * changed a secret since the stack wrote it. No API gives a secret back, and the provider compares nothing,
- * so what is compared is when.
+ * The value of `rewrite` of BuilderSecrets, by path: a new text if somebody else changed a secret since the stack wrote
+ * it. No API returns a secret, and the provider compares nothing, so this compares the times of the writes.
  */
 export async function secretRewrites(
   github: GithubConfig,
-): Promise<ReadonlyMap<SecretsPlace, string>> {
-  const places = github.repositories
+): Promise<ReadonlyMap<SecretsPath, string>> {
+  const paths = github.repositories
     .filter(({ client }) => client !== undefined)
     .map(({ name, environment }) => repositorySecrets(github.owner, name, environment?.name));
-  if (github.organizationSecrets) places.push(organizationSecrets(github.owner));
+  if (github.organizationSecrets) paths.push(organizationSecrets(github.owner));
   return new Map(
-    await Promise.all(
-      places.map(async (place) => [place, await rewriteOf(github, place)] as const),
-    ),
+    await Promise.all(paths.map(async (path) => [path, await rewriteOf(github, path)] as const)),
   );
 }
 
-async function rewriteOf(github: GithubConfig, place: SecretsPlace): Promise<string> {
-  const { status, body } = await askGithub(github, `${place}/variables/BUILDER_SECRETS`);
+async function rewriteOf(github: GithubConfig, path: SecretsPath): Promise<string> {
+  const { status, body } = await askGithub(github, `${path}/variables/BUILDER_SECRETS`);
   const { rewrite = "never", written = {} } = status === 200 ? parsed(body.value) : {};
   for (const part of PARTS) {
     const name = `BUILDER_AUTH_TLS_${part}`;
     const before = written[part];
     if (before === undefined) continue;
-    const secret = await askGithub(github, `${place}/secrets/${name}`);
+    const secret = await askGithub(github, `${path}/secrets/${name}`);
     const now = secret.status === 200 ? String(secret.body.updated_at) : "gone";
     if (now !== "gone" && seconds(now) === seconds(before)) continue;
     void pulumi.log.warn(
-      `${place}: somebody else changed the secret ${name} (${now}); all three are written anew.`,
+      `${path}: somebody else changed the secret ${name} (${now}); all three are written anew.`,
     );
     return now === "gone" ? `gone after ${before}` : now;
   }

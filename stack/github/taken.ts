@@ -14,10 +14,10 @@ import {
   inOrganization,
   inRepository,
   lookingAt,
-  type Place,
+  type SettingsPath,
 } from "./lookups.ts";
 
-/** What a create would write over, or be refused for, because somebody else has one of that name. */
+/** A foreign object that has the name of a new one: the create would overwrite it, or GitHub would refuse the create. */
 interface Taken {
   /** The thing's name, for a sentence. */
   called(inputs: Inputs): string;
@@ -26,21 +26,21 @@ interface Taken {
   isOwn?(found: Found, inputs: Inputs, github: Github): Promise<boolean>;
 }
 
-const secret = (place: Place): Taken => ({
+const secret = (pathOf: SettingsPath): Taken => ({
   called: ({ secretName }) => `the secret ${secretName}`,
   find: (inputs, github) =>
-    at(github, `${place(inputs, github.owner)}/secrets/${inputs.secretName}`),
+    at(github, `${pathOf(inputs, github.owner)}/secrets/${inputs.secretName}`),
   // It is replaced to be written anew, and a preview finds it then.
   async isOwn(_, { secretName, ...inputs }, github) {
     const beside = String(secretName).replace(/_AUTH_TLS_\w+$/, "_SECRETS");
-    const found = await at(github, `${place(inputs, github.owner)}/variables/${beside}`);
+    const found = await at(github, `${pathOf(inputs, github.owner)}/variables/${beside}`);
     return String(found?.body.value).includes(JSON.stringify(stackTopic()));
   },
 });
 
-const variable = (place: Place): Taken => ({
+const variable = (pathOf: SettingsPath): Taken => ({
   called: ({ variableName }) => `the variable ${variableName}`,
-  find: findVariable(place),
+  find: findVariable(pathOf),
   isOwn: async ({ body }, { value }) => body.value === value,
 });
 
@@ -51,7 +51,7 @@ const taken: Record<string, Taken> = {
   },
   "github:index/repositoryFile:RepositoryFile": {
     called: ({ file }) => `the file ${file}`,
-    // What is proposed on a branch of the stack's own, somebody looks at.
+    // Somebody reviews what a branch of the stack's own proposes.
     find: async ({ repository, file, branch }, github) =>
       branch === undefined
         ? at(github, `repos/${github.owner}/${repository}/contents/${file}`)
@@ -71,9 +71,9 @@ const taken: Record<string, Taken> = {
 };
 
 /**
- * Refuses, while previewing already, to make what is there under the same name and is somebody else's: the provider
- * would write over it, and delete it with the stack. The engine asks before creates only, so that what is in the
- * stack's state is its own. It is for components: their resources inherit it.
+ * Refuses, at the preview already, to create an object whose name a foreign one has: the provider would overwrite that,
+ * and delete it with the stack. The engine calls this hook before creates only, so objects in the stack's state pass.
+ * It is for components: their resources inherit it.
  */
 export function refuseTaken(config: GithubConfig): pulumi.ResourceTransformation {
   const github = lookingAt(config);

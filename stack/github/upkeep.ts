@@ -1,13 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { RepositoryWorkflowSet } from "../../components/github/repositoryFiles.ts";
-import { isHostedRunner } from "../../config/github.ts";
+import { isHostedRunner } from "../../config/githubConfig.ts";
 import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
 import { askGithub } from "./api.ts";
 
 /**
- * What a repository with workflows needs and the provider has no resource for: workflows that GitHub has switched off are
- * switched on again, and who has not contributed before must be approved before their code runs on a runner of
- * one's own. A preview says so, and changes nothing.
+ * Sets what the provider has no resource for: switches on workflows that GitHub switched off, and requires an approval
+ * before a new contributor's code runs on a runner of one's own. A preview reports both, and changes nothing.
  *
  * @param files paths of the workflows that the stack writes there.
  */
@@ -70,13 +69,13 @@ async function switchOn(
 function runsOnOwnRunners(workflows: RepositoryWorkflowSet): boolean {
   const { buildkitBuild, serviceContainer, ownBuildkitd, windows, buildOnBuilders, pulumi } =
     workflows;
-  // What the stack file leaves out runs on GitHub's, but for these two.
+  // Without `runsOn`, all workflows but these two use GitHub's runners.
   const runners = [
     buildkitBuild && (buildkitBuild.runsOn ?? ["self-hosted"]),
     serviceContainer && (serviceContainer.runsOn ?? ["self-hosted"]),
     ...[ownBuildkitd, windows, buildOnBuilders, pulumi].map((one) => one?.runsOn),
   ];
-  // Whatever else they are called: one's own need not have the label self-hosted.
+  // A runner of one's own need not have the label self-hosted.
   return runners.some((labels) => labels && !isHostedRunner(labels));
 }
 

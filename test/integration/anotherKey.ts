@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { opensshPrivateKey, opensshPublicKey } from "../../proving-ground/plugins/opensshKeys.ts";
+import { opensshPrivateKey, opensshPublicKey } from "../../components/opensshKeys.ts";
 
 /** Another ed25519 key than a host's: of a host, as its public line, and of a user, as its private file. */
 export function anotherKey(): { publicLine: string; privateKey: string } {

@@ -123,13 +123,24 @@ describe("status", () => {
     expect(stderr).toBe("");
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /^BUILDER +STATE +BUILDKIT +WORKERS +PLATFORMS +CACHE +BUILDS +CERTIFICATE DAYS$/m,
+      /^BUILDER +STATE +BUILDKIT +WORKERS +PLATFORMS +CACHE +FREE +BUILDS +DRIFT +CERTIFICATE DAYS$/m,
     );
     expect(stdout).toMatch(
-      /^board +ready \([\d.]+ m?s\) +v0\.34\.2 +1 +linux\/amd64 .* of [\d.]+ .B +0 +36\d, client 36\d, CA \d+$/m,
+      /^board +ready \([\d.]+ m?s\) +v0\.34\.2 +1 +linux\/amd64 .* of [\d.]+ .B +[\d.]+ .B, \d+k +0 +none +36\d, client 36\d, CA \d+$/m,
     );
     // Nobody has asked for colours in a pipe.
     expect(stdout).not.toContain("\u001b");
+  });
+
+  test("tells what somebody changed on the host, and that it needs attention", async () => {
+    await on(scene.board, "chmod 644 /etc/buildkit/key.pem");
+    const { code, stdout, stderr } = await buildhosts(["status", "--stack", "test"]);
+    await on(scene.board, "chmod 600 /etc/buildkit/key.pem");
+    expect(code, stderr).toBe(3);
+    expect(stdout).toMatch(/^board +attention .* 1 change +/m);
+    expect(stderr).toMatch(
+      /^! board: drift: \/etc\/buildkit\/key\.pem has the mode 644 of root, not 600 of root, since .*; run: buildhosts up --stack test$/m,
+    );
   });
 
   test("of ten builders takes little longer than of one", async () => {

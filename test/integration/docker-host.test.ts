@@ -14,7 +14,7 @@ import { allSteps, type Client, cachedSteps, clientOf, containerClient } from ".
 import { defaultClient, handshake } from "./clients.ts";
 import { freshDockerHost } from "./freshDockerHost.ts";
 import { otherBuildkit, projectDir, type Run, TestStack } from "./ground.ts";
-import { on } from "./onBoard.ts";
+import { drift, on } from "./onBoard.ts";
 import { goodClient, refusedClients, wrongName } from "./refusedClients.ts";
 import { secretLines, stateOf } from "./state.ts";
 
@@ -58,6 +58,7 @@ interface Settings {
 async function configure(
   { docker = overSsh(), buildkit, builder = {} }: Settings,
   of: TestStack = stack,
+  keys: Record<string, unknown> = {},
 ): Promise<void> {
   const { host: address, builderPorts } = host.connection;
   await of.configureAlone({
@@ -70,6 +71,7 @@ async function configure(
         builders: [{ name: "box", endpoint: `tcp://${address}:${builderPorts[1234]}`, ...builder }],
       },
     ],
+    ...keys,
   });
 }
 
@@ -161,6 +163,47 @@ describe("a builder on a Docker host", () => {
     ok(refreshed);
     expect(refreshed.output).toMatch(/Resources:\n\s+\d+ unchanged\n/);
     expect(await idOf("box")).toBe(id);
+  });
+
+  describe("that somebody changed on its host is said by a preview, and mended by an update:", () => {
+    test.each([
+      ["stopped", "docker stop box", "the container 'box' was stopped at TIME"],
+      ["removed", "docker rm --force box", "the container 'box' was removed at TIME"],
+      [
+        "not to start again",
+        "docker update --restart no box",
+        "the restart policy of the container 'box' is no, not unless-stopped",
+      ],
+      ["removed once more", "docker rm --force box", "the container 'box' was removed at TIME"],
+    ])("%s", async (_, command, line) => {
+      await on(host, command);
+      const preview = await run("preview");
+      ok(preview);
+      expect(drift(preview)).toEqual([`box: ${line}; the update mends it.`]);
+      expect(preview.changes.replace, preview.output).toEqual(["box-container"]);
+      const up = await run("up");
+      ok(up);
+      expect(up.changes.replace).toEqual(["box-container"]);
+      expect(await containers()).toMatch(healthy);
+      const policy = await on(
+        host,
+        "docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' box",
+      );
+      expect(policy).toBe("unless-stopped");
+      const after = await run("preview");
+      expect(drift(after)).toEqual([]);
+      expect(changes(after), after.output).toEqual({});
+    });
+
+    test("but not where the stack says not to look, and nothing is replaced for that", async () => {
+      await configure({ buildkit: otherBuildkit }, stack, { "buildhosts:driftCheck": false });
+      await on(host, "docker pause box");
+      const preview = await run("preview");
+      expect(drift(preview)).toEqual([]);
+      expect(changes(preview), preview.output).toEqual({});
+      await on(host, "docker unpause box");
+      await configure({ buildkit: otherBuildkit });
+    });
   });
 
   describe("answers a client with a certificate of the stack's CA, and refuses", () => {
@@ -275,6 +318,11 @@ describe("a builder on a Docker host", () => {
     const id = await idOf("box");
     const strange = await TestStack.makeAlone(stack.ground, "strange");
     await configure({ docker: overSsh({ hostKey: anotherKey().publicLine }) }, strange);
+    const preview = await strange.preview();
+    ok(preview);
+    expect(drift(preview)).toEqual([
+      expect.stringMatching(/^farm: whether somebody changed it by hand is not known: docker host/),
+    ]);
     const refused = await strange.up();
     expect(refused.code).not.toBe(0);
     expect([...new Set(reasons(refused))]).toEqual([

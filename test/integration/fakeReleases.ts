@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { formatChecksums, sha256 } from "../../proving-ground/mirror/checksums.ts";
-import { type Project, releaseAssets } from "../../proving-ground/mirror/releases.ts";
+import { type Project, releaseAssets } from "../../proving-ground/mirror/releaseAssets.ts";
 import { boardPlatform } from "./boardPlatform.ts";
 
 /** A release whose programs are shell scripts, so that they take no time and misbehave as wanted. */

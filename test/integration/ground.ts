@@ -277,6 +277,8 @@ function changes(eventLog: string): Record<string, string[]> {
     const { resOutputsEvent, resourcePreEvent } = JSON.parse(line);
     const metadata = resOutputsEvent?.metadata ?? resourcePreEvent?.metadata;
     if (!metadata) continue;
+    // It comes and goes with questions to the state, and the engine shows it to nobody.
+    if (metadata.urn.includes("::pulumi:providers:pulumi::")) continue;
     const name = metadata.urn.split("::").at(-1);
     const list = found[metadata.op] ?? [];
     found[metadata.op] = list;

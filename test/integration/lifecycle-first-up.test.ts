@@ -238,7 +238,7 @@ describe("a board that was brought up from nothing", () => {
     expect(removed.changes.delete).toEqual(added.changes.create);
     expect(Object.keys(removed.changes).sort()).toEqual(["delete", "same"]);
     expect(Object.keys((await stack.outputs()).clientCertificates as object)).toEqual(["default"]);
-    // Removal revokes nothing: BuildKit knows no revocation list.
+    // Removal revokes nothing: BuildKit reads no revocation list.
     expect((await laptop.buildctl("debug", "workers")).code).toBe(0);
   });
 

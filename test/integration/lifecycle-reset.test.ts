@@ -1,21 +1,24 @@
 import { expect, test } from "vitest";
 import { explain } from "../../commands/lib/explain.ts";
 import { runMending } from "../../commands/lib/mending.ts";
+import { planOf } from "../../commands/lib/plan.ts";
 import { defaultClient, handshake } from "./clients.ts";
 import { provisioned, type Run } from "./ground.ts";
 import { stateOf } from "./state.ts";
 
-test("a board that was reset is a builder again after an update, whatever that changes", async () => {
+// drift.test.ts has one that a look finds.
+test("a board that was reset is a builder again after an update that meets it, where nothing looks before", async () => {
   const scene = await provisioned();
   const { board, stack } = scene;
   await board.restore("booted");
-  await stack.configure({ extraNames: ["another.example.com"] });
+  const unseen = { "buildhosts:driftCheck": false };
+  await stack.configure({ extraNames: ["another.example.com"] }, unseen);
 
   const runs: Run[] = [];
   const run = async (args: string[]) => {
     const one = await stack.operation(args);
     runs.push(one);
-    return { code: one.code, explanations: explain(one.events), foretold: [] };
+    return { code: one.code, explanations: explain(one.events), plan: () => planOf(one.events) };
   };
   const notes: string[] = [];
   const up = ["up", "--yes", "--skip-preview"];

@@ -42,3 +42,12 @@ export function eventually(
 ): Promise<void> {
   return until(seconds, what, holds, 200);
 }
+
+/** What a run says that somebody changed by hand, or that it does not know it; times left out. */
+export function drift({ output }: { output: string }): string[] {
+  const said =
+    /^\s*warning: (.*(?:; the update mends it\.|; stop that program, .*|changed it by hand is not known.*))$/gm;
+  return [...output.matchAll(said)].map(([, line]) =>
+    String(line).replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g, "TIME"),
+  );
+}

@@ -93,7 +93,21 @@ describe("builders.yml", () => {
     expect(code, log).toBe(0);
     expect(await preview()).toMatch(/\+ github:index\/repository:Repository: \(create\)/);
     expect(log).toContain((await preview()).trimEnd());
+    const table = await readFile(join(checkout, "preview.md"), "utf8");
+    expect(table).toContain("No host changes.");
+    expect(table).toMatch(
+      /^\| repository images \| is made<br>.*workflow build-on-builders\.yml is made/m,
+    );
     expect(changes()).toEqual([]);
+  });
+
+  test.each([
+    ["passes the policy pack that the workflow names", "policy", 0],
+    ["fails where that pack is missing", "elsewhere", 255],
+  ])("%s", async (_, pack, status) => {
+    const { code, log } = await run("preview-stack.sh", { POLICY_PACK: pack });
+    expect(code === 0, log).toBe(status === 0);
+    expect(await preview()).toContain(pack);
   });
 
   test("brings the stack up, without a question, and finds no drift then", async () => {
@@ -121,6 +135,7 @@ describe("builders.yml", () => {
       "::error::the hosts or repositories of stack lab differ from the stack file",
     );
     expect(drift.log).toContain("images-build-on-builders.yml");
+    expect(drift.log).toContain("repository images: workflow build-on-builders.yml is changed\n");
     expect(drift.code).not.toBe(0);
     expect(changes()).toHaveLength(before);
 

@@ -78,18 +78,27 @@ test("a certificate for another name, a port without a listener and a silent one
   );
 });
 
+const hooksAt = async (at: number, preview = false) => {
+  const hooks = () =>
+    reachedHook("lab", {
+      endpoint: `tcp://127.0.0.1:${at}`,
+      serverName: "board.lan",
+      caCertPem: client.ca,
+      client: { certPem: client.cert, privateKeyPem: client.key },
+    });
+  return (await underMocks(hooks, { preview })).result;
+};
+
+test("a preview has no hook that only updates run", async () => {
+  expect(await hooksAt(port, true)).toEqual([]);
+});
+
 test("after an update a builder that lets nobody in from here is warned about, and no other", async () => {
   const warned = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
   const ask = async (at: number) => {
-    const { result } = await underMocks(() =>
-      reachedHook("lab", {
-        endpoint: `tcp://127.0.0.1:${at}`,
-        serverName: "board.lan",
-        caCertPem: client.ca,
-        client: { certPem: client.cert, privateKeyPem: client.key },
-      }),
-    );
-    await result.callback({} as pulumi.ResourceHookArgs);
+    const hooks = await hooksAt(at);
+    expect(hooks).toHaveLength(1);
+    for (const hook of hooks) await hook.callback({} as pulumi.ResourceHookArgs);
   };
   try {
     await ask(port);

@@ -259,7 +259,6 @@ describe("what is put to use", () => {
     );
     rmSync(board.at(`${folderOf("buildkit", "v1")}/sums`));
     putRelease(board, "runc", "v2");
-    board.write("/usr/local/bin/buildctl", "");
     const words = activation("v1", config).map((word, index, all) =>
       all[index - 1] === "--runc" ? "v2" : word,
     );

@@ -302,7 +302,6 @@ describe("BuilderContainer", () => {
   });
 
   test.each<[string, Partial<BuilderContainerArgs>]>([
-    ["a changed setting", { buildkitd: { log: { level: "debug" } } }],
     ["a renewed certificate", { certificate: { ...certificate, certPem: "NEW" } }],
     ["another port", { publish: { port: 1235 } }],
     ["another limit", { memoryMb: 512 }],
@@ -312,6 +311,29 @@ describe("BuilderContainer", () => {
     expect(changed(before.mocks.registered, after.mocks.registered)).toEqual([
       "docker-1-container",
     ]);
+  });
+
+  test("a changed setting changes the container, and the component says which: the container's files are secret", async () => {
+    const before = await make();
+    const after = await make({ buildkitd: { log: { level: "debug" } } });
+    expect(changed(before.mocks.registered, after.mocks.registered)).toEqual([
+      "docker-1",
+      "docker-1-container",
+    ]);
+    const component = after.mocks.registered.find(({ name }) => name === "docker-1");
+    expect(component?.inputs).toEqual({ buildkitd: { log: { level: "debug" } } });
+  });
+
+  test.each<[Partial<BuilderContainerArgs>, object]>([
+    [{}, {}],
+    [{ buildkitd: {}, rootless: false, removeCacheOnDelete: false }, {}],
+    [
+      { rootless: true, removeCacheOnDelete: true },
+      { rootless: true, removeCacheOnDelete: true },
+    ],
+  ])("of the arguments %j, the component shows what is not as by default", async (more, shown) => {
+    const { mocks } = await make(more);
+    expect(mocks.registered.find(({ name }) => name === "docker-1")?.inputs).toEqual(shown);
   });
 
   test.each<[string, Partial<BuilderContainerArgs>, object]>([

@@ -29,6 +29,7 @@ import { type Finding, refusal, shortError } from "../../commands/lib/reach.ts";
 import { asking, printing, type SystemCall, stepProgram } from "../../commands/lib/stepProgram.ts";
 import { candidates, whyNothing } from "../../commands/prune.ts";
 import { judge } from "../../commands/status.ts";
+import type { BuilderLook } from "../../hosts/hostLook.ts";
 import { answeringStep, fakeBuildkitd, TestAuthority, timestamp } from "./fakeBuildkitd.ts";
 
 let authority: TestAuthority;
@@ -100,10 +101,32 @@ describe("status", () => {
         ...{ name: "board", endpoint: builder.endpoint, reachable: true, problems: [] },
         ...{ answerMs: expect.any(Number), version: "v0.34.2", wantedVersion: "v0.34.2" },
         ...{ workers: 1, platforms: ["linux/amd64"], runningBuilds: 1 },
-        ...{ cacheBytes: 3e9, cacheCapBytes: 20e9 },
+        ...{ cacheBytes: 3e9, cacheCapBytes: 20e9, freeBytes: null, freeInodes: null, drift: null },
         certificateDays: { server: 299, client: 299, ca: 3649 },
       },
     ]);
+  });
+
+  test("tells what its host says: free room, what somebody changed, or why that is not known", async () => {
+    const { builder } = await fake({});
+    const looks = await lookAtAll([builder], files, 1000);
+    const host = (look: Partial<BuilderLook>) =>
+      new Map([["board", { builder: "board", host: "board", changes: undefined, ...look }]]);
+    const free = { bytes: 5e9, inodes: 1000 };
+    const changed = judge(stackOf([builder]), files, looks, host({ changes: ["a was b"], free }));
+    expect(changed.exitCode).toBe(exitCodes.attention);
+    expect(changed.builders[0]).toMatchObject({
+      ...{ drift: ["a was b"], freeBytes: 5e9, freeInodes: 1000 },
+      problems: ["drift: a was b; run: buildhosts up --stack home"],
+    });
+    const unknown = judge(stackOf([builder]), files, looks, host({ reason: "no route to host" }));
+    expect(unknown.exitCode).toBe(exitCodes.well);
+    expect(unknown.builders[0]).toMatchObject({
+      drift: null,
+      problems: ["whether somebody changed it by hand is not known: no route to host"],
+    });
+    const inSync = judge(stackOf([builder]), files, looks, host({ changes: [] }));
+    expect(inSync.builders[0]).toMatchObject({ drift: [], problems: [] });
   });
 
   test("needs attention where another version runs, and where up would renew a certificate", async () => {

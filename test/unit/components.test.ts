@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import * as exported from "../../components/index.ts";
 import {
@@ -33,6 +33,13 @@ const board: BuilderBoardArgs = {
   healthCheck: { certPem: "CLIENT CERT", privateKeyPem: "CLIENT KEY" },
   serverName: "board.example.com",
 };
+
+/** Whether the engine prints an error beside the resource that has the bad argument, and without a stack trace. */
+const namesResource =
+  (Component: abstract new (...args: never[]) => pulumi.Resource) => (error: unknown) =>
+    pulumi.ResourceError.isInstance(error) &&
+    error.resource instanceof Component &&
+    error.hideStack === true;
 
 describe("CertificateAuthority", () => {
   test("is a key and a certificate that may sign certificates", async () => {
@@ -71,11 +78,12 @@ describe("CertificateAuthority", () => {
     [100, -1],
     [100, 1.5],
   ])("refuses %i hours of validity with renewal %i hours ahead", async (validityHours, early) => {
-    await expect(
-      underMocks(() => new CertificateAuthority("ca", { validityHours, earlyRenewalHours: early })),
-    ).rejects.toThrow(
+    const made = () =>
+      underMocks(() => new CertificateAuthority("ca", { validityHours, earlyRenewalHours: early }));
+    await expect(made()).rejects.toThrow(
       `ca: earlyRenewalHours is ${early}; it must be from 0 to below validityHours (${validityHours}), or every update would renew the certificate`,
     );
+    await expect(made()).rejects.toSatisfy(namesResource(CertificateAuthority));
   });
 });
 
@@ -135,6 +143,7 @@ describe("a client's key", () => {
     await expect(make(keyNumber)).rejects.toThrow(
       `client-ci: keyNumber is ${keyNumber}; a whole number from 1 is needed`,
     );
+    await expect(make(keyNumber)).rejects.toSatisfy(namesResource(ClientCertificate));
   });
 
   test.each([undefined, 1])("of the number %s is the one that stacks have had", async (number) => {

@@ -6,10 +6,11 @@ import { join, relative } from "node:path";
 import { type Output, output, RunError, runtime } from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildkitdSettings } from "../../components/buildkitd/schema.ts";
+import { ConfigError, problemLine } from "../../config/findings.ts";
 import { loadConfig, readStackConfig } from "../../config/load.ts";
-import { ConfigError, problemLine } from "../../config/problems.ts";
-import type { Machine } from "../../config/sshKey.ts";
-import type { BoardConfig, StackConfig } from "../../config/stackConfig.ts";
+import type { Machine } from "../../config/machineFiles.ts";
+import type { StackConfig } from "../../config/stackConfig.ts";
+import type { BoardConfig } from "../../hosts/board/resolveBoard.ts";
 import { everySetting } from "./everySetting.ts";
 import { settled } from "./pulumiMocks.ts";
 
@@ -122,7 +123,7 @@ describe("keys", () => {
     [
       "an unknown key that resembles none",
       { colour: "red", ...one() },
-      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards, dockerHosts, pools, github, githubToken.",
+      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards, dockerHosts, pools, driftCheck, github, githubToken.",
     ],
     [
       "an unknown key of a section",
@@ -1220,6 +1221,7 @@ describe("a good stack", () => {
       ],
       dockerHosts: [],
       pools: [],
+      driftCheck: true,
       warnings: [],
     } satisfies StackConfig);
   });

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { output } from "@pulumi/pulumi";
 import { afterAll, describe, expect, test } from "vitest";
+import { ConfigError, problemLine } from "../../config/findings.ts";
 import { readStackConfig } from "../../config/load.ts";
-import { ConfigError, problemLine } from "../../config/problems.ts";
-import type { Machine } from "../../config/sshKey.ts";
-import type { DockerHostConfig, StackConfig } from "../../config/stackConfig.ts";
+import type { Machine } from "../../config/machineFiles.ts";
+import type { StackConfig } from "../../config/stackConfig.ts";
+import type { DockerHostConfig } from "../../hosts/dockerHost/resolveDockerHost.ts";
 import { settled } from "./pulumiMocks.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBakpGs78FQufaXSQt1L/cr0wK0wU8fqdndYS0p72mI5";

@@ -88,6 +88,17 @@ describe("a whole stack file", () => {
   });
 });
 
+test("each key of docs/configuration.md has a heading that can be linked", () => {
+  const headings = tokensOf("docs/configuration.md", "heading").map(({ text }) => plain(text));
+  const slugger = new GithubSlugger();
+  // The slugger counts on where a heading has the anchor of an earlier one.
+  const counted = headings.filter((text) => slugger.slug(text) !== new GithubSlugger().slug(text));
+  expect(counted).toEqual([]);
+  expect(headings).toEqual(
+    expect.arrayContaining(["boards[].listen.port", "buildkitd.worker.gcpolicy[].keepDuration"]),
+  );
+});
+
 describe("README.md", () => {
   test("has at most 150 lines", () => {
     expect(textOf("README.md").split("\n").length).toBeLessThanOrEqual(151);
@@ -167,6 +178,7 @@ function sources(): string {
       else if (/\.(ts|mjs|sh|yml)$/.test(name)) files.push(readFileSync(path, "utf8"));
     }
   };
-  for (const folder of ["components", "config", "stack", "commands"]) collect(join(root, folder));
+  for (const folder of ["components", "config", "hosts", "stack", "commands"])
+    collect(join(root, folder));
   return files.join("\n");
 }

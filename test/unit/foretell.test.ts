@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { foretell } from "../../commands/lib/foretell.ts";
+import { plannedSteps } from "../../commands/lib/planned.ts";
 
 const inputs = (at: string) => ({
   create: `sh -c '…' sh \\\n  --board x --at ${at} \\\n  --port 1234`,
@@ -20,7 +21,7 @@ function preview(
       },
     }),
   );
-  return foretell(`${lines.join("\n")}\n\n{"diagnosticEvent":{}}\n`);
+  return foretell(plannedSteps(`${lines.join("\n")}\n\n{"diagnosticEvent":{}}\n`));
 }
 
 test("a board that is replaced by one of another name on the same machine is said to need formerName", () => {

@@ -1,3 +1,4 @@
+import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import {
   BuilderRepository,
@@ -228,9 +229,28 @@ describe("BuilderSecrets", () => {
     ).toEqual(["x-cert"]);
   });
 
+  test("takes what another resource gives: ids of repositories, and who writes them", async () => {
+    const { mocks } = await underMocks(
+      () =>
+        new BuilderSecrets("x", {
+          ...client,
+          visibility: "selected",
+          selectedRepositoryIds: [pulumi.output(7)],
+          writtenBy: pulumi.output("lab/dev"),
+        }),
+    );
+    expect(mocks.inputs("x-cert")).toMatchObject({ selectedRepositoryIds: [7] });
+    expect(JSON.parse(String(mocks.inputs("x-written").value))).toMatchObject({ by: "lab/dev" });
+  });
+
   test("refuses an environment of no repository", async () => {
-    await expect(
-      underMocks(() => new BuilderSecrets("x", { ...client, environment: "builders" })),
-    ).rejects.toThrow("x: an environment belongs to a repository; name the repository");
+    const made = () =>
+      underMocks(() => new BuilderSecrets("x", { ...client, environment: "builders" }));
+    await expect(made()).rejects.toThrow(
+      "x: an environment belongs to a repository; name the repository",
+    );
+    await expect(made()).rejects.toSatisfy(
+      (error) => pulumi.ResourceError.isInstance(error) && error.resource instanceof BuilderSecrets,
+    );
   });
 });

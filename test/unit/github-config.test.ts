@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { ConfigError, problemLine } from "../../config/findings.ts";
 import { readStackConfig } from "../../config/load.ts";
-import { ConfigError, problemLine } from "../../config/problems.ts";
 import type { StackConfig } from "../../config/stackConfig.ts";
 import { startGithub } from "../../proving-ground/github/github.ts";
 import {
@@ -131,6 +131,13 @@ describe("buildhosts:github", () => {
       one({ workflows: { pulumi: { stack: "home", runsOn: ["my lan"] } } }),
       'pulumi.runsOn[0]: received "my lan"; expected a runner\'s label',
     ],
+    ...["/etc/policy", "../policy", "--policy", "policy pack"].map(
+      (path): [string, object, string] => [
+        `a policy pack at ${path}`,
+        one({ workflows: { pulumi: { stack: "home", policyPack: path } } }),
+        `pulumi.policyPack: received "${path}"; expected a path below the repository, such as policy`,
+      ],
+    ),
     [
       "a cron line of words",
       one({ workflows: { buildkitBuild: { schedule: "weekly" } } }),

@@ -1,13 +1,14 @@
 import { expect, test } from "vitest";
 import type { EngineRun } from "../../commands/lib/engineSession.ts";
 import { runMending } from "../../commands/lib/mending.ts";
+import { planOf } from "../../commands/lib/plan.ts";
 
 /** A session in which runs end as they are told, one after the other. */
 function session(...ends: Partial<EngineRun>[]) {
   const runs: string[][] = [];
   const run = async (args: string[]): Promise<EngineRun> => {
     runs.push(args);
-    return { code: 0, explanations: [], foretold: [], ...ends[runs.length - 1] };
+    return { code: 0, explanations: [], plan: () => planOf(""), ...ends[runs.length - 1] };
   };
   const notes: string[] = [];
   return { stack: "home", run, runs, notes, note: (line: string) => notes.push(line) };

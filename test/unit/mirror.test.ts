@@ -7,7 +7,7 @@ import { dockerfileArg } from "../../proving-ground/mirror/build.ts";
 import { formatChecksums, parseChecksums, sha256 } from "../../proving-ground/mirror/checksums.ts";
 import { downloadRelease, OutOfReach } from "../../proving-ground/mirror/download.ts";
 import { type Fault, type Mirror, startMirror } from "../../proving-ground/mirror/mirror.ts";
-import { releaseAssets, releasesOf } from "../../proving-ground/mirror/releases.ts";
+import { releaseAssets, releasesOf } from "../../proving-ground/mirror/releaseAssets.ts";
 import { packTarball, unpackFromTarball } from "../../proving-ground/mirror/tarball.ts";
 import { linesTo } from "../../runtime/progress.ts";
 

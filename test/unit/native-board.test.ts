@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { startedPlatform } from "../../config/virtualPlatform.ts";
+import { startedPlatform } from "../../hosts/virtualMachine.ts";
 import { unable } from "../../proving-ground/board/native/host.ts";
 import { refuseMissing } from "../../proving-ground/board/native/kernel.ts";
 

@@ -97,6 +97,26 @@ describe("the plugins", () => {
     expect(notes).toEqual([]);
   });
 
+  test("share a home in which the engine cannot make its log, unless it is asked for", async () => {
+    const engine = await engineThat(OFFLINE);
+    const logs = join(home, "logs");
+    const isFile = async () => (await stat(logs)).isFile();
+    // As an earlier version left it.
+    await mkdir(logs);
+    await writeFile(join(logs, "pulumi-1.log"), "");
+    await ensured(engine, home);
+    expect(await isFile()).toBe(true);
+    await ensured(engine, home);
+    expect(await isFile()).toBe(true);
+
+    vi.stubEnv("BUILDHOSTS_DEBUG_SDK", "1");
+    await ensured(engine, home);
+    await expect(isFile()).rejects.toThrow("ENOENT");
+    await mkdir(logs);
+    await ensured(engine, home);
+    expect(await isFile()).toBe(false);
+  });
+
   test("are asked for again only after a day", async () => {
     const offline = await engineThat(OFFLINE);
     await ensured(offline, home);

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ConfigError, problemLine } from "../../config/findings.ts";
 import { readStackConfig } from "../../config/load.ts";
-import { ConfigError, problemLine } from "../../config/problems.ts";
 import type { StackConfig } from "../../config/stackConfig.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBakpGs78FQufaXSQt1L/cr0wK0wU8fqdndYS0p72mI5";

@@ -81,10 +81,14 @@ export async function underMocks<T>(
   await pulumi.runtime.setMocks(mocks, "buildhosts", "test", preview);
   acceptHooks();
   keepOptions(mocks);
-  const result = program();
-  await result;
-  await pulumi.runtime.disconnect();
-  return { mocks, result };
+  try {
+    const result = program();
+    await result;
+    return { mocks, result };
+  } finally {
+    // A component that throws is registered all the same, and may not reach the mocks of the next program.
+    await pulumi.runtime.disconnect();
+  }
 }
 
 /** Hooks can be registered; the SDK's mocks do not know them, and nothing calls them here. */

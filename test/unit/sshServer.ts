@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { type FileHandle, mkdir, open, stat } from "node:fs/promises";
 import { type AddressInfo, connect } from "node:net";
 import ssh2, { type Session, type SFTPWrapper } from "ssh2";
-import { opensshPrivateKey, opensshPublicKey } from "../../proving-ground/plugins/opensshKeys.ts";
+import { opensshPrivateKey, opensshPublicKey } from "../../components/opensshKeys.ts";
 
 export interface KeyPair {
   readonly privateKey: string;

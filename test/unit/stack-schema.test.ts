@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { stackFileSchema, stackSchemaPath } from "../../config/jsonSchema.ts";
 import { configurationReference, referencePath } from "../../config/reference.ts";
+import { secretKeys } from "../../config/schema.ts";
 import { everySetting } from "./everySetting.ts";
 
 const project = join(import.meta.dirname, "../..");
@@ -32,9 +33,44 @@ test(`${stackSchemaPath} is what config/generateSchema.ts writes`, () => {
 
 test("the reference has the keys of what stands in a map", () => {
   for (const key of ["caFile", "certFile", "keyFile"]) {
-    expect(configurationReference()).toContain(
-      `\n| \`registryCertificates.&lt;name>.${key}\` | text |`,
-    );
+    for (const builder of ["boards[]", "dockerHosts[].builders[]"]) {
+      expect(configurationReference()).toContain(
+        `\n### \`${builder}.registryCertificates.<name>.${key}\`\n\n*string*`,
+      );
+    }
+  }
+});
+
+test("the reference has types in JSON Schema's words, with what is required and the defaults", () => {
+  for (const lines of [
+    "### `certificates.validityHours`\n\n*integer, default: `8760`*",
+    '### `certificates.algorithm`\n\n*`"ECDSA"` or `"ED25519"`, default: `"ECDSA"`*',
+    "### `boards[].name`\n\n*string, required*",
+    "### `boards[].rootless`\n\n*boolean, default: `false`*",
+    "### `releases.checksums`\n\n*object of string*",
+    "### `dockerHosts[].builders`\n\n*array of object, required*",
+    "### `buildkitd.worker.gcpolicy[].all`\n\n*boolean",
+  ]) {
+    expect(configurationReference()).toContain(`\n${lines}`);
+  }
+});
+
+test("each section of the reference has an example, which is a part of a tested file", () => {
+  const sections = configurationReference().split(/^## /m).slice(1);
+  const withoutBlanks = (lines: string) =>
+    lines.split("\n").flatMap((line) => (line.trim() === "" ? [] : [line.trim()]));
+  for (const section of sections) {
+    const [, title = ""] = /^`(?:buildhosts:)?(\w+)`/.exec(section) ?? [];
+    if (secretKeys.includes(title)) {
+      expect.soft(section, title).toContain(`config set --secret buildhosts:${title} <`);
+      continue;
+    }
+    const [, file = "", yaml = ""] =
+      /\(\.\.\/(examples\/[^)]+)\):\n\n```yaml\n(.*?)```/s.exec(section) ?? [];
+    expect.soft(yaml, title).toMatch(new RegExp(`^(buildhosts:)?${title}:`));
+    expect
+      .soft(withoutBlanks(text(file)).join("\n"), title)
+      .toContain(withoutBlanks(yaml).join("\n"));
   }
 });
 

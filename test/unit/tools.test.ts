@@ -210,8 +210,8 @@ describe("a stack of the proving ground, which is changed without asking,", () =
   async function said(stack: string, config: unknown): Promise<string> {
     const clone = join(folder, "clone");
     mkdirSync(join(clone, "commands/lib"), { recursive: true });
-    mkdirSync(join(clone, "config"));
-    for (const file of ["commands/lib/stackFile.ts", "config/versions.ts"])
+    for (const folder of ["config", "hosts"]) mkdirSync(join(clone, folder));
+    for (const file of ["commands/lib/stackFile.ts", "config/versions.ts", "hosts/writtenHosts.ts"])
       writeFileSync(join(clone, file), readFileSync(join(root, file)));
     writeFileSync(join(clone, `Pulumi.${stack}.yaml`), JSON.stringify({ config }));
     const main = join(clone, "main.ts");

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import ssh2 from "ssh2";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { ConfigError } from "../../config/findings.ts";
 import { readStackConfig } from "../../config/load.ts";
-import { ConfigError } from "../../config/problems.ts";
 import { connectionFile } from "../../proving-ground/board/virtualBoard.ts";
 import { dockerHostKind } from "../../proving-ground/docker/virtualDockerHost.ts";
 

@@ -22,38 +22,35 @@ is_shown() {
 # make_room GENERATION: what is in the place of its files and units, and not ours, is put aside, all of it before anything
 # is changed.
 make_room() {
-  there=" $(our_links | tr '\n' ' ')"
-  while read -r folder part; do
-    for file in "$1/$part"/*; do
-      name=${file##*/}
-      if ! is_shown "$part/$name" || [ ! -e "$file" ]; then continue; fi
-      case $there in *" $folder/$name "*) continue ;; *) ;; esac
-      displace "$folder/$name"
-    done
+  while read -r folder _ name; do
+    [ -z "$folder" ] || displace "$folder/$name"
   done <<END
-$LINKED_FOLDERS
+$(missing_links "$1")
 END
   [ -e "$HOME_DIR/units" ] || : >"$HOME_DIR/units"
   placed=" $(tr '\n' ' ' <"$HOME_DIR/units") "
   for name in $(unit_files "$1/config"); do
     case $placed in *" $name "*) ;; *) displace "$(unit_path "$name")" ;; esac
   done
+  while read -r path; do
+    [ -z "$path" ] || displace "$path"
+  done <<END
+$(foreign_unit_files "$1/config")
+END
 }
 
 # place_links GENERATION: each file of it is seen where the board expects it, through `current`. Every
 # process counts on a slow board, so what is there is tested in the shell, and one `ln` makes what is not.
 place_links() {
-  generation_to_link=$1
-  mkdir -p "$ETC_DIR"
-  there=" $(our_links | tr '\n' ' ')"
-  printf '%s\n' "$LINKED_FOLDERS" | while read -r folder part; do
+  mkdir -p /usr/local/bin /usr/local/sbin "$ETC_DIR"
+  links=$(missing_links "$1")
+  for folder in /usr/local/bin /usr/local/sbin "$ETC_DIR"; do
     set --
-    for file in "$generation_to_link/$part"/*; do
-      name=${file##*/}
-      if ! is_shown "$part/$name" || [ ! -e "$file" ]; then continue; fi
-      case $there in *" $folder/$name "*) continue ;; *) ;; esac
-      set -- "$@" "$HOME_DIR/current/$part/$name"
-    done
+    while read -r in part name; do
+      [ "$in" != "$folder" ] || set -- "$@" "$HOME_DIR/current/$part/$name"
+    done <<END
+$links
+END
     [ $# -eq 0 ] || ln -sfn -t "$folder" "$@"
   done
 }
@@ -61,6 +58,20 @@ place_links() {
 # Our links, found by where they point to.
 our_links() {
   find /usr/local/bin /usr/local/sbin "$ETC_DIR" -maxdepth 1 -type l -lname "$HOME_DIR/current/*" 2>/dev/null
+}
+
+# missing_links GENERATION: the files of it that the board does not show: FOLDER PART NAME each.
+missing_links() {
+  there=" $(our_links | tr '\n' ' ')"
+  while read -r folder part; do
+    for file in "$1/$part"/*; do
+      name=${file##*/}
+      if ! is_shown "$part/$name" || [ ! -e "$file" ]; then continue; fi
+      case $there in *" $folder/$name "*) ;; *) printf '%s\n' "$folder $part $name" ;; esac
+    done
+  done <<END
+$LINKED_FOLDERS
+END
 }
 
 # displace PATH: a file that is not ours makes room, and comes back on removal. It stays in its place until its copy is
@@ -93,6 +104,19 @@ unit_files() { # unit_files CONFIG: names of the unit files in that configuratio
   done
 }
 
+# foreign_unit_files CONFIG: what hides or changes a unit of ours and is not ours, as `systemctl edit` and `mask` leave it.
+foreign_unit_files() {
+  for name in $(unit_files "$1"); do
+    case $name in *__*) continue ;; *) ;; esac
+    for folder in /etc/systemd/system /etc/systemd/system.control /run/systemd/system /run/systemd/system.control "$UNIT_DIR"; do
+      for path in "$folder/$name" "$folder/$name.d"/*.conf; do
+        case $path in "$UNIT_DIR/$name") continue ;; "$UNIT_DIR"/*) [ ! -e "$1/${name}__${path##*/}" ] || continue ;; *) ;; esac
+        if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
+      done
+    done
+  done
+}
+
 # Units are copied, not linked: systemd treats a linked unit as the administrator's and drops it on `disable`.
 place_units() { # place_units CONFIG
   placed=" $(tr '\n' ' ' <"$HOME_DIR/units") "
@@ -114,9 +138,11 @@ place_units() { # place_units CONFIG
     rm -f "$(unit_path "$name")"
   done <"$HOME_DIR/units"
   unit_files "$1" >"$HOME_DIR/units.new" && mv -f "$HOME_DIR/units.new" "$HOME_DIR/units"
+  # Copies of them are in displaced/ by now.
+  foreign_unit_files "$1" | while read -r path; do rm -f "$path"; done
   enable_units "$1"
   # Only where it is needed: it takes seconds on a slow board, and units that are new are mostly found without.
-  if unit_files "$1" | grep -v __ | xargs systemctl show --property=LoadState,NeedDaemonReload | grep -Eq '=(not-found|yes)$'; then
+  if unit_files "$1" | grep -v __ | xargs systemctl show --property=LoadState,NeedDaemonReload | grep -Eq '=(not-found|masked|yes)$'; then
     systemctl daemon-reload
   fi
 }
@@ -170,6 +196,24 @@ plan_restarts() { # plan_restarts OLD NEW
     if differs "$1" "$2" "$part"; then restart_buildkitd=true; fi
   done
   if [ "$interrupted" = true ] || ! unit_active "$(entry_unit "$2")"; then restart_buildkitd=true; fi
+  for part in $(changed_by_hand "$1"); do
+    case $part in containerd*) restart_containerd=true ;; runc) ;; *) restart_buildkitd=true ;; esac
+  done
+}
+
+# changed_by_hand GENERATION: units and parts of the generation in use that are not on the board as it has them, or were not
+# until a moment ago: a service may have been started from what somebody made of them.
+changed_by_hand() {
+  [ ! -e "$HOME_DIR/replaced" ] || cat "$HOME_DIR/replaced"
+  [ -n "$1" ] || return 0
+  for name in $(unit_files "$1/config"); do
+    cmp -s "$1/config/$name" "$(unit_path "$name")" || printf '%s\n' "${name%%__*}"
+  done
+  foreign_unit_files "$1/config" | sed 's,.*/\([^/]*\)\.d/[^/]*$,\1,; s,.*/,,'
+  missing_links "$1" | while read -r _ part name; do
+    # The others are started anew for each build.
+    case $name in containerd | buildkitd | rootlesskit | buildkitd.* | *.pem) printf '%s\n' "${part%%/*}" ;; *) ;; esac
+  done
 }
 unit_names_and_settings() {
   for dir in "$1/config" "$2/config"; do
@@ -304,7 +348,7 @@ return_to_good() {
     cmp -s "$good/certificates/ca.pem" "$health/ca.pem" || by_socket=true
     : >"$health/error"
     if start_services "$good" && healthy "$good"; then
-      rm -f "$HOME_DIR/pending"
+      rm -f "$HOME_DIR/pending" "$HOME_DIR/replaced"
       say "$BOARD: what ran before runs again and is healthy"
     else
       reason=$(why_unhealthy)
@@ -441,7 +485,7 @@ activate() {
     keep_releases "$good_before" "$generation"
     [ -z "$previous" ] || link "$previous" "$HOME_DIR/previous"
     link "$generation" "$HOME_DIR/good"
-    rm -f "$HOME_DIR/pending"
+    rm -f "$HOME_DIR/pending" "$HOME_DIR/replaced"
     prune "$generation" "$previous"
     did=''
     [ -n "$tried" ] || did=', and ran a step of a build'

@@ -9,6 +9,7 @@
 #   current       link to the generation in use; renaming this one link is the switch
 #   good          link to the generation that last passed its health check: where a failure returns to
 #   pending       exists from just before a switch until its health check has passed
+#   replaced      parts of the generation in use that were damaged and are whole again: their services are to be restarted
 #   kept/         link to the last release of each component that worked and is not the one in use
 #   used          roots and bridges of every configuration that ran
 #   displaced/    files of an earlier installation that ours took the place of; put back on removal
@@ -60,10 +61,17 @@ link() {
   ln -sfn "$1" "$2.buildhosts-new" && mv -Tf "$2.buildhosts-new" "$2"
 }
 
+own_folder() { (umask 077 && mkdir -p "$RUN_DIR"); }
+
 # place_in_store FOLDER ITEM: the item of the store is FOLDER. A damaged one of that name, which may be in use, is
 # away for a moment only.
 place_in_store() {
-  if [ -e "$2" ]; then mv -T "$2" "$(fresh replaced)" || return 1; fi
+  if [ -e "$2" ]; then
+    for part in "$HOME_DIR/current"/*; do
+      [ "$(readlink "$part")" != "$2" ] || printf '%s\n' "${part##*/}" >>"$HOME_DIR/replaced"
+    done
+    mv -T "$2" "$(fresh replaced)" || return 1
+  fi
   mv -T "$1" "$2"
 }
 

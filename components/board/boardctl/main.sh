@@ -25,8 +25,6 @@ bound() {
   done
 }
 
-own_folder() { (umask 077 && mkdir -p "$RUN_DIR"); }
-
 # Whether this process holds the lock that others will ask for: a removal that ran before took the file along.
 holds_lock() {
   # shellcheck disable=SC3013 # dash and busybox know it

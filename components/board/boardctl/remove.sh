@@ -13,7 +13,7 @@ deactivate() {
     case $name in *__*) rmdir "$(dirname "$path")" 2>/dev/null ;; *) ;; esac
   done <"$HOME_DIR/units"
   our_links | while read -r path; do rm -f "$path"; done
-  rm -f "$HOME_DIR/units" "$HOME_DIR/current" "$HOME_DIR/good" "$HOME_DIR/previous" "$HOME_DIR/pending"
+  rm -f "$HOME_DIR/units" "$HOME_DIR/current" "$HOME_DIR/good" "$HOME_DIR/previous" "$HOME_DIR/pending" "$HOME_DIR/replaced"
   if [ -d "$HOME_DIR/displaced" ]; then
     while read -r path; do
       path=${path#.}

@@ -44,10 +44,12 @@ store() {
   say "$BOARD: $1 $2 is staged"
 }
 
-# Modes that matter, whoever changed them by hand: the key's, and that of what runc is called by.
+# Modes that matter, whoever changed them by hand: those of keys, and that of what runc is called by.
 mend_modes() {
   case $1 in
     certificates) [ "$(stat -c '%a' "$2/key.pem")" = 600 ] || chmod 600 "$2/key.pem" ;;
-    *) [ ! -e "$2/runc" ] || [ -x "$2/runc" ] || chmod 755 "$2/runc" ;;
+    *)
+      [ ! -e "$2/runc" ] || [ -x "$2/runc" ] || chmod 755 "$2/runc"
+      chmod 600 "$2"/buildkitd.*-key.pem 2>/dev/null || : ;;
   esac
 }

@@ -5,6 +5,7 @@
 # PULL_REQUEST  its number
 # RESULT        success or failure
 # DIFF          a file with the preview
+# TABLE         a file with what happens to each host, in Markdown; one that is not there is left out
 set -euo pipefail
 
 # shellcheck source=github-api.sh
@@ -15,15 +16,31 @@ set -euo pipefail
 mark='<!-- preview of the builders -->'
 verdict='What this pull request would change on the builders:'
 [ "$RESULT" = success ] || verdict='**The preview failed.** Its end:'
-# GitHub takes 65,536 characters.
-text=$(tail -c 60000 "$DIFF")
+# GitHub takes 65,536 characters: the table has a part of them, the end of the diff the others.
+room=60000
+table=
+open=' open'
+if [ "$RESULT" = success ] && [ -s "${TABLE-}" ]; then
+  # The pull request's program could have written anything there: none of it may become a link, a mention, a picture or HTML.
+  table=$(sed -e 's/</\&lt;/g' -e 's/&lt;br>/<br>/g' -e 's/@/\&#64;/g' -e 's/\[/\&#91;/g' -e 's/`/\&#96;/g' -e 's/~/\&#126;/g' \
+    -e 's#://#\&\#58;//#g' -e 's/[Ww][Ww][Ww]\./www\&#46;/g' "$TABLE")
+  table=${table:0:24000}
+  room=36000
+  open=
+fi
+text=$(tail -c "$room" "$DIFF")
+whole='The whole diff'
+[ "$(wc -c <"$DIFF")" -le "$room" ] || whole="The end of the diff; the artifact 'preview' of the run has all of it"
 # A fence that is longer than any in the text: it cannot be ended from inside.
 fence='```'
 while grep -qF "$fence" <<<"$text"; do fence+='`'; done
 body=$(jq -n --arg body "$mark
 $verdict
 
-<details open>
+$table
+
+<details$open>
+<summary>$whole</summary>
 
 ${fence}diff
 $text

@@ -5,7 +5,7 @@ import type { Progress } from "../../../runtime/progress.ts";
 import { ensurePrograms, type HostProgram } from "../../debian/programs.ts";
 import { diskPrograms } from "../diskPrograms.ts";
 
-/** What makes and runs native boards; the kernel's compilers are kernel.ts's. */
+/** Programs that make and run native boards; kernel.ts has the kernel's compilers. */
 export const nativePrograms: HostProgram[] = [
   { program: "slirp4netns", debian: "slirp4netns" },
   { program: "ip", debian: "iproute2" },
@@ -36,7 +36,7 @@ export function unable(): string | undefined {
 }
 let refusal: { reason: string | undefined } | undefined;
 
-/** What a sandbox, such as a container without privileges, refuses. */
+/** The reason why this machine, for instance a container without privileges, runs no native board. */
 function refused(): string | undefined {
   if (spawnSync("unshare", ["--net", "true"]).status !== 0)
     return "a native board needs a network namespace, and this process may not make one.";

@@ -6,7 +6,7 @@ import { bootSeconds, type Machine, type PortForward } from "../machine.ts";
 import { copySparse, kill, processIn, sshBanner, tail, until } from "../machineParts.ts";
 import type { SshSession } from "../sshSession.ts";
 
-/** What a native machine is made of. */
+/** The parts of a native machine. */
 export interface NativeMachineOptions {
   /** Has the layer of the disk and what else belongs to this machine alone. */
   folder: string;

@@ -23,9 +23,9 @@ export interface Operation {
   readonly name: string;
   /** The parts of the path that stand for the names in braces. */
   readonly parameters: { readonly [name: string]: string };
-  /** What is wrong with a request's body, or nothing. */
+  /** The faults of a request's body, if it has any. */
   checkRequest(body: unknown): string | undefined;
-  /** What is wrong with an answer, or nothing. */
+  /** The faults of an answer, if it has any. */
   checkResponse(status: number, body: unknown): string | undefined;
 }
 

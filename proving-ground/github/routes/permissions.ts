@@ -1,7 +1,7 @@
 import type { Call, JsonObject, Routes, World } from "../api.ts";
 import { ApiError, NO_CONTENT, ok } from "../api.ts";
 
-/** What a repository lets Actions do. */
+/** A repository's permissions for Actions. */
 export interface ActionsPermissions {
   readonly enabled: boolean;
   readonly allowedActions: string;

@@ -1,7 +1,7 @@
 import type { Answer, Call, Json, JsonObject, Routes, World } from "../api.ts";
 import { ApiError, NO_CONTENT, ok } from "../api.ts";
 
-/** What the emulator does not keep of a repository. */
+/** The settings of a repository that the emulator does not keep. */
 export interface RepositoryExtras {
   /** Properties of the repository's own description, by GitHub's names. */
   readonly properties: JsonObject;

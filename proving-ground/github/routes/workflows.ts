@@ -19,10 +19,10 @@ export interface WorkflowRun {
   conclusion: "success" | "failure" | "cancelled" | null;
 }
 
-/** What is not active, by `owner/name/file`. */
+/** The states of inactive workflows, by `owner/name/file`. */
 export type WorkflowStates = Map<string, "disabled_inactivity" | "disabled_manually">;
 
-/** Workflows by file name, as they lie on the default branch; the emulator knows none by their files. */
+/** Workflows by file name, as they lie on the default branch; the emulator does not read their files. */
 export function workflowRoutes(world: World, runs: WorkflowRun[], states: WorkflowStates): Routes {
   const all = "/repos/{owner}/{repo}/actions/workflows";
   const one = `${all}/{workflow_id}`;

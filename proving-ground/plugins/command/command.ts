@@ -5,7 +5,7 @@ import { check, type Fields } from "../provider/shapes.ts";
 import { hasUnknowns, type PropertyMap, reveal, UNKNOWN } from "../provider/values.ts";
 import type { Logging, Output } from "./output.ts";
 
-/** What a command is, wherever it runs. */
+/** The inputs of a command, wherever it runs. */
 export interface CommandInputs {
   readonly create?: string;
   readonly update?: string;

@@ -2,10 +2,10 @@ import type { Resource } from "../provider/plugin.ts";
 import { check } from "../provider/shapes.ts";
 import { isArchive, isAsset, type PropertyMap, reveal, UNKNOWN } from "../provider/values.ts";
 import { diffCommand, uniqueId } from "./command.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./dial.ts";
 import { COPY_TO_REMOTE } from "./shapes.ts";
 
-/** What is copied: a text's content, or the file or folder at a path on this machine. */
+/** The source of a copy: a text, or the file or folder at a path on this machine. */
 export type Source = { readonly text: string } | { readonly path: string };
 
 interface CopyInputs {
@@ -65,7 +65,7 @@ async function copy(
   const { connection, source, remotePath } = reveal(map) as unknown as CopyInputs;
   const content = sourceOf(source);
   if (content === undefined) throw new Error("source: neither a text nor a path");
-  const { dial } = await import("./connection.ts");
+  const { dial } = await import("./dial.ts");
   const { copyOver } = await import("./sftp.ts");
   const host = await dial(connection, log, signal);
   try {

@@ -2,7 +2,7 @@ import type { Log } from "../provider/plugin.ts";
 
 export type Logging = "stdout" | "stderr" | "stdoutAndStderr" | "none";
 
-/** What a command printed, without the last line end of each. */
+/** A command's output, each stream without its last line end. */
 export interface Output {
   readonly stdout: string;
   readonly stderr: string;

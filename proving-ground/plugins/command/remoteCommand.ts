@@ -1,5 +1,5 @@
 import { type CommandInputs, commandResource, previousOutputEnvironment } from "./command.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./dial.ts";
 import { capture, failure } from "./output.ts";
 import { REMOTE_COMMAND } from "./shapes.ts";
 
@@ -13,7 +13,7 @@ export const remoteCommand = commandResource(
   async (command, map, previous, request) => {
     const inputs = map as unknown as RemoteInputs;
     // A preview reaches no host: it shall not wait for an SSH library.
-    const { dial } = await import("./connection.ts");
+    const { dial } = await import("./dial.ts");
     const { runOver } = await import("./session.ts");
     const host = await dial(inputs.connection, request.log, request.signal);
     try {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Configuration } from "../provider/plugin.ts";
 import { type Checked, check, type Failure, type Fields, type Shape } from "../provider/shapes.ts";
 import { type PropertyMap, reveal, type Value } from "../provider/values.ts";
-import type { Settings } from "./connection.ts";
+import type { Settings } from "./daemonOf.ts";
 import { registryHost } from "./registryLogin.ts";
 
 const STRING: Shape = { kind: "string" };

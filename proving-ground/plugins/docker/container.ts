@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import type { Request, Resource } from "../provider/plugin.ts";
 import { equal, type Value } from "../provider/values.ts";
-import { type Daemon, isNotFound, reasonOf } from "./connection.ts";
 import { createOptions, endpointOptions, updateOptions, uploadArchive } from "./containerCreate.ts";
 import { CONTAINER, type ContainerInputs } from "./containerInputs.ts";
 import { stateOf } from "./containerRead.ts";
+import { type Daemon, isNotFound, reasonOf } from "./daemonOf.ts";
 import { dockerResource, MadeButFailed } from "./dockerResource.ts";
 import { findImage } from "./remoteImage.ts";
 

@@ -1,4 +1,4 @@
-// What the inputs of a container are in the words of Docker's API.
+// Translates the inputs of a container to the words of Docker's API.
 
 import { readFile } from "node:fs/promises";
 import type Docker from "dockerode";

@@ -1,4 +1,4 @@
-// What Docker's API says of a container in the words of its resource.
+// Translates Docker's description of a container to the words of its resource.
 
 import type Docker from "dockerode";
 import type { PropertyMap, Value } from "../provider/values.ts";
@@ -6,7 +6,7 @@ import type { ContainerInputs } from "./containerInputs.ts";
 
 const MEBIBYTE = 1024 * 1024;
 
-/** What the types of dockerode leave out. */
+/** Fields that the types of dockerode leave out. */
 interface Inspected extends Docker.ContainerInspectInfo {
   readonly Platform: string;
   readonly Config: Docker.ContainerInspectInfo["Config"] & {

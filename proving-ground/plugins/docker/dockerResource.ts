@@ -9,7 +9,7 @@ import {
 } from "../provider/plan.ts";
 import { type Existing, NotReady, type Request, type Resource } from "../provider/plugin.ts";
 import type { PropertyMap, Value } from "../provider/values.ts";
-import { type Daemon, isNotFound, reasonOf } from "./connection.ts";
+import { type Daemon, isNotFound, reasonOf } from "./daemonOf.ts";
 
 /** A label, as Docker's resources take them. */
 export interface Label {

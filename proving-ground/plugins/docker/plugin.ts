@@ -1,7 +1,7 @@
 import type { Plugin } from "../provider/plugin.ts";
 import { dockerConfiguration } from "./configuration.ts";
-import { type Daemon, daemonOf } from "./connection.ts";
 import { container } from "./container.ts";
+import { type Daemon, daemonOf } from "./daemonOf.ts";
 import { remoteImage } from "./remoteImage.ts";
 import { volume } from "./volume.ts";
 

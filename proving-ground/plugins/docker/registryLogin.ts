@@ -1,4 +1,4 @@
-/** What is shown to a registry. */
+/** The credentials for a registry. */
 export interface RegistryLogin {
   /** The registry's host, with its port if it has one. */
   readonly registry: string;

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import type { Request, Resource } from "../provider/plugin.ts";
 import { BOOLEAN, NOT_HERE, STRING, STRINGS, TEXTS } from "./attributes.ts";
-import { type Daemon, isNotFound, reasonOf } from "./connection.ts";
+import { type Daemon, isNotFound, reasonOf } from "./daemonOf.ts";
 import { dockerResource } from "./dockerResource.ts";
 import { registryOf } from "./registryLogin.ts";
 

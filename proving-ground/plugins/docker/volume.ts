@@ -1,6 +1,6 @@
 import type { Resource } from "../provider/plugin.ts";
 import { LABELS, STRING, TEXTS } from "./attributes.ts";
-import { type Daemon, isNotFound } from "./connection.ts";
+import { type Daemon, isNotFound } from "./daemonOf.ts";
 import { dockerResource, type Label, labelList, labelMap, untilFree } from "./dockerResource.ts";
 
 interface VolumeInputs {

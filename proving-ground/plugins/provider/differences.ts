@@ -1,6 +1,6 @@
 import { equal, isArchive, isAsset, isMap, type PropertyMap, type Value } from "./values.ts";
 
-/** What happens to one property: its value is new, gone, or another one. */
+/** The change of one property: its value is new, gone, or another one. */
 export type Difference = "add" | "delete" | "update";
 
 /**

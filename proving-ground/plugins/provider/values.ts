@@ -91,7 +91,7 @@ function decode(wire: unknown): Value {
   }
 }
 
-/** What goes over the wire for `map`. */
+/** The form of `map` on the wire. */
 export function encodeMap(map: PropertyMap): { [name: string]: unknown } {
   return Object.fromEntries(Object.entries(map).map(([name, value]) => [name, encode(value)]));
 }

@@ -12,7 +12,7 @@ import {
 
 export interface PlannedResourceOptions<Inputs> {
   readonly fields: Fields;
-  /** What the state holds for inputs that are not set. */
+  /** The state's values for inputs that are not set. */
   readonly defaults: PropertyMap;
   /** Inputs whose change keeps the resource; the others' makes a new one. */
   readonly updatable: readonly string[];

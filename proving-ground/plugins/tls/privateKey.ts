@@ -5,7 +5,7 @@ import {
   hasOpensshFormat,
   opensshPrivateKey,
   opensshPublicKey,
-} from "../opensshKeys.ts";
+} from "../../../components/opensshKeys.ts";
 import { type Algorithm, toPem } from "./keys.ts";
 import { plannedResource } from "./plannedResource.ts";
 import { PRIVATE_KEY } from "./shapes.ts";
