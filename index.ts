@@ -10,4 +10,7 @@ const config = loadConfig(import.meta.dirname);
 const drift = findDrift(config);
 if (config.github) await Promise.all([checkGithub(config.github), drift]);
 
-export const { builders, clientCertificates, buildx, buildctl } = await compose(config, drift);
+export const { builders, pools, clientCertificates, buildx, buildctl } = await compose(
+  config,
+  drift,
+);

@@ -8,6 +8,8 @@ import { parallelSteps, projectDir } from "../commands/lib/stackFile.ts";
 export interface BenchStack {
   /** Runs pulumi and returns the seconds that it took; a failure is thrown with its output. */
   run(...args: string[]): Promise<number>;
+  /** The outputs, secrets in the clear. */
+  outputs(): Promise<Record<string, unknown>>;
   /** The same state under another configuration. */
   with(config: Record<string, unknown>): Promise<BenchStack>;
   /** Where its state is, and what its secrets are opened with. */
@@ -72,6 +74,14 @@ export async function benchStack(args: BenchStackArgs): Promise<BenchStack> {
     return {
       env: state,
       run: (...args) => run(program, [...args, ...words]),
+      async outputs() {
+        const { stdout } = await execa(
+          pulumi,
+          ["stack", "output", "--json", "--show-secrets", "--stack", BENCH_STACK, "--cwd", program],
+          { env: { ...env, ...state } },
+        );
+        return JSON.parse(stdout);
+      },
       with: (other) => under(`${file}.other.yaml`, other),
     };
   };

@@ -1,6 +1,7 @@
 import { type Bench, measureBoard } from "../bench/board.ts";
 import { measureFleet } from "../bench/fleet.ts";
 import { isHeld, type Row } from "../bench/measure.ts";
+import { measurePool } from "../bench/pool.ts";
 import { Rounds } from "../bench/rounds.ts";
 import type { Platform } from "../proving-ground/board/architectures.ts";
 import { unable } from "../proving-ground/board/native/host.ts";
@@ -18,6 +19,7 @@ const { values } = toolOptions({
       "native, riscv64, or both (default: both, where this machine can run native boards)",
     "rounds=N": "rounds of each comparison, 3 or more (default: 3)",
     "skip-up": "leaves out (a), which takes most of the time",
+    "only-pool": "measures (f) alone, the pool, which needs native boards",
     fleet: "measures several native boards and 100 that are not there, and nothing else",
     "size=N":
       "native boards of the fleet, 2 or more (default: 10, each with 0.5 GB of memory in use)",
@@ -51,6 +53,11 @@ await runTool(async () => {
   if (values.fleet && cannot) {
     return ended.failed(`--fleet needs native boards: ${cannot}`);
   }
+  if (values["only-pool"] && !platforms.includes("linux/amd64")) {
+    return ended.failed(
+      `--only-pool needs native boards: ${cannot ?? `--board is '${values.board}'`}`,
+    );
+  }
   const session = await engineSession("dev", log);
   const bench: Bench = {
     pulumi: session.engine.pulumi,
@@ -63,9 +70,14 @@ await runTool(async () => {
     await measureFleet(bench, size, rounds);
     rows.push(...rounds.rows);
   } else {
-    for (const platform of platforms) {
+    for (const platform of values["only-pool"] ? [] : platforms) {
       const rounds = new Rounds(count, log);
       await measureBoard(bench, platform, rounds, values["skip-up"] === true);
+      rows.push(...rounds.rows);
+    }
+    if (platforms.includes("linux/amd64")) {
+      const rounds = new Rounds(count, log);
+      await measurePool(bench, rounds);
       rows.push(...rounds.rows);
     }
   }

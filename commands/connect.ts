@@ -14,9 +14,10 @@ import {
 import { type ClientFiles, writeClientFiles } from "./lib/clientFiles.ts";
 import { Control, type Worker } from "./lib/control.ts";
 import { type ExitCode, exitCodes, Failure } from "./lib/failure.ts";
-import { clientOf, type KnownBuilder, knownStack } from "./lib/knownStack.ts";
+import { clientOf, type KnownBuilder, type KnownPool, knownStack } from "./lib/knownStack.ts";
 import { type Look, lookAtAll } from "./lib/look.ts";
 import { counted, duration, print, printJson, warn, working } from "./lib/output.ts";
+import { chosenOnes, projectLabel, targetsOf } from "./lib/project.ts";
 import { shortError } from "./lib/reach.ts";
 import { localDir, requireStackFile } from "./lib/stackFile.ts";
 import { buildProbe } from "./lib/step.ts";
@@ -30,6 +31,8 @@ export interface ConnectOptions {
   json?: boolean;
   /** Of the buildx builder. */
   name?: string;
+  /** What is built: by it a pool chooses a builder. Default: the client's name. */
+  project?: string;
   remove?: boolean;
   nerdctl?: boolean;
 }
@@ -54,11 +57,15 @@ function folderOfClients(stack: string): string {
   return join(localDir, "clients", stack);
 }
 
-async function make({ stack, client, json, name, nerdctl }: ConnectOptions): Promise<ExitCode> {
+async function make(options: ConnectOptions): Promise<ExitCode> {
+  const { stack, client, json, nerdctl } = options;
+  const label = options.project === undefined ? undefined : projectLabel(options.project);
   const known = await knownStack(stack);
   const { name: clientName, files } = clientOf(known, client);
   const folder = resolve(folderOfClients(stack), clientName);
-  const buildxName = name ?? known.buildxName;
+  const buildxName = options.name ?? nameOf(known.buildxName, label);
+  const project = label ?? projectLabel(clientName);
+  const targets = targetsOf(known, project);
   const connection: Connection = {
     ...{ stack, client: clientName, files: folder, buildx: null },
     ...{ done: [], left: [], built: [], use: [] },
@@ -68,21 +75,25 @@ async function make({ stack, client, json, name, nerdctl }: ConnectOptions): Pro
     if (!json) working.note(line);
   };
 
-  const looks = await working.step(`ask ${counted(known.builders.length, "builder")}`, () =>
-    lookAtAll(known.builders, files, LOOK_MS),
+  const looks = await working.step(`ask ${counted(targets.length, "builder")}`, () =>
+    lookAtAll(targets, files, LOOK_MS),
   );
-  const live = looks.filter(({ unreachable }) => !unreachable);
+  const answering = looks.filter(({ unreachable }) => !unreachable);
   for (const { builder, unreachable, fix } of looks) {
     if (!unreachable) continue;
     connection.left.push({ builder: builder.name, why: unreachable });
     warn(`${builder.name} is left out: ${unreachable}${fix ? `; ${fix}` : ""}`);
   }
-  if (live.length === 0) {
+  if (answering.length === 0) {
     throw new Failure(
       exitCodes.failed,
-      `stack '${stack}': no builder answers; nothing was changed; see: buildhosts doctor ${known.builders[0]?.name}`,
+      `stack '${stack}': no builder answers; nothing was changed; see: buildhosts doctor ${targets[0]?.name}`,
     );
   }
+  const builders = nodesOf(answering, known.pools, label);
+  const live = answering.filter(({ builder }) =>
+    builders.some(({ name }) => name === builder.name),
+  );
 
   // Before it writes anything: files of other programs stay untouched.
   const missing = nerdctl ? "nerdctl was asked for" : await buildxMissing();
@@ -94,7 +105,6 @@ async function make({ stack, client, json, name, nerdctl }: ConnectOptions): Pro
 
   await writeClientFiles({ clientCertificates: { [clientName]: files } }, clientName, folder);
   say(`wrote ca.pem, cert.pem and key.pem of client '${clientName}' to ${shown(folder)}`);
-  const builders = live.map(({ builder }) => builder);
   if (!missing) {
     for (const line of await writeBuildx(buildxName, existing, builders, folder))
       say(`buildx builder '${buildxName}': ${line}`);
@@ -139,6 +149,17 @@ async function make({ stack, client, json, name, nerdctl }: ConnectOptions): Pro
   else print(["", "Use it:", ...connection.use.map((line) => `  ${line}`)].join("\n"));
   if (connection.built.some(({ error }) => error)) return exitCodes.failed;
   return connection.left.length > 0 ? exitCodes.attention : exitCodes.well;
+}
+
+/** The buildx builder of a project has a name of its own, beside those of other projects. */
+function nameOf(buildxName: string, label: string | undefined): string {
+  return label === undefined ? buildxName : `${buildxName}-${label}`;
+}
+
+/** All builders that answer; for a project, the one for each platform that it is built on. */
+function nodesOf(answering: Look[], pools: KnownPool[], label: string | undefined): KnownBuilder[] {
+  const live = answering.map(({ builder }) => builder);
+  return label === undefined ? live : chosenOnes(live, pools, label);
 }
 
 async function buildOnEach(live: Look[], files: ClientFiles): Promise<Connection["built"]> {
@@ -194,14 +215,16 @@ function onPath(program: string): string | undefined {
 }
 
 /** Needs no state: a stack that is down has left its builder of buildx behind. */
-async function remove({ stack, client, json, name }: ConnectOptions): Promise<ExitCode> {
+async function remove(options: ConnectOptions): Promise<ExitCode> {
+  const { stack, client, json, name, project } = options;
   await requireStackFile(stack).catch((error: Error) => {
     throw new Failure(exitCodes.usage, error.message);
   });
   if (client !== undefined && !/^[\w-][\w.-]*$/.test(client))
     throw new Failure(exitCodes.usage, `client '${client}': that is no name of a client`);
   const folder = folderOfClients(stack);
-  const buildxName = name ?? "buildhosts";
+  const label = project === undefined ? undefined : projectLabel(project);
+  const buildxName = name ?? nameOf("buildhosts", label);
   const done: string[] = [];
   const existing = await readBuildx(buildxName);
   if (existing) {
@@ -217,7 +240,8 @@ async function remove({ stack, client, json, name }: ConnectOptions): Promise<Ex
     done.push(`removed buildx builder '${buildxName}'`);
   }
   const files = client === undefined ? folder : join(folder, client);
-  if (existsSync(files)) {
+  // Other projects' builders of buildx go on with the files.
+  if (label === undefined && existsSync(files)) {
     await rm(files, { recursive: true });
     done.push(`removed ${shown(files)}`);
   }

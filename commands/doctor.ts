@@ -12,6 +12,7 @@ import {
 } from "./lib/knownStack.ts";
 import { capOf, platformsOf } from "./lib/look.ts";
 import { bytes, colour, counted, duration, print, printJson, working } from "./lib/output.ts";
+import { poolFor, projectLabel } from "./lib/project.ts";
 import { certificateFinding, type Finding, shortError, walk } from "./lib/reach.ts";
 import { sameVersion } from "./lib/sameVersion.ts";
 import { buildProbe, sendProbe } from "./lib/step.ts";
@@ -41,8 +42,9 @@ export async function doctor(
   { stack, client, json, speed = true }: DoctorOptions,
 ): Promise<ExitCode> {
   const known = await knownStack(stack);
-  const builder = builderOf(known, name);
   const { name: clientName, files } = clientOf(known, client);
+  const pool = known.pools.find((one) => one.name === name);
+  const builder = pool ? poolFor(pool, projectLabel(clientName)) : builderOf(known, name);
   const findings: Finding[] = [];
   for await (const finding of examine(known, builder, files, speed)) {
     findings.push(finding);

@@ -90,13 +90,17 @@ export function commandLine(run: Runs): Command {
   add(program, "connect")
     .summary("make this machine a client: certificates, and one buildx builder of all")
     .description(
-      "Makes this machine a client: writes a client's certificates (mode 0600), and makes or mends one buildx builder with a node for each builder that answers. Ends by building an image of one line on each. Without docker it says how buildctl is used.",
+      "Makes this machine a client: writes a client's certificates (mode 0600), and makes or mends one buildx builder with a node for each builder that answers, or for each pool of builders. Ends by building an image of one line on each. Without docker it says how buildctl is used.",
     )
-    .option("--name <name>", "of the buildx builder (default: buildhosts)")
+    .option("--name <name>", "of the buildx builder (default: buildhosts, or buildhosts-<project>)")
+    .option(
+      "--project <project>",
+      "what is built, such as a repository: it is built on one builder of each platform, whose cache knows it",
+    )
     .option("--nerdctl", "for nerdctl instead of docker: scripts that hand it the certificates")
     .option(
       "--remove",
-      "remove the buildx builder, and the files of --client, or of all clients of the stack",
+      "remove the buildx builder, and without --project the files of --client, or of all clients of the stack",
     )
     .action((options) => run(async () => (await import("./connect.ts")).connect(options)));
 

@@ -32,6 +32,7 @@ const programs: HostProgram[] = [
   { program: "openssl", debian: "openssl" },
   { program: "ssh-keygen", debian: "openssh-client" },
   { program: "ps", debian: "procps" },
+  { program: "haproxy", debian: "haproxy" },
 ];
 
 let [passed, failed] = [0, 0];

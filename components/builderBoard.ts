@@ -316,15 +316,7 @@ class Steps {
     this.#board = board;
     const { name, connection } = board;
     this.connection = pulumi.secret(connectionArgs(connection));
-    // The first step of an update asks, and the others know: sshd counts a connection without a log-in against
-    // whoever makes it (PerSourcePenalties).
-    let silence: Promise<string | undefined> | undefined;
-    const heard = updateHook(`${name}-heard`, async () => {
-      silence ??= silenceOf(name, connection);
-      const reason = await silence;
-      if (reason !== undefined) throw new Error(reason);
-    });
-    this.onceHeard = { beforeCreate: heard, beforeUpdate: heard };
+    this.onceHeard = onceHeard(name, connection);
   }
 
   /** What every resource of the board has among its options. */
@@ -596,7 +588,8 @@ function requireFileNames(board: string, files: readonly BoardFileArgs[]) {
 /** Where files that come over SSH wait for their verification. */
 const PUSHED = "/usr/local/lib/buildhosts/pushed";
 
-function connectionArgs(
+/** How the provider connects. */
+export function connectionArgs(
   c: BoardConnectionArgs,
 ): pulumi.Input<command.types.input.remote.ConnectionArgs> {
   const one = ({ host, port, user, hostKey, privateKey }: BoardConnectionArgs) => ({
@@ -612,10 +605,27 @@ function connectionArgs(
   return { ...one(c), ...(c.proxy && { proxy: one(c.proxy) }) };
 }
 
-function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
+/** `user@host:port`, for readers. */
+export function connectionAddress(c: BoardConnectionArgs): pulumi.Output<string> {
   return pulumi
     .all([c.user ?? "root", c.host, c.port ?? 22])
     .apply(([user, host, port]) => `${user}@${hostInUrl(host)}:${port}`);
+}
+
+/** Has the steps of an update wait until the host has spoken. */
+export function onceHeard(
+  name: string,
+  connection: BoardConnectionArgs,
+): pulumi.ResourceHookBinding {
+  // The first step asks, and the others know: sshd counts a connection without a log-in against whoever makes it
+  // (PerSourcePenalties).
+  let silence: Promise<string | undefined> | undefined;
+  const heard = updateHook(`${name}-heard`, async () => {
+    silence ??= silenceOf(name, connection);
+    const reason = await silence;
+    if (reason !== undefined) throw new Error(reason);
+  });
+  return { beforeCreate: heard, beforeUpdate: heard };
 }
 
 /** Why the SSH server that the first hop leads to says nothing; nothing where it speaks, or refuses to. */

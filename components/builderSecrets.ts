@@ -5,12 +5,14 @@ import * as pulumi from "@pulumi/pulumi";
 export const SecretVisibility = { all: "all", private: "private", selected: "selected" } as const;
 export type SecretVisibility = (typeof SecretVisibility)[keyof typeof SecretVisibility];
 
-/** A builder, as workflows need to know it. */
+/** A builder or a pool of builders, as workflows need to know it. */
 export interface BuilderNodeArgs {
   name: pulumi.Input<string>;
   /** `tcp://host:port` */
   endpoint: pulumi.Input<string>;
   platforms: pulumi.Input<pulumi.Input<string>[]>;
+  /** Of a pool: a workflow asks it for `<project>.<domain>`. Default: none, it is a builder. */
+  domain?: pulumi.Input<string>;
 }
 
 export interface BuilderSecretsArgs {
@@ -87,11 +89,15 @@ export class BuilderSecrets extends pulumi.ComponentResource {
       `${prefix}_NODES`,
       pulumi
         .all(
-          args.builders.map((one) => pulumi.all([one.name, one.endpoint, one.platforms] as const)),
+          args.builders.map((one) =>
+            pulumi.all([one.name, one.endpoint, one.platforms, one.domain] as const),
+          ),
         )
         .apply((all) =>
           JSON.stringify(
-            all.map(([node, endpoint, platforms]) => ({ name: node, endpoint, platforms })),
+            all.map(([node, endpoint, platforms, domain]) => ({
+              ...{ name: node, endpoint, platforms, domain },
+            })),
           ),
         ),
     );

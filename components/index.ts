@@ -1,5 +1,6 @@
 export { BuilderBoard, type BuilderBoardArgs } from "./builderBoard.ts";
 export { BuilderContainer, type BuilderContainerArgs } from "./builderContainer.ts";
+export { BuilderPool, type BuilderPoolArgs } from "./builderPool.ts";
 export { BuilderRepository, type BuilderRepositoryArgs } from "./builderRepository.ts";
 export { BuilderSecrets, type BuilderSecretsArgs } from "./builderSecrets.ts";
 export { CertificateAuthority, type CertificateAuthorityArgs } from "./certificateAuthority.ts";

@@ -12,9 +12,13 @@ export interface Reached {
 
 /**
  * A hook that asks a builder as a client on this machine would, after it was found healthy where it runs: a firewall
- * shows nowhere else.
+ * shows nowhere else. `found` says what was seen there, and leads to the endpoint.
  */
-export function reachedHook(name: string, reached: Reached): pulumi.ResourceHook[] {
+export function reachedHook(
+  name: string,
+  reached: Reached,
+  found = "buildkitd is healthy, but from this machine no client is let in at",
+): pulumi.ResourceHook[] {
   return updateHook(`${name}-reached`, async () => {
     const client = await resolved({
       ca: reached.caCertPem,
@@ -24,7 +28,7 @@ export function reachedHook(name: string, reached: Reached): pulumi.ResourceHook
     const refusal = await refusalAt(reached.endpoint, reached.serverName, client);
     if (refusal === undefined) return;
     void pulumi.log.warn(
-      `${name}: buildkitd is healthy, but from this machine no client is let in at ${reached.endpoint}: ${refusal}. Clients elsewhere may meet the same: look for a firewall on its host or in between, and at endpoint`,
+      `${name}: ${found} ${reached.endpoint}: ${refusal}. Clients elsewhere may meet the same: look for a firewall on its host or in between, and at endpoint`,
     );
   });
 }

@@ -89,6 +89,21 @@ export function read<Schema extends z.ZodType>(
   return schema.safeParse(withoutUnknownKeys(value, issues)).data;
 }
 
+/** The entries of a list by their position in the stack file, with gaps where one cannot be read. */
+export function readEach<Written>(
+  { schema, entry }: { schema: z.ZodType; entry: z.ZodType<Written> },
+  value: unknown,
+  findings: Findings,
+): (Written | undefined)[] {
+  // One by one, because zod checks nothing across entries while one of them is wrong.
+  if (Array.isArray(value)) {
+    return value.map((one, index) => read(entry, one, findings.at(index)));
+  }
+  // Not a list: this says so, or there is none.
+  read(schema, value, findings);
+  return [];
+}
+
 /** An issue as problems: an object with several unknown keys has one for each. */
 function issueProblems(issue: z.core.$ZodIssue): Problem[] {
   const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));

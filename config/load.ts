@@ -5,9 +5,11 @@ import type { EarlierBuilders, Hosts } from "../hosts/hostKind.ts";
 import type { SshInput } from "../hosts/hostSchema.ts";
 import { type HostConfigs, hostKinds } from "../hosts/kinds.ts";
 import { certificateConfig, HEALTH_CHECK } from "./certificateConfig.ts";
-import { ConfigError, Findings, problemLine, read } from "./findings.ts";
+import { ConfigError, Findings, problemLine, read, readEach } from "./findings.ts";
 import { githubConfig } from "./githubConfig.ts";
 import type { Machine } from "./machineFiles.ts";
+import { poolSchema } from "./poolSchema.ts";
+import { poolClient, poolNames, refuseImpossiblePools, resolvePool } from "./pools.ts";
 import { privateKeyIn } from "./privateKey.ts";
 import { type StackKey, stackKeys } from "./schema.ts";
 import { findSshKey, type SshKey, secretKey, staleAgent } from "./sshKey.ts";
@@ -61,8 +63,15 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   }));
   const hosts = kinds.map((kind) => kind.hosts);
   const builders = hosts.flatMap((kind) => kind.builders);
+  const poolInputs = readEach(
+    { schema: stackKeys.pools, entry: poolSchema },
+    value("pools"),
+    findings.at("pools"),
+  );
+  const readablePools = poolInputs.filter((pool) => pool !== undefined);
+  const poolClients = readablePools.map(({ name }) => poolClient(name));
 
-  if (clients) refuseUnfitClients(clients, findings.at("clients"));
+  if (clients) refuseUnfitClients(clients, poolClients, findings.at("clients"));
   const earlier: EarlierBuilders = { names: new Map(), endpoints: new Map() };
   for (const kind of hosts) kind.refuseSame(earlier);
   const certificates =
@@ -70,7 +79,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
     certificateConfig(
       certificatesInput,
       {
-        clients: clients ?? [],
+        clients: [...(clients ?? []), ...poolClients],
         builders: builders.includes(undefined)
           ? undefined
           : builders.flatMap((one) => one?.name ?? []),
@@ -86,11 +95,24 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
       findings.at("releases"),
     );
   const stackKey = findStackKey({ stack, ssh, hosts, machine }, findings);
-  const extraNames = certificatesInput?.extraNames ?? [];
+  const namesByPools = poolNames(readablePools);
+  const extraNames = (builder: string) => [
+    ...(certificatesInput?.extraNames ?? []),
+    ...namesByPools(builder),
+  ];
+  const poolContext = {
+    builders: builders.filter((one) => one !== undefined),
+    machines: hosts.flatMap(({ poolMachines }) => poolMachines),
+  };
+  // A builder that cannot be read would be missed here too.
+  if (!builders.includes(undefined))
+    refuseImpossiblePools(poolInputs, poolContext, findings.at("pools"));
   const context = releases && certificates && { releases, extraNames, stackKey, machine };
-  const resolved = kinds.map(
-    (kind) => [kind.key, kind.hosts.resolved(releasesInput?.mirror, context)] as const,
-  );
+  const resolved = Object.fromEntries(
+    kinds.map((kind) => [kind.key, kind.hosts.resolved(releasesInput?.mirror, context)]),
+  ) as HostConfigs;
+  const connections = hostKinds.flatMap((kind) => kind.poolConnections(resolved));
+  const pools = readablePools.map((pool) => resolvePool(pool, poolContext, connections));
   const githubInput = read(stackKeys.github, value("github"), findings.at("github"));
   const github =
     githubInput &&
@@ -98,7 +120,7 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
       githubInput,
       {
         clients: clients ?? [],
-        builderCount: builders.length,
+        builderCount: builders.length + poolInputs.length,
         hosts: {
           ofBuilders: distinct(builders.flatMap((one) => one?.endpoint?.host ?? [])),
           ofMachines: distinct(hosts.flatMap(({ machines }) => machines)),
@@ -120,7 +142,8 @@ export function readStackConfig(stack: StackValues, machine: Machine): StackConf
   return {
     certificates,
     clients,
-    ...(Object.fromEntries(resolved) as HostConfigs),
+    ...resolved,
+    pools: pools.filter((pool) => pool !== undefined),
     driftCheck: driftCheck ?? true,
     ...(github && { github }),
     warnings: warnings.map(problemLine),
@@ -172,12 +195,16 @@ function stackValue(
   }
 }
 
-function refuseUnfitClients(clients: readonly string[], findings: Findings): void {
+function refuseUnfitClients(
+  clients: readonly string[],
+  poolClients: readonly string[],
+  findings: Findings,
+): void {
   for (const [index, name] of clients.entries()) {
     if (clients.indexOf(name) !== index) {
       findings.refuse([index], `received ${shown(name)}, which the list has already; remove one.`);
     }
-    if (name === HEALTH_CHECK) {
+    if (name === HEALTH_CHECK || poolClients.includes(name)) {
       findings.refuse(
         [index],
         `received ${shown(name)}, which is the stack's own client; choose another name.`,

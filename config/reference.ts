@@ -34,6 +34,7 @@ const examples: Record<string, readonly [file: string, ...path: (string | number
   ssh: ["mixed-fleet/Pulumi.mixed-fleet.yaml"],
   boards: ["mixed-fleet/Pulumi.mixed-fleet.yaml"],
   dockerHosts: ["docker-hosts/Pulumi.docker-hosts.yaml"],
+  pools: ["pool/Pulumi.pool.yaml"],
   driftCheck: ["mixed-fleet/Pulumi.mixed-fleet.yaml"],
   github: ["github/Pulumi.github-builders.yaml"],
   buildkitd: ["mixed-fleet/Pulumi.mixed-fleet.yaml", "buildhosts:boards", 1],
@@ -116,7 +117,8 @@ function hostsPart(key: string, hosts: JsonSchema): string {
 function part(key: string, schema: JsonSchema): string {
   const { text, byDefault } = described(schema);
   const isSecret = schema.properties?.secure !== undefined;
-  const keys = isSecret ? [] : keysOf(schema, `${key}.`);
+  const items = (schema.items ?? {}) as JsonSchema;
+  const keys = isSecret ? [] : [...keysOf(schema, `${key}.`), ...keysOf(items, `${key}[].`)];
   const type = isSecret ? "string, a secret" : typeOf(schema);
   const about =
     keys.length > 0 ? text : `${typeAndDefault(type, false, byDefault)}  \n${escaped(text)}`;

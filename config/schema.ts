@@ -14,6 +14,7 @@ import {
 import { extraNames, name, ssh } from "../hosts/hostSchema.ts";
 import { type HostKey, hostKinds } from "../hosts/kinds.ts";
 import { githubSchema, githubToken } from "./githubSchema.ts";
+import { pools } from "./poolSchema.ts";
 import { defaultVersions, versionPattern } from "./versions.ts";
 
 /**
@@ -142,6 +143,7 @@ export const stackKeys = {
   ssh: ssh.prefault({}),
   sshPrivateKey,
   ...hostLists,
+  pools,
   driftCheck,
   github: githubSchema.prefault({}),
   githubToken,

@@ -1,3 +1,4 @@
+import type { BuilderPoolArgs } from "../components/builderPool.ts";
 import type { BuilderRepositoryArgs } from "../components/builderRepository.ts";
 import type { CertificateAuthorityArgs } from "../components/certificateAuthority.ts";
 import type { RepositoryWorkflowSet } from "../components/github/repositoryFiles.ts";
@@ -13,6 +14,7 @@ export interface StackConfig extends HostConfigs {
   certificates: CertificateConfig;
   /** Names of the client certificates, in the order of the stack file. */
   clients: string[];
+  pools: PoolConfig[];
   /** Whether hosts are looked at for changes that somebody made by hand. */
   driftCheck: boolean;
   /** Absent where the stack has nothing on GitHub. */
@@ -44,6 +46,12 @@ export interface BuilderConfig {
   name: string;
   certificateNames: CertificateNames;
 }
+
+/** The arguments of a pool's component without those that other components give it; `builders` with where it reaches each. */
+export type PoolConfig = Omit<BuilderPoolArgs, "caCertPem" | "healthCheck" | "builders"> & {
+  name: string;
+  builders: { name: string; endpoint: string }[];
+};
 
 export interface GithubConfig {
   owner: string;

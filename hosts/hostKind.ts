@@ -1,10 +1,11 @@
 import type { Output, Resource } from "@pulumi/pulumi";
 import type * as z from "zod";
+import type { BuilderPoolArgs } from "../components/builderPool.ts";
 import type { CertificateAuthority } from "../components/certificateAuthority.ts";
 import type { ClientCertificate } from "../components/clientCertificate.ts";
 import type { ServerCertificate } from "../components/serverCertificate.ts";
 import type { Endpoint } from "../config/endpoint.ts";
-import { type Findings, read } from "../config/findings.ts";
+import { type Findings, readEach } from "../config/findings.ts";
 import type { Machine } from "../config/machineFiles.ts";
 import type { SshKey } from "../config/sshKey.ts";
 import type { CertificateNames } from "../config/stackConfig.ts";
@@ -14,8 +15,8 @@ import type { BuilderLook, Drift, LookOptions } from "./hostLook.ts";
 /** The parts of the stack that a host needs. */
 export interface HostContext {
   releases: StackReleases;
-  /** Names that the stack adds to every certificate. */
-  extraNames: readonly string[];
+  /** Names that the stack, and its pools, add to a builder's certificate. */
+  extraNames(builder: string): readonly string[];
   /** The key for hosts that name none; nothing where it cannot be had, and an error says so already. */
   stackKey: SshKey | undefined;
   machine: Machine;
@@ -26,7 +27,27 @@ export interface NamedBuilder {
   name: string;
   /** Nothing where only the proving ground knows it. */
   endpoint: Endpoint | undefined;
+  /** The name of the host that it runs on. */
+  host: string;
+  /** What it offers. */
+  platforms: readonly string[];
 }
+
+/** A host as a pool needs to know it that runs there. */
+export interface PoolMachine {
+  name: string;
+  /** Whether HAProxy runs there in a container, and not under systemd. */
+  isDocker: boolean;
+  isVirtual: boolean;
+  /** As clients reach it; nothing of a virtual one. */
+  host: string | undefined;
+  /** Ports that are taken there, and by what. */
+  ports: readonly { port: number; what: string }[];
+  abandon: boolean;
+}
+
+/** How the component of a pool reaches the host that it runs on. */
+export type PoolConnection = { name: string } & Pick<BuilderPoolArgs, "connection" | "docker">;
 
 /** The builders of the kinds that come first in `hostKinds`: the path of each, by its name and by its endpoint's id. */
 export interface EarlierBuilders {
@@ -50,6 +71,8 @@ export interface StackCertificates {
   clients: Record<string, ClientCertificate>;
   /** The stack's own client, which asks a builder for its health after a change. */
   healthCheck: ClientCertificate;
+  /** The client of a pool, which asks its builders for their health all the time. */
+  poolClient(pool: string): ClientCertificate;
   /** A certificate for a builder, whatever kind of host it runs on. The program makes it when `after` is there. */
   server(
     builder: string,
@@ -84,6 +107,10 @@ interface HostKindParts<Key extends string, Written, Host, Config> {
   /** Adds what the proving ground knows of a virtual host. */
   completed(host: Written, machine: Machine, findings: Findings): Host | undefined;
   builders(host: Host): NamedBuilder[];
+  /** The host for a pool that runs there. */
+  poolMachine(host: Host): PoolMachine;
+  /** How a pool's component reaches it. */
+  poolConnection(host: Config): PoolConnection;
   /** Name or address by which this machine reaches the host; nothing for a virtual one. */
   machine(host: Host): string | undefined;
   /** The releases that the host installs, if it installs any. */
@@ -119,6 +146,7 @@ export interface Hosts<Config> {
   count: number;
   /** With a gap for each host that cannot be read. */
   builders: (NamedBuilder | undefined)[];
+  poolMachines: PoolMachine[];
   machines: string[];
   installations: Installation[];
   needStackKey: boolean;
@@ -141,6 +169,7 @@ export interface HostKind<Key extends string, Config> {
     options: LookOptions,
   ): Promise<BuilderLook[]>;
   unseen(hosts: Readonly<Record<Key, readonly Config[]>>): Promise<BuilderLook[]>;
+  poolConnections(hosts: Readonly<Record<Key, readonly Config[]>>): PoolConnection[];
   /** For each host, in the order of the stack file, what declares its resources. */
   declarations(hosts: Readonly<Record<Key, readonly Config[]>>): Promise<Declaration[]>;
 }
@@ -160,6 +189,7 @@ export function hostKind<Key extends string, Written, Host, Config>(
       return {
         count: hosts.length,
         builders: hosts.flatMap((host) => (host ? kind.builders(host) : [undefined])),
+        poolMachines: readable.map(kind.poolMachine),
         machines: readable.flatMap((host) => kind.machine(host) ?? []),
         installations: readable.flatMap((host) => kind.installs(host) ?? []),
         needStackKey: readable.some(kind.needsStackKey),
@@ -184,25 +214,11 @@ export function hostKind<Key extends string, Written, Host, Config>(
     },
     look: ({ [key]: hosts }, options) => kind.look(hosts, options),
     unseen: async ({ [key]: hosts }) => (await kind.unseen?.(hosts)) ?? [],
+    poolConnections: ({ [key]: hosts }) => hosts.map(kind.poolConnection),
     async declarations({ [key]: hosts }) {
       if (hosts.length === 0) return [];
       const compose = await kind.composition();
       return hosts.map((host) => (certificates, drift) => compose(host, certificates, drift));
     },
   };
-}
-
-/** The entries of a list by their position in the stack file, with gaps where one cannot be read. */
-function readEach<Written>(
-  { schema, entry }: { schema: z.ZodType; entry: z.ZodType<Written> },
-  value: unknown,
-  findings: Findings,
-): (Written | undefined)[] {
-  // One by one, because zod checks nothing across entries while one of them is wrong.
-  if (Array.isArray(value)) {
-    return value.map((one, index) => read(entry, one, findings.at(index)));
-  }
-  // Not a list: this says so, or there is none.
-  read(schema, value, findings);
-  return [];
 }

@@ -4,6 +4,7 @@ import type { StackConfig } from "../config/stackConfig.ts";
 import type { Builder } from "../hosts/hostKind.ts";
 import { type Drift, noDrift } from "../hosts/hostLook.ts";
 import { hostKinds } from "../hosts/kinds.ts";
+import { builderPool, type Pool } from "./builderPool.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
 
@@ -29,11 +30,12 @@ export async function compose(
     // The engine works on this host while the program declares the next one.
     await setImmediate();
   }
+  const pools = config.pools.map((pool) => builderPool(pool, certificates, builders));
 
   if (config.github) {
     // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
     const { githubRepositories } = await import("./github/repositories.ts");
-    await githubRepositories(config.github, certificates, builders);
+    await githubRepositories(config.github, certificates, forClients(builders, pools));
   }
 
   const clients: Record<string, ClientFiles> = {};
@@ -44,5 +46,11 @@ export async function compose(
       key: client.privateKeyPem,
     };
   }
-  return stackOutputs(builders, clients);
+  return stackOutputs(builders, clients, pools);
+}
+
+/** What clients build on: each pool, and the builders that are in none. */
+function forClients(builders: Builder[], pools: Pool[]): (Builder | Pool)[] {
+  const inPools = new Set(pools.flatMap((pool) => pool.builders));
+  return [...pools, ...builders.filter(({ name }) => !inPools.has(name))];
 }

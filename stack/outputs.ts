@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { commandLine } from "../components/shell.ts";
 import type { Builder } from "../hosts/hostKind.ts";
+import type { Pool } from "./builderPool.ts";
 
 /** The files with which builders accept a client, as PEM texts. */
 export interface ClientFiles {
@@ -12,6 +13,8 @@ export interface ClientFiles {
 export interface StackOutputs {
   /** name, endpoint and platforms of each builder. */
   builders: pulumi.Output<KnownBuilder[]>;
+  /** Each pool: one address for several builders. */
+  pools: pulumi.Output<KnownPool[]>;
   /** Secret: by client name, its { ca, cert, key }. */
   clientCertificates: pulumi.Output<Record<string, pulumi.Unwrap<ClientFiles>>>;
   /** The lines that make one buildx builder of all builders, one node each; $PWD has a client's files. */
@@ -28,9 +31,17 @@ export interface KnownBuilder {
   platforms: string[];
 }
 
+/** A pool as the outputs have it. */
+export interface KnownPool extends KnownBuilder {
+  /** A client asks for `<project>.<domain>`. */
+  domain: string;
+  builders: string[];
+}
+
 export function stackOutputs(
   builders: Builder[],
   clients: Record<string, ClientFiles>,
+  pools: Pool[] = [],
 ): StackOutputs {
   const known = pulumi.all(
     builders.map(({ name, endpoint, platforms }) =>
@@ -42,6 +53,7 @@ export function stackOutputs(
     known.apply((all) => all.map((builder, i) => render(builder, serverNames[i] ?? "", i)));
   return {
     builders: known,
+    pools: pulumi.output(pools),
     clientCertificates: pulumi.secret(pulumi.output(clients)),
     buildx: each((builder, serverName, i) => buildxCreate(builder, serverName, i > 0)),
     buildctl: each(buildctlWorkers),

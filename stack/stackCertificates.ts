@@ -3,6 +3,7 @@ import { ClientCertificate } from "../components/clientCertificate.ts";
 import { renamed } from "../components/renamed.ts";
 import { ServerCertificate } from "../components/serverCertificate.ts";
 import { HEALTH_CHECK } from "../config/certificateConfig.ts";
+import { poolClient } from "../config/pools.ts";
 import type { StackConfig } from "../config/stackConfig.ts";
 import type { StackCertificates } from "../hosts/hostKind.ts";
 
@@ -21,6 +22,7 @@ export function stackCertificates({ certificates, clients }: StackConfig): Stack
     ca,
     clients: Object.fromEntries(clients.map((name) => [name, client(name)])),
     healthCheck: client(HEALTH_CHECK),
+    poolClient: (pool) => client(poolClient(pool)),
     server: (builder, names, { formerName, after } = {}) =>
       new ServerCertificate(
         `${builder}-server`,

@@ -101,7 +101,7 @@ export function explain(eventLog: string): Explanation[] {
 const RAN = /^(?<reason>.*): running "(?:[^"\\]|\\.)*":\n(?<output>[\s\S]*)$/m;
 
 /** The words of boardctl and of the login shell on a board that lost an earlier step's work. */
-const GONE = /is not on the board any more|make the board's steps run again/;
+const GONE = /is not on the (?:board|machine) any more|make the board's steps run again/;
 const NO_BOARDCTL =
   /buildhosts\/boardctl.*not found|(unknown command|no such file).*buildhosts\/boardctl|buildhosts\/boardctl.*no such file/i;
 /** SFTP's words if the folder for pushed files is gone, which its user cannot make. */

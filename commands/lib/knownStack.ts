@@ -20,10 +20,19 @@ export interface KnownBuilder extends OutputBuilder {
   wanted: string | undefined;
 }
 
+/** A pool as its stack's outputs have it. */
+export interface KnownPool extends Omit<KnownBuilder, "serverName" | "wanted"> {
+  /** A client asks for `<project>.<domain>`. */
+  domain: string;
+  /** Names of its builders. */
+  builders: string[];
+}
+
 /** A stack as its state and its stack file describe it; nothing runs its program. */
 export interface KnownStack {
   name: string;
   builders: KnownBuilder[];
+  pools: KnownPool[];
   clients: Record<string, ClientFiles>;
   /** Certificates with less than this to live are renewed by the next `up`. */
   renewalHours: number;
@@ -77,6 +86,7 @@ export function stackFrom(
       `stack '${stack}': it is down: its state has no builder; run: buildhosts up --stack ${stack}`,
     );
   }
+  const pools = (outputs.pools ?? []) as Omit<KnownPool, "host" | "port">[];
   const lines = (outputs.buildctl ?? []) as string[];
   const [, buildxName] = /--name (\S+)/.exec(String((outputs.buildx as string[])?.[0])) ?? [];
   return {
@@ -84,9 +94,9 @@ export function stackFrom(
     renewalHours,
     buildxName: buildxName ?? "buildhosts",
     clients: (outputs.clientCertificates ?? {}) as Record<string, ClientFiles>,
+    pools: pools.map((pool) => ({ ...pool, ...placeOf(pool.endpoint) })),
     builders: builders.map((builder, i) => {
-      const { hostname, port } = new URL(builder.endpoint);
-      const host = hostFromUrl(hostname);
+      const { host, port } = placeOf(builder.endpoint);
       // An address in brackets, or a name, neither of which a shell would have quoted.
       const [, written] = /--tlsservername '?([^\s']+)/.exec(lines[i] ?? "") ?? [];
       return {
@@ -94,12 +104,17 @@ export function stackFrom(
         endpoint: builder.endpoint,
         platforms: builder.platforms,
         host,
-        port: Number(port),
+        port,
         serverName: builder.serverName ?? written ?? host,
         wanted: versions[builder.name],
       };
     }),
   };
+}
+
+function placeOf(endpoint: string): { host: string; port: number } {
+  const { hostname, port } = new URL(endpoint);
+  return { host: hostFromUrl(hostname), port: Number(port) };
 }
 
 /** @throws Failure that names the builders there are. */

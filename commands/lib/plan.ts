@@ -4,6 +4,7 @@ import { certificatePlans } from "./planCertificates.ts";
 import { containerPlans } from "./planContainers.ts";
 import { githubPlans } from "./planGithub.ts";
 import { plannedSteps } from "./planned.ts";
+import { poolPlans } from "./planPools.ts";
 
 /** What becomes of the builds that run on a host. */
 export type Builds =
@@ -27,7 +28,7 @@ export interface PlanEntry {
 export interface Plan {
   /** The CA and the clients. */
   certificates: PlanEntry[];
-  /** Boards, and builders on Docker hosts. */
+  /** Boards, builders on Docker hosts, and pools. */
   hosts: PlanEntry[];
   /** Repositories and organizations on GitHub. */
   repositories: PlanEntry[];
@@ -40,7 +41,7 @@ export function planOf(eventLog: string): Plan {
   const steps = plannedSteps(eventLog);
   return {
     certificates: certificatePlans(steps),
-    hosts: byName([...boardPlans(steps), ...containerPlans(steps)]),
+    hosts: byName([...boardPlans(steps), ...containerPlans(steps), ...poolPlans(steps)]),
     repositories: byName(githubPlans(steps)),
     warnings: foretell(steps),
   };

@@ -1,5 +1,6 @@
 import type { PlanEntry } from "./plan.ts";
 import type { PlannedStep } from "./planned.ts";
+import { POOL } from "./planPools.ts";
 
 const AUTHORITY = "buildhosts:index:CertificateAuthority";
 const CLIENT = "buildhosts:index:ClientCertificate";
@@ -21,8 +22,11 @@ export function certificatePlans(steps: readonly PlannedStep[]): PlanEntry[] {
   const clients = new Set(
     steps.filter(({ parent }) => parent.type === CLIENT).map(({ parent }) => parent.name),
   );
+  // The stack's own: nobody else has their files.
+  const pools = steps.filter(({ parent }) => parent.type === POOL);
+  const own = new Set([HEALTH_CHECK, ...pools.map(({ parent }) => `client-pool-${parent.name}`)]);
   for (const client of [...clients].sort()) {
-    if (client === HEALTH_CHECK) continue;
+    if (own.has(client)) continue;
     const change = changeOf(steps, CLIENT, client);
     const name = client.replace(/^client-/, "client ");
     if (change === "create") add(name, "gets a certificate");

@@ -1,5 +1,5 @@
 import { join, relative } from "node:path";
-import type { KnownBuilder } from "../../stack/outputs.ts";
+import type { KnownBuilder, KnownPool } from "../../stack/outputs.ts";
 import { writeClientFiles } from "./clientFiles.ts";
 import { isProvingGround, localDir, projectDir } from "./stackFile.ts";
 
@@ -9,6 +9,10 @@ export async function showBuilders(stack: string, outputs: Record<string, unknow
   const lines = builders.map((b) => `  ${b.name}  ${b.endpoint}  ${b.platforms.join(",")}`);
   const client = Object.keys((outputs.clientCertificates ?? {}) as object)[0];
   lines.unshift("", "Builders:");
+  const pools = (outputs.pools ?? []) as KnownPool[];
+  if (pools.length > 0) lines.push("Pools:");
+  for (const { name, endpoint, platforms, domain } of pools)
+    lines.push(`  ${name}  ${endpoint}  ${platforms.join(",")}  as <project>.${domain}`);
   if (client) {
     const folder = join(localDir, "clients", stack, client);
     lines.push("", "Use them:");

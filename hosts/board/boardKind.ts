@@ -1,4 +1,4 @@
-import { hostKind } from "../hostKind.ts";
+import { hostKind, type PoolMachine } from "../hostKind.ts";
 import { startedPlatform } from "../virtualMachine.ts";
 import { refuseImpossibleBoard, warnOfBoard } from "./boardChecks.ts";
 import { type BoardAsWritten, type BoardInput, boardSchema, boardsSchema } from "./boardSchema.ts";
@@ -15,7 +15,16 @@ export const boardKind = hostKind<"boards", BoardAsWritten, BoardInput, BoardCon
     board.virtual
       ? { ...board, platform: board.platform ?? startedPlatform(projectDir, "virtual-board") }
       : board,
-  builders: (board) => [{ name: board.name, endpoint: endpointOf(board) }],
+  builders: (board) => [
+    {
+      name: board.name,
+      endpoint: endpointOf(board),
+      host: board.name,
+      platforms: board.buildkitd.worker?.platforms ?? [board.platform],
+    },
+  ],
+  poolMachine: boardForPool,
+  poolConnection: ({ name, connection }) => ({ name, connection }),
   machine: (board) => (board.virtual ? undefined : (board.jump?.host ?? board.host)),
   installs: ({ platform, rootless }) => ({ platform, rootless }),
   needsStackKey: (board) => !board.virtual && !board.ssh,
@@ -30,3 +39,18 @@ export const boardKind = hostKind<"boards", BoardAsWritten, BoardInput, BoardCon
     return (board, certificates, drift) => [boardBuilder(board, certificates, drift)];
   },
 });
+
+function boardForPool(board: BoardInput): PoolMachine {
+  const { name, virtual, abandon, metrics } = board;
+  const ports = board.virtual
+    ? [{ port: 1234, what: "buildkitd" }]
+    : [
+        { port: board.port, what: "sshd" },
+        { port: board.listen.port, what: "buildkitd" },
+      ];
+  if (metrics) ports.push({ port: metrics.port, what: "buildkitd's metrics" });
+  return {
+    ...{ name, abandon, ports, isDocker: false, isVirtual: virtual === true },
+    host: endpointOf(board)?.host,
+  };
+}

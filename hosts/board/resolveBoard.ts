@@ -75,7 +75,7 @@ export function resolveBoard(
       host,
       ...(isWildcard(args.listen.address) ? [] : [args.listen.address]),
       ...extraNames,
-      ...context.extraNames,
+      ...context.extraNames(board.name),
     ]),
     metricsAddress: metrics && socketAddress(metrics),
     environment: daemonEnvironment(proxies, openTelemetry),

@@ -15,6 +15,7 @@ import {
   containerEndpointOf,
   type DockerHostConfig,
   hostOf,
+  publishOf,
   resolveDockerHost,
 } from "./resolveDockerHost.ts";
 import { refuseSameDockerHosts } from "./sameDockerHosts.ts";
@@ -36,7 +37,18 @@ export const dockerHostKind = hostKind<
     host.builders.map((builder) => ({
       name: builder.name,
       endpoint: containerEndpointOf(builder, host),
+      host: host.name,
+      platforms: builder.buildkitd.worker?.platforms ?? [host.platform, ...host.emulation],
     })),
+  poolMachine: (host) => ({
+    ...{ name: host.name, host: hostOf(host), abandon: host.abandon },
+    ...{ isDocker: true, isVirtual: false },
+    ports: host.builders.map((builder) => ({
+      port: publishOf(builder, host).port,
+      what: `the builder ${builder.name}`,
+    })),
+  }),
+  poolConnection: ({ name, connection }) => ({ name, docker: connection }),
   machine: (host) => hostOf(host),
   installs: () => undefined,
   needsStackKey: ({ docker, ssh }) => docker.startsWith("ssh:") && !ssh,

@@ -132,7 +132,7 @@ export function imageOf({ image, rootless }: BuilderContainerInput, buildkit: st
 function resolveContainer(
   builder: BuilderContainerInput,
   host: DockerHostInput,
-  { releases, extraNames: namesOfAll, machine }: HostContext,
+  { releases, extraNames: namesOfStack, machine }: HostContext,
   findings: Findings,
 ): ContainerConfig | undefined {
   const registryCertificates = readRegistryCertificates(
@@ -165,7 +165,7 @@ function resolveContainer(
       hostOf(host),
       ...(isWildcard(publish.address) ? [] : [publish.address]),
       ...extraNames,
-      ...namesOfAll,
+      ...namesOfStack(builder.name),
     ]),
     platform,
     platforms: builder.buildkitd.worker?.platforms ?? [...new Set([platform, ...emulation])],

@@ -6,6 +6,7 @@ import { hasReusable, repositoryFiles } from "../../components/github/repository
 import { RepositoryWorkflows } from "../../components/repositoryWorkflows.ts";
 import type { GithubConfig, RepositoryConfig } from "../../config/stackConfig.ts";
 import type { Builder, StackCertificates } from "../../hosts/hostKind.ts";
+import type { Pool } from "../builderPool.ts";
 import { account, stackTopic } from "./check.ts";
 import { repeatLostCreates } from "./lostAnswers.ts";
 import { unmergedFiles } from "./proposals.ts";
@@ -20,7 +21,7 @@ import { keepUp, keepUpOnceMade } from "./upkeep.ts";
 export async function githubRepositories(
   config: GithubConfig,
   { ca, clients }: StackCertificates,
-  builders: Builder[],
+  builders: (Builder | Pool)[],
 ): Promise<void> {
   const [rewrites, repeating, owner] = await Promise.all([
     secretRewrites(config),
@@ -76,7 +77,7 @@ interface Stack {
 function clientFiles(
   ca: StackCertificates["ca"],
   clients: StackCertificates["clients"],
-  builders: Builder[],
+  builders: (Builder | Pool)[],
 ) {
   return (name: string) => {
     const found = clients[name];
@@ -85,7 +86,10 @@ function clientFiles(
       caCertPem: ca.certPem,
       certPem: found.certPem,
       privateKeyPem: found.privateKeyPem,
-      builders,
+      builders: builders.map((one) => ({
+        ...{ name: one.name, endpoint: one.endpoint, platforms: one.platforms },
+        ...("domain" in one && { domain: one.domain }),
+      })),
     };
   };
 }

@@ -35,13 +35,14 @@ async function packageSchema() {
   return JSON.parse(stdout);
 }
 
-test("components/ is a Pulumi package: nine components, their arguments typed", async () => {
+test("components/ is a Pulumi package: ten components, their arguments typed", async () => {
   const schema = await packageSchema();
 
   expect(schema.name).toBe("buildhosts");
   expect(Object.keys(schema.resources)).toEqual([
     "buildhosts:index:BuilderBoard",
     "buildhosts:index:BuilderContainer",
+    "buildhosts:index:BuilderPool",
     "buildhosts:index:BuilderRepository",
     "buildhosts:index:BuilderSecrets",
     "buildhosts:index:CertificateAuthority",

@@ -23,6 +23,7 @@ import {
 import { capOf, lookAtAll } from "../../commands/lib/look.ts";
 import { onEach } from "../../commands/lib/onEach.ts";
 import { bytes, duration, table } from "../../commands/lib/output.ts";
+import { chosenOnes, poolFor, projectLabel, targetsOf } from "../../commands/lib/project.ts";
 import { countOf, sizeOf, timeOf } from "../../commands/lib/quantities.ts";
 import { type Finding, refusal, shortError } from "../../commands/lib/reach.ts";
 import { asking, printing, type SystemCall, stepProgram } from "../../commands/lib/stepProgram.ts";
@@ -77,6 +78,7 @@ function at(port: number, name: string, wanted = "v0.34.2"): KnownBuilder {
 
 const stackOf = (builders: KnownBuilder[]): KnownStack => ({
   ...{ name: "home", builders, clients: { default: files }, renewalHours: 720 },
+  pools: [],
   buildxName: "buildhosts",
 });
 
@@ -607,7 +609,93 @@ describe("a stack's outputs", () => {
     );
     expect(clientOf(known, undefined).name).toBe("alice");
   });
+
+  test("say which pools there are, and where", () => {
+    expect(stackFrom("home", outputs, wishes).pools).toEqual([]);
+    const pool = {
+      ...{ name: "pool", endpoint: "tcp://[fd00::2]:1235", platforms: ["linux/amd64"] },
+      ...{ domain: "pool.example.com", builders: ["lab"] },
+    };
+    expect(stackFrom("home", { ...outputs, pools: [pool] }, wishes).pools).toEqual([
+      { ...pool, host: "fd00::2", port: 1235 },
+    ]);
+  });
 });
+
+describe("a project", () => {
+  const builder = (name: string, ...platforms: string[]): KnownBuilder => ({
+    ...{
+      name,
+      endpoint: `tcp://${name}.example.com:1234`,
+      host: `${name}.example.com`,
+      port: 1234,
+    },
+    ...{ platforms, serverName: `${name}.example.com`, wanted: "v0.34.2" },
+  });
+  const [a, b, c] = ["a", "b", "c"].map((name) => builder(name, "linux/riscv64")) as [
+    KnownBuilder,
+    KnownBuilder,
+    KnownBuilder,
+  ];
+  const emulating = builder("d", "linux/amd64", "linux/riscv64");
+  const pool = {
+    ...{ name: "pool", endpoint: "tcp://pool.example.com:1235", host: "pool.example.com" },
+    ...{ port: 1235, platforms: ["linux/riscv64"], domain: "builders.example.com" },
+    builders: ["a", "b"],
+  };
+
+  test.each([
+    ["shop", "shop"],
+    ["Owner/My_Repo.js", "owner-my-repo-js"],
+    ["--x--", "x"],
+  ])("%s is %s in a name of DNS", (project, label) => expect(projectLabel(project)).toBe(label));
+
+  test.each(["", "/", "ä", "x".repeat(64)])("'%s' is none", (project) => {
+    expect(() => projectLabel(project)).toThrow(/^project '.*': expected a name with 1 to 63/);
+  });
+
+  test("asks a pool by its own name, and builders that are in none by theirs", () => {
+    const known = { ...stackFrom("home", { builders: [a] }, wishesOfNone), builders: [a, b, c] };
+    expect(targetsOf({ ...known, pools: [pool] }, "shop")).toEqual([
+      {
+        ...{
+          name: "pool",
+          endpoint: pool.endpoint,
+          host: pool.host,
+          port: 1235,
+          wanted: undefined,
+        },
+        ...{ platforms: ["linux/riscv64"], serverName: "shop.builders.example.com" },
+      },
+      c,
+    ]);
+  });
+
+  test("is built on one builder of each platform, the same each time, and another while that is silent", () => {
+    const chosen = chosenOnes([emulating, a, b, c], [], "shop");
+    expect(chosen.map(({ platforms }) => platforms)).toEqual([["linux/amd64"], ["linux/riscv64"]]);
+    const [, first] = chosen;
+    expect(chosenOnes([c, b, a, emulating], [], "shop")).toContainEqual(first);
+    const others = [a, b, c].filter(({ name }) => name !== first?.name);
+    const [second] = chosenOnes(others, [], "shop");
+    expect(second?.name).not.toBe(first?.name);
+  });
+
+  test("is built in a pool beside the builder that is chosen among those in none", () => {
+    const node = poolFor(pool, "shop");
+    expect(chosenOnes([node, c], [pool], "shop")).toEqual([node, c]);
+  });
+
+  test("differs from others in its builder", () => {
+    const names = Array.from(
+      { length: 30 },
+      (_, i) => chosenOnes([a, b, c], [], `p-${i}`)[0]?.name,
+    );
+    expect(new Set(names)).toEqual(new Set(["a", "b", "c"]));
+  });
+});
+
+const wishesOfNone = { renewalHours: 720, versions: {} };
 
 describe("what is written and read", () => {
   test.each([

@@ -123,7 +123,7 @@ describe("keys", () => {
     [
       "an unknown key that resembles none",
       { colour: "red", ...one() },
-      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards, dockerHosts, driftCheck, github, githubToken.",
+      "buildhosts:colour: unknown key; known are releases, certificates, clients, ssh, sshPrivateKey, boards, dockerHosts, pools, driftCheck, github, githubToken.",
     ],
     [
       "an unknown key of a section",
@@ -1220,6 +1220,7 @@ describe("a good stack", () => {
         },
       ],
       dockerHosts: [],
+      pools: [],
       driftCheck: true,
       warnings: [],
     } satisfies StackConfig);

@@ -32,6 +32,15 @@ const stackFiles: Record<string, { warnings: string[]; resources: string[] }> = 
       "buildhosts:index:HostEmulation lab-emulation",
     ],
   },
+  "pool/Pulumi.pool.yaml": {
+    warnings: [],
+    resources: [
+      "buildhosts:index:BuilderBoard board-1",
+      "buildhosts:index:BuilderBoard board-2",
+      "buildhosts:index:BuilderBoard board-3",
+      "buildhosts:index:BuilderPool riscv64",
+    ],
+  },
   "github/Pulumi.github-builders.yaml": {
     warnings: ["images by tags that move"],
     resources: [

@@ -500,6 +500,65 @@ const inBox = (
   ...more,
 });
 
+describe("of a pool", () => {
+  const OF: Step["of"] = ["BuilderPool", "pool"];
+  const cfg = (...servers: string[]) => ({
+    create: "sh -c '…' sh \\\n  pool p/s/pool 0123 \\\n  --at root@a.lan:22 --script 4567",
+    stdin: `H4sI\nbackend builders\n${servers.map((one) => `  server ${one} id 7\n`).join("")}`,
+  });
+  const step = (op: string, name: string, more: Partial<Step> = {}): Step => ({
+    ...{ op, of: OF, name, ...more },
+  });
+  const active = { create: "sh -c '…' sh /usr/local/lib/buildhosts-pools/poolctl activate" };
+
+  test("a new one, and its client is nobody's", () => {
+    expect(
+      said(
+        step("create", "pool-config", { next: cfg("a a.lan:1234") }),
+        step("create", "pool-service", { next: active }),
+        certificate("create", "ClientCertificate", "client-pool-pool"),
+      ),
+    ).toEqual(["pool: becomes a pool at root@a.lan:22"]);
+  });
+
+  test("other builders behind it", () => {
+    expect(
+      said(
+        step("update", "pool-config", {
+          old: cfg("a a.lan:1234", "b b.lan:1234"),
+          next: cfg("a a.lan:1235", "c c.lan:1234"),
+        }),
+        step("update", "pool-service", { old: active, next: active }),
+      ),
+    ).toEqual([
+      "pool: leads to c too, leads to b no more, reaches a at a.lan:1235, HAProxy reloads, running builds go on",
+    ]);
+  });
+
+  test("one in a container is replaced while its builds go on", () => {
+    const type = "docker:index/container:Container";
+    expect(said(step("replace", "pool-container", { type, old: {}, next: {} }))).toEqual([
+      "pool: another container takes over, running builds go on",
+    ]);
+  });
+
+  test("one that nothing changes is not named", () => {
+    expect(said(step("same", "pool-service", { old: active, next: active }))).toEqual([
+      "No host changes.",
+    ]);
+  });
+
+  test("one that leaves, or is abandoned", () => {
+    const service = step("delete", "pool-service", { old: active });
+    expect(said(service)).toEqual([
+      "pool: leaves the stack: HAProxy ends there, running builds end",
+    ]);
+    expect(said({ ...service, retained: true })).toEqual([
+      "pool: leaves the stack without being contacted (abandon): HAProxy stays, running builds go on",
+    ]);
+  });
+});
+
 describe("of a builder in a container", () => {
   test("another image replaces it, which ends its builds", () => {
     const digest = (one: string) => `@sha256:${one.repeat(64)}`;

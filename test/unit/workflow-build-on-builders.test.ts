@@ -21,7 +21,7 @@ beforeAll(async () => {
     ca,
     server: await certificate(
       "server",
-      ["subjectAltName=IP:127.0.0.1", "extendedKeyUsage=serverAuth"],
+      ["subjectAltName=IP:127.0.0.1,DNS:*.pool.example.com", "extendedKeyUsage=serverAuth"],
       "ca",
     ),
     client: await certificate("client", ["extendedKeyUsage=clientAuth"], "ca"),
@@ -100,6 +100,7 @@ function select(nodes: unknown, env: Record<string, string> = {}) {
     CACERT: pem.ca.cert,
     CERT: pem.client.cert,
     KEY: pem.client.key,
+    PROJECT: "Owner/My_Images",
     PLATFORMS: "",
     MISSING_PLATFORMS: "fail",
     MAX_NODES: "10",
@@ -123,12 +124,37 @@ describe("select-builders.sh", () => {
     expect(code).toBe(0);
     expect(outputs).toEqual({
       endpoint: first,
+      "driver-opts": "",
       "node-platforms": "linux/riscv64",
       append: JSON.stringify([{ name: "b", endpoint: last, platforms: "linux/amd64,linux/386" }]),
       platforms: "linux/riscv64,linux/386",
     });
     expect(summary).toContain("| gone | linux/arm64 | left out: ");
     expect(summary).toContain("| a | linux/riscv64 | answers |");
+  });
+
+  test("asks a pool by the project's name in it, and so do the builds", async () => {
+    const [first, second] = [await builder(), await builder()];
+    const pool = (name: string, endpoint: string, domain = "pool.example.com") => ({
+      ...node(name, endpoint, "linux/riscv64"),
+      domain,
+    });
+    const nodes = [pool("a", first), pool("b", second), pool("other", second, "other.example.com")];
+    const { code, log, outputs } = await select(nodes);
+    expect(code, log).toBe(0);
+    expect(log).toMatch(/::warning::builder other is left out: curl: \(60\)/);
+    expect(outputs).toEqual({
+      endpoint: first,
+      "driver-opts": "servername=owner-my-images.pool.example.com",
+      "node-platforms": "linux/riscv64",
+      append: JSON.stringify([
+        {
+          ...{ name: "b", endpoint: second, platforms: "linux/riscv64" },
+          "driver-opts": ["servername=owner-my-images.pool.example.com"],
+        },
+      ]),
+      platforms: "linux/riscv64",
+    });
   });
 
   test("leaves out one that hangs, one that serves nothing, and one that is something else", async () => {
