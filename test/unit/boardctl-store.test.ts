@@ -477,6 +477,36 @@ describe("a download", () => {
   });
 });
 
+describe("a drop-in", () => {
+  const ours = "/usr/local/lib/systemd/system/buildkitd.service.d/run-steps.conf";
+  const foreign = "/etc/systemd/system/buildkitd.service.d/override.conf";
+  const units = { "buildkitd.toml": "", "buildkitd.service": "[Service]\n" };
+  beforeEach(() => putReleases(board));
+
+  test("of ours that the next configuration does not have goes, and never comes back", async () => {
+    const first = await stageConfig(board, { ...units, "buildkitd.service__run-steps.conf": "a" });
+    await ok(board.boardctl(activation("v1", first), certificates));
+    expect(text(ours)).toBe("a\n");
+    const second = await stageConfig(board, units);
+    const said = await ok(board.boardctl(activation("v1", second), certificates));
+    expect(said).not.toContain("put aside");
+    expect(existsSync(board.at(ours))).toBe(false);
+    await ok(board.boardctl(["deactivate"]));
+    expect(existsSync(board.at(ours))).toBe(false);
+  });
+
+  test("of somebody else that changes our unit is put aside, and comes back on removal", async () => {
+    const config = await stageConfig(board, units);
+    await ok(board.boardctl(activation("v1", config), certificates));
+    board.write(foreign, "[Service]\nEnvironment=A=B\n");
+    const said = await ok(board.boardctl(activation("v1", config), certificates));
+    expect(said).toContain(`board: ${board.at(foreign)} of an earlier installation was put aside`);
+    expect(existsSync(board.at(foreign))).toBe(false);
+    await ok(board.boardctl(["deactivate"]));
+    expect(text(foreign)).toBe("[Service]\nEnvironment=A=B\n");
+  });
+});
+
 describe("a file of an earlier installation", () => {
   const path = "/usr/local/bin/buildkitd";
   /** The board's whole path, which begins with that of the folder here. */

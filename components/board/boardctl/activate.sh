@@ -106,11 +106,17 @@ unit_files() { # unit_files CONFIG: names of the unit files in that configuratio
 
 # foreign_unit_files CONFIG: what hides or changes a unit of ours and is not ours, as `systemctl edit` and `mask` leave it.
 foreign_unit_files() {
+  # Those of the configuration before are ours, too, until place_units takes them away.
+  ours=" $(tr '\n' ' ' <"$HOME_DIR/units" 2>/dev/null) "
   for name in $(unit_files "$1"); do
     case $name in *__*) continue ;; *) ;; esac
     for folder in /etc/systemd/system /etc/systemd/system.control /run/systemd/system /run/systemd/system.control "$UNIT_DIR"; do
       for path in "$folder/$name" "$folder/$name.d"/*.conf; do
-        case $path in "$UNIT_DIR/$name") continue ;; "$UNIT_DIR"/*) [ ! -e "$1/${name}__${path##*/}" ] || continue ;; *) ;; esac
+        case $path in "$UNIT_DIR/$name") continue ;; "$UNIT_DIR"/*)
+            [ ! -e "$1/${name}__${path##*/}" ] || continue
+            case $ours in *" ${name}__${path##*/} "*) continue ;; *) ;; esac ;;
+          *) ;;
+        esac
         if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
       done
     done
