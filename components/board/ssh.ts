@@ -95,6 +95,9 @@ function tcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
   });
 }
 
+/** How long a host that accepted the connection may say nothing. An update waits longer for it, and says so. */
+const MUTE_SECONDS = 8;
+
 async function logIn(host: SshHost, sock: Duplex): Promise<Client> {
   // A stack without boards need not wait for it.
   const { default: ssh2 } = await import("ssh2");
@@ -109,8 +112,15 @@ async function logIn(host: SshHost, sock: Duplex): Promise<Client> {
       : [];
   let isOther = false;
   return new Promise<Client>((resolve, reject) => {
+    const mute = setTimeout(() => {
+      client.destroy();
+      reject(new Error(`no SSH server spoke for ${MUTE_SECONDS} s`));
+    }, MUTE_SECONDS * 1000);
     client.on("ready", () => resolve(client));
-    client.on("close", () => reject(new Error("it ended the connection")));
+    client.on("close", () => {
+      clearTimeout(mute);
+      reject(new Error("it ended the connection"));
+    });
     // The listener stays: an error later on must not end the program.
     client.on("error", (error: Error & { level?: string }) => {
       // An agent that does not sign with one key may do so with the next.
@@ -131,6 +141,7 @@ async function logIn(host: SshHost, sock: Duplex): Promise<Client> {
         return !isOther;
       },
     });
+    sock.once("data", () => clearTimeout(mute));
   });
 }
 

@@ -7,7 +7,7 @@ import { anotherKey } from "./anotherKey.ts";
 import { type Client, defaultClient, handshake } from "./clients.ts";
 import { type BoardSettings, provisioned, type Run, type Scene, type TestStack } from "./ground.ts";
 import { hold } from "./heldStep.ts";
-import { on, pidsOf } from "./onBoard.ts";
+import { eventually, on, pidsOf } from "./onBoard.ts";
 import { stateOf } from "./state.ts";
 
 let scene: Scene;
@@ -106,10 +106,10 @@ describe("a host that is not to be had ends the update within a bound, in one cl
     expectRefused(jump, /another key than the stack's hostKey/);
     expectRefused(target, /another key than the stack's hostKey|behind it was not accepted/);
     const lines = await sshdSince(cursor);
-    // Three attempts each: more would look like an attack, and go on for long.
+    // Three attempts each, after one of the look: more would look like an attack, and go on for long.
     const attempts = lines.flatMap((line) => /port (\d+).*\[preauth\]/.exec(line)?.[1] ?? []);
     expect(new Set(attempts).size).toBeGreaterThanOrEqual(3);
-    expect(new Set(attempts).size).toBeLessThanOrEqual(9);
+    expect(new Set(attempts).size).toBeLessThanOrEqual(12);
     // Only the jump itself was let in; no command ran.
     expect(lines.filter((line) => /^Accepted/.test(line)).length).toBeLessThanOrEqual(1);
     expect(await pidsOf(scene.board)).toEqual(pids);
@@ -125,7 +125,7 @@ describe("a host that is not to be had ends the update within a bound, in one cl
     const lines = await sshdSince(cursor);
     const attempts = lines.filter((line) => /authenticating user root.*\[preauth\]/.test(line));
     expect(attempts.length).toBeGreaterThan(0);
-    expect(attempts.length).toBeLessThanOrEqual(3);
+    expect(attempts.length).toBeLessThanOrEqual(4);
     expect(lines.filter((line) => /^Accepted/.test(line))).toEqual([]);
   });
 
@@ -140,6 +140,8 @@ test("a connection that drops in the middle of a step ends the update; the next 
   const proxy = await startProxy(board.connection.port);
   try {
     await stack.configure({ port: proxy.port, buildkitd: { log: { level: "debug" } } });
+    // It lets nobody in for some seconds after that many keys that it does not know (PerSourcePenalties).
+    await eventually("sshd to speak again", 60, () => speaks(board.connection.port));
     const step = await hold(board, "mv", "*store/config-*");
     const cut = stack.up();
     await step.reached();
@@ -165,6 +167,19 @@ test("a connection that drops in the middle of a step ends the update; the next 
     proxy.close();
   }
 });
+
+/** Whether an SSH server greets a new connection. */
+function speaks(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    socket.once("data", (greeting) => {
+      socket.destroy();
+      resolve(greeting.toString().startsWith("SSH-"));
+    });
+    socket.once("error", () => resolve(false));
+    socket.once("close", () => resolve(false));
+  });
+}
 
 function freePort(): Promise<number> {
   return new Promise((resolve) => {

@@ -71,6 +71,7 @@ describe("the reusable workflow", () => {
       CERT: await secret("CERT"),
       KEY: await secret("KEY"),
       PLATFORMS: boardPlatform,
+      PROJECT: "example/website",
       MISSING_PLATFORMS: "fail",
       MAX_NODES: "10",
       ANSWER_SECONDS: "15",
