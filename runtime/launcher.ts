@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { chmod, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheDir } from "./cache.ts";
@@ -28,7 +29,8 @@ export async function filledIn(
 
 /** Puts a script in its place in one step. */
 export async function writeScript(executable: string, script: string): Promise<void> {
-  const temporary = `${executable}.${process.pid}`;
+  // Two at once in one process must not have the same.
+  const temporary = `${executable}.${randomUUID()}`;
   await writeFile(temporary, script);
   await chmod(temporary, 0o755);
   await rename(temporary, executable);

@@ -177,6 +177,15 @@ async function engineOf(stack: string, log: Progress): Promise<PreparedEngine> {
   return { engine, env, project, backend };
 }
 
+const prepared = new Map<string, Promise<PreparedEngine>>();
+
+/** The engine of a stack, prepared once for all that ask for it at the same time. */
+function engineFor(stack: string, log: Progress): Promise<PreparedEngine> {
+  const known = prepared.get(stack) ?? engineOf(stack, log);
+  prepared.set(stack, known);
+  return known;
+}
+
 /**
  * The outputs of the stack's last update, secrets in the clear, by one call of the engine. It looks for no plugin, and
  * makes no stack.
@@ -189,7 +198,7 @@ export async function stackOutputs(
   log: Progress,
   meanwhile?: () => Promise<unknown>,
 ): Promise<Record<string, unknown>> {
-  const { engine, env } = await engineOf(stack, log);
+  const { engine, env } = await engineFor(stack, log);
   const outputs = outputsOf(stack, engine, { cwd: projectDir, env, reject: false });
   const [known] = await Promise.all([outputs, meanwhile?.()]);
   return known;
@@ -204,7 +213,7 @@ export interface StackValues {
 
 /** @throws one line, when it cannot be read. */
 export async function stackValues(stack: string, log: Progress): Promise<StackValues> {
-  const { engine, env, project } = await engineOf(stack, log);
+  const { engine, env, project } = await engineFor(stack, log);
   const file = isProvingGround(stack)
     ? ["--config-file", join(await stackFolder(stack), `Pulumi.${stack}.yaml`)]
     : [];
