@@ -111,6 +111,8 @@ describe("the reusable workflow", () => {
       endpoint: `tcp://${host}:${buildkitPort}`,
       "node-platforms": boardPlatform,
       append: "[]",
+      // A pool needs the name of the project here.
+      "driver-opts": "",
       platforms: boardPlatform,
     });
 
