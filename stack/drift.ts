@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/stackConfig.ts";
 import type { Drift, Stated } from "../hosts/hostLook.ts";
@@ -38,14 +39,37 @@ export async function findDrift(config: StackConfig): Promise<Drift> {
 
 async function readStated(): Promise<Stated> {
   const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-  const { outputs = {} } = await pulumi.runtime.invoke(
-    "pulumi:pulumi:readStackResourceOutputs",
-    { stackName },
-    { async: true },
+  const { outputs = {} } = await whole(() =>
+    pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName }, { async: true }),
   );
   const stated = new Map<string, Record<string, unknown>>();
   for (const [urn, state] of Object.entries<{ outputs: Record<string, unknown> }>(outputs)) {
     stated.set(urn.split("::").at(-1) ?? urn, state.outputs);
   }
   return stated;
+}
+
+/** How often the state is asked for, and the pause after each answer that is none, in milliseconds. */
+const ASKS = 50;
+const PAUSE_MS = 100;
+
+/**
+ * An answer of the engine about the state. While it writes a file with the state, another part of it reads half of that file, and
+ * fails: it is asked again. Exported for the tests.
+ *
+ * @throws one line, if it fails for some seconds. An empty answer in its place would replace containers.
+ */
+export async function whole<T>(ask: () => Promise<T>, pauseMs: number = PAUSE_MS): Promise<T> {
+  let reason = "";
+  for (let asked = 0; asked < ASKS; asked++) {
+    try {
+      return await ask();
+    } catch (error) {
+      reason = (error as Error).message.trim().split("\n")[0] ?? "";
+      await pause(pauseMs);
+    }
+  }
+  throw new Error(
+    `the stack's state cannot be read, to compare the hosts with it: ${reason}; run it again`,
+  );
 }

@@ -6,6 +6,7 @@ import { type BoardLook, lookScript, readLook } from "../../components/board/loo
 import { lookAtContainer, type WantedContainer } from "../../components/container/drift.ts";
 import { changesAgainst } from "../../hosts/board/boardLook.ts";
 import type { Stated } from "../../hosts/hostLook.ts";
+import { whole } from "../../stack/drift.ts";
 
 const answer = (...lines: string[]) => ({ code: 0, stdout: `${lines.join("\n")}\n`, stderr: "" });
 
@@ -124,6 +125,26 @@ describe("of what a look found", () => {
     expect(changesAgainst(board, ours({}, "bbbbbbbbbbbb"), stated)).toEqual({
       preflight: ["/usr/local/lib/buildhosts/boardctl was changed by hand (bbbbbbbbbbbb)"],
     });
+  });
+});
+
+describe("the state", () => {
+  test("is asked for again while the engine writes it", async () => {
+    let asked = 0;
+    const ask = async () => {
+      asked += 1;
+      if (asked < 4) throw new Error("failed to load checkpoint: EOF");
+      return "read";
+    };
+    expect(await whole(ask, 0)).toBe("read");
+    expect(asked).toBe(4);
+  });
+
+  test("that cannot be read at all ends the run with one line", async () => {
+    const ask = () => Promise.reject(new Error("failed to load checkpoint: EOF\nmore"));
+    await expect(whole(ask, 0)).rejects.toThrow(
+      /^the stack's state cannot be read, .*: failed to load checkpoint: EOF; run it again$/,
+    );
   });
 });
 
