@@ -2,12 +2,19 @@ import { type Files, unbundle } from "../../components/board/bundle.ts";
 import { addressIn } from "./foretell.ts";
 import type { Builds, PlanEntry } from "./plan.ts";
 import {
-  certificateNames,
+  certificateChanges,
   isAuthorityRenewed,
   isCertificateRenewed,
   isHealthCheckRenewed,
 } from "./planCertificates.ts";
-import { type PlannedStep, type ResourceState, textOf } from "./planned.ts";
+import {
+  cacheOnRemoval,
+  difference,
+  type PlannedStep,
+  partsOf,
+  type ResourceState,
+  textOf,
+} from "./planned.ts";
 import { tomlChanges, tomlValues } from "./tomlChanges.ts";
 
 const BOARD = "buildhosts:index:BuilderBoard";
@@ -20,15 +27,7 @@ const RELEASES = ["containerd", "runc", "buildkit", "rootlesskit"];
 
 /** What becomes of each board that changes. */
 export function boardPlans(steps: readonly PlannedStep[]): PlanEntry[] {
-  const boards = new Map<string, Steps>();
-  for (const step of steps) {
-    const { type, name } = step.parent;
-    if (type !== BOARD) continue;
-    const board = boards.get(name) ?? {};
-    board[step.name.slice(name.length + 1)] = step;
-    boards.set(name, board);
-  }
-  return [...boards].flatMap(([name, board]) => planOf(name, board, steps) ?? []);
+  return [...partsOf(steps, BOARD)].flatMap(([name, board]) => planOf(name, board, steps) ?? []);
 }
 
 function planOf(name: string, board: Steps, all: readonly PlannedStep[]): PlanEntry | undefined {
@@ -54,13 +53,7 @@ function planOf(name: string, board: Steps, all: readonly PlannedStep[]): PlanEn
   const configuration = configurationChanges(board.config);
   clauses.push(...configuration.clauses);
   const isSigned = isCertificateRenewed(all, name);
-  const names = certificateNames(all, name);
-  if (isSigned) {
-    const which = names.length > 0 ? ` (${names.join(", ")})` : "";
-    clauses.push(`gets a new certificate${which}`);
-  } else if (isAuthorityRenewed(all) && service?.op === "update") {
-    clauses.push("trusts the new CA");
-  }
+  clauses.push(...certificateChanges(all, name, service?.op === "update"));
   const [drain, otherDrain] = changed(service, drainSecondsIn);
   if (drain !== undefined && otherDrain !== undefined && drain !== otherDrain)
     clauses.push(`a restart waits ${otherDrain} s in place of ${drain} s for builds`);
@@ -240,11 +233,8 @@ const workerIn = (values: Map<string, unknown>) =>
 const shownFile = (name: string) => name.replace("__", ".d/");
 
 function lineChanges(before: string, after: string): string[] {
-  const [old, then] = [before.split("\n"), after.split("\n")];
-  return [
-    ...then.filter((line) => line && !old.includes(line)),
-    ...old.filter((line) => line && !then.includes(line)),
-  ];
+  const { added, gone } = difference(before.split("\n"), after.split("\n"));
+  return [...added, ...gone].filter(Boolean);
 }
 
 function removalChanges(removal: PlannedStep | undefined): string[] {
@@ -252,12 +242,7 @@ function removalChanges(removal: PlannedStep | undefined): string[] {
   const [before, after] = [removal.old, removal.new].map((state) =>
     /--remove-cache/.test(textOf(state, "delete") ?? ""),
   );
-  if (before === after) return [];
-  return [
-    after
-      ? "its removal will delete the build cache, too"
-      : "its removal will leave the build cache",
-  ];
+  return cacheOnRemoval(before, after);
 }
 
 /** What comes of steps that run again though the stack asks for nothing new: because the host is not as they left it. */

@@ -1,5 +1,5 @@
 import type { PlanEntry } from "./plan.ts";
-import type { PlannedStep } from "./planned.ts";
+import { difference, type PlannedStep } from "./planned.ts";
 import { POOL } from "./planPools.ts";
 
 const AUTHORITY = "buildhosts:index:CertificateAuthority";
@@ -70,8 +70,21 @@ function changeOf(
   return found.op === "create" || found.op === "delete" ? found.op : "change";
 }
 
+/** What an update does to the certificates on a builder; `trusts` says whether it brings the CA's there. */
+export function certificateChanges(
+  steps: readonly PlannedStep[],
+  builder: string,
+  trusts: boolean,
+): string[] {
+  if (isCertificateRenewed(steps, builder)) {
+    const names = certificateNames(steps, builder);
+    return [`gets a new certificate${names.length > 0 ? ` (${names.join(", ")})` : ""}`];
+  }
+  return trusts && isAuthorityRenewed(steps) ? ["trusts the new CA"] : [];
+}
+
 /** The names and addresses that a builder's certificate gets or loses: `+ builder.lan`. */
-export function certificateNames(steps: readonly PlannedStep[], builder: string): string[] {
+function certificateNames(steps: readonly PlannedStep[], builder: string): string[] {
   const request = steps.find(
     ({ parent, name }) => parent.name === `${builder}-server` && name.endsWith("-request"),
   );
@@ -81,9 +94,6 @@ export function certificateNames(steps: readonly PlannedStep[], builder: string)
       const names = state?.inputs?.[key];
       return Array.isArray(names) ? names.map(String) : [];
     });
-  const [old, then] = [namesIn(request.old), namesIn(request.new)];
-  return [
-    ...then.filter((name) => !old.includes(name)).map((name) => `+ ${name}`),
-    ...old.filter((name) => !then.includes(name)).map((name) => `- ${name}`),
-  ];
+  const { added, gone } = difference(namesIn(request.old), namesIn(request.new));
+  return [...added.map((name) => `+ ${name}`), ...gone.map((name) => `- ${name}`)];
 }

@@ -1,7 +1,13 @@
 import { MENDED_LABEL } from "../../components/container/drift.ts";
 import type { Builds, PlanEntry } from "./plan.ts";
-import { certificateNames, isAuthorityRenewed, isCertificateRenewed } from "./planCertificates.ts";
-import { type PlannedStep, type ResourceState, textOf } from "./planned.ts";
+import { certificateChanges } from "./planCertificates.ts";
+import {
+  cacheOnRemoval,
+  difference,
+  type PlannedStep,
+  type ResourceState,
+  textOf,
+} from "./planned.ts";
 import { settingValues, tomlChanges } from "./tomlChanges.ts";
 
 const BUILDER = "buildhosts:index:BuilderContainer";
@@ -75,11 +81,7 @@ function builderPlan(
   const clauses: string[] = [];
   if (container && (op === "replace" || op === "update")) {
     clauses.push(...imageChange(image), ...settingChanges(component));
-    if (isCertificateRenewed(all, name)) {
-      const names = certificateNames(all, name);
-      clauses.push(`gets a new certificate${names.length > 0 ? ` (${names.join(", ")})` : ""}`);
-    } else if (isAuthorityRenewed(all)) clauses.push("trusts the new CA");
-    clauses.push(...inputChanges(container));
+    clauses.push(...certificateChanges(all, name, true), ...inputChanges(container));
   }
   clauses.push(...volumeChanges(volume), ...removalChanges(component));
   if (clauses.length === 0 && op !== "replace" && op !== "update") return undefined;
@@ -161,12 +163,7 @@ function removalChanges(component: PlannedStep | undefined): string[] {
   const [before, after] = [component.old, component.new].map(
     (state) => state?.inputs?.removeCacheOnDelete === true,
   );
-  if (before === after) return [];
-  return [
-    after
-      ? "its removal will delete the build cache, too"
-      : "its removal will leave the build cache",
-  ];
+  return cacheOnRemoval(before, after);
 }
 
 /** What a change of these inputs means; the others are named as they are. */
@@ -230,11 +227,8 @@ function namesThatDiffer(
     const envs = state?.inputs?.envs;
     return Array.isArray(envs) ? envs.map(String) : [];
   });
-  const differing = [
-    ...(after ?? []).filter((one) => !before?.includes(one)),
-    ...(before ?? []).filter((one) => !after?.includes(one)),
-  ];
-  return [...new Set(differing.map((one) => one.split("=")[0] ?? ""))].sort();
+  const { added, gone } = difference(before ?? [], after ?? []);
+  return [...new Set([...added, ...gone].map((one) => one.split("=")[0] ?? ""))].sort();
 }
 
 function limits(

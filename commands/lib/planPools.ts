@@ -1,6 +1,6 @@
 import { addressIn } from "./foretell.ts";
 import type { PlanEntry } from "./plan.ts";
-import { type PlannedStep, type ResourceState, textOf } from "./planned.ts";
+import { difference, type PlannedStep, partsOf, type ResourceState, textOf } from "./planned.ts";
 
 export const POOL = "buildhosts:index:BuilderPool";
 
@@ -9,15 +9,7 @@ type Steps = Partial<Record<string, PlannedStep>>;
 
 /** What becomes of each pool that changes. */
 export function poolPlans(steps: readonly PlannedStep[]): PlanEntry[] {
-  const pools = new Map<string, Steps>();
-  for (const step of steps) {
-    const { type, name } = step.parent;
-    if (type !== POOL) continue;
-    const pool = pools.get(name) ?? {};
-    pool[step.name.slice(name.length + 1)] = step;
-    pools.set(name, pool);
-  }
-  return [...pools].flatMap(([name, pool]) => {
+  return [...partsOf(steps, POOL)].flatMap(([name, pool]) => {
     const plan = planOf(pool);
     return plan ? [{ name, ...plan }] : [];
   });
@@ -49,8 +41,7 @@ function planOf(pool: Steps): Omit<PlanEntry, "name"> | undefined {
 function serverChanges(config: PlannedStep | undefined): string[] {
   const [old, then] = [serversIn(config?.old), serversIn(config?.new)];
   if (!old || !then) return [];
-  const added = [...then.keys()].filter((name) => !old.has(name));
-  const gone = [...old.keys()].filter((name) => !then.has(name));
+  const { added, gone } = difference([...old.keys()], [...then.keys()]);
   const moved = [...then].filter(([name, at]) => old.has(name) && old.get(name) !== at);
   return [
     ...(added.length > 0 ? [`leads to ${added.join(", ")} too`] : []),

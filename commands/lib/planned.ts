@@ -58,6 +58,30 @@ export function plannedSteps(eventLog: string): PlannedStep[] {
   return [...steps.values()];
 }
 
+/** By component of a type, the steps of its parts, by what follows its name in theirs. */
+export function partsOf(
+  steps: readonly PlannedStep[],
+  component: string,
+): Map<string, Partial<Record<string, PlannedStep>>> {
+  const found = new Map<string, Partial<Record<string, PlannedStep>>>();
+  for (const step of steps) {
+    const { type, name } = step.parent;
+    if (type !== component) continue;
+    const parts = found.get(name) ?? {};
+    parts[step.name.slice(name.length + 1)] = step;
+    found.set(name, parts);
+  }
+  return found;
+}
+
+/** What one list has and the other one lacks. */
+export function difference(before: readonly string[], after: readonly string[]) {
+  return {
+    added: after.filter((one) => !before.includes(one)),
+    gone: before.filter((one) => !after.includes(one)),
+  };
+}
+
 /** An input as text; nothing where it is a secret, unknown or no text. */
 export function textOf(state: ResourceState | undefined, input: string): string | undefined {
   const value = state?.inputs?.[input];
@@ -66,3 +90,13 @@ export function textOf(state: ResourceState | undefined, input: string): string 
 
 /** What the engine puts in the place of a text that only the update will know. */
 const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+
+/** What becomes of a cache when its builder is removed later on, where an update changes that. */
+export function cacheOnRemoval(before: boolean | undefined, after: boolean | undefined): string[] {
+  if (before === after) return [];
+  return [
+    after
+      ? "its removal will delete the build cache, too"
+      : "its removal will leave the build cache",
+  ];
+}

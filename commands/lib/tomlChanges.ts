@@ -1,4 +1,5 @@
 import { parse } from "smol-toml";
+import { difference } from "./planned.ts";
 
 /** How many keys are named at most; the diff has all of them. */
 const NAMED = 6;
@@ -44,10 +45,11 @@ function flat(table: object, prefix = "", found: TomlValues = new Map()): TomlVa
 function changeOf(key: string, before: unknown, after: unknown): string {
   if (after === undefined) return `without ${key}`;
   if (isTexts(before ?? []) && isTexts(after)) {
-    const old = (before ?? []) as string[];
-    const added = after.filter((one) => !old.includes(one)).map((one) => ` + ${shown(one)}`);
-    const gone = old.filter((one) => !after.includes(one)).map((one) => ` - ${shown(one)}`);
-    const both = [...added, ...gone];
+    const { added, gone } = difference((before ?? []) as string[], after);
+    const both = [
+      ...added.map((one) => ` + ${shown(one)}`),
+      ...gone.map((one) => ` - ${shown(one)}`),
+    ];
     return `${key}${both.length > 0 ? both.join("") : " in another order"}`;
   }
   return Array.isArray(after) ? key : `${key} = ${shown(after)}`;
