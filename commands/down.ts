@@ -1,4 +1,4 @@
-import { answerOnTerminal, isAsked, runAsking } from "./lib/asking.ts";
+import { askingRunner } from "./lib/asking.ts";
 import { removeKeys } from "./lib/clientFiles.ts";
 import { ended, runTool } from "./lib/ending.ts";
 import { engineSession } from "./lib/engineSession.ts";
@@ -41,12 +41,9 @@ await runTool(async () => {
   // One that was started for this has nothing to remove.
   const looking = github?.isNew ? ["--refresh"] : [];
   const words = ["destroy", ...(previews ? [] : unasked), ...looking, ...pulumiArgs];
-  const asking = {
-    show: showPlan,
-    answer: () => answerOnTerminal(`Remove everything of stack '${stack}'?`),
-  };
+  const run = askingRunner(session, `Remove everything of stack '${stack}'?`);
   const { code, explanations, plan, isDeclined } = await sayingSilence(session, log, () =>
-    isAsked(words) ? runAsking(session, words, asking) : session.run(words),
+    run(words),
   );
   if (isDeclined) return ended.failed(`stack '${stack}': nothing was changed`);
   if (code !== 0) return ended.failed(`down failed on stack '${stack}'`, explanations);

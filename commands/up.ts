@@ -1,5 +1,5 @@
 import { ensureBuildctl } from "../proving-ground/mirror/assets.ts";
-import { answerOnTerminal, isAsked, runAsking } from "./lib/asking.ts";
+import { askingRunner } from "./lib/asking.ts";
 import { ended, runTool } from "./lib/ending.ts";
 import { forgetRepeatable, takeLockAway } from "./lib/killedRun.ts";
 import { runMending } from "./lib/mending.ts";
@@ -7,7 +7,6 @@ import { toolOptions } from "./lib/options.ts";
 import { startSession } from "./lib/provingGround.ts";
 import { buildSample } from "./lib/sample.ts";
 import { showBuilders } from "./lib/showBuilders.ts";
-import { showPlan } from "./lib/showPlan.ts";
 import { isProvingGround } from "./lib/stackFile.ts";
 import { toolLog } from "./lib/toolLog.ts";
 
@@ -40,13 +39,7 @@ await runTool(async () => {
     // A GitHub that was just started has nothing of what the state says.
     const looking = ground?.github?.isNew ? ["--refresh"] : [];
     const args = ["up", ...unasked, ...looking, ...pulumiArgs];
-    const asking = {
-      show: showPlan,
-      answer: () => answerOnTerminal(`Update stack '${stack}'?`),
-    };
-    const run = isAsked(args)
-      ? (words: string[]) => runAsking(session, words, asking)
-      : session.run;
+    const run = askingRunner(session, `Update stack '${stack}'?`);
     const { code, explanations, isDeclined } = await runMending({ stack, run }, args, log);
     if (isDeclined) return ended.failed(`stack '${stack}': nothing was changed`);
     if (code !== 0) return ended.failed(`up failed on stack '${stack}'`, explanations);

@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import type { EngineRun, EngineSession } from "./engineSession.ts";
 import type { Plan } from "./plan.ts";
+import { showPlan } from "./showPlan.ts";
 
 /** Options of pulumi with which it asks nothing, or that its preview does not have. */
 const ASKS_NOTHING =
@@ -48,6 +49,15 @@ export async function runAsking(
     if (details.code !== 0) return details;
     asked.show(details.plan());
   }
+}
+
+/** Runs `up` or `destroy`, after a question on the terminal where somebody sits there and is to be asked. */
+export function askingRunner(
+  session: Pick<EngineSession, "run">,
+  question: string,
+): EngineSession["run"] {
+  const asked = { show: showPlan, answer: () => answerOnTerminal(question) };
+  return (args) => (isAsked(args) ? runAsking(session, args, asked) : session.run(args));
 }
 
 /** Asks on the terminal; its end, or an interrupt, is a no. */
