@@ -13,7 +13,7 @@ import { ensureBuildctl, ensureReleaseAssets } from "../proving-ground/mirror/as
 import { startMirror } from "../proving-ground/mirror/mirror.ts";
 import type { Bench } from "./board.ts";
 import { type Comparison, table } from "./measure.ts";
-import type { Rounds } from "./rounds.ts";
+import { type Rounds, seconds } from "./rounds.ts";
 import { benchStack } from "./stacks.ts";
 
 /** How long the next build may take until it is made, in seconds. */
@@ -107,26 +107,20 @@ export async function measurePool({ pulumi, env, log }: Bench, rounds: Rounds): 
       if ((await worker(connection.poolPort, name)) === own) project = name;
     }
     if (!project) throw new Error("the pool takes no project to its own board");
-    const several = async (port: number, serverName: string) => {
-      const started = performance.now();
-      for (let i = 0; i < BUILDS; i++) {
-        const { exitCode, all } = await build(port, serverName, WORK);
-        if (exitCode !== 0) throw new Error(`a build failed:\n${all}`);
-      }
-      return (performance.now() - started) / 1000;
-    };
+    const several = (port: number, serverName: string) =>
+      seconds(async () => {
+        for (let i = 0; i < BUILDS; i++) {
+          const { exitCode, all } = await build(port, serverName, WORK);
+          if (exitCode !== 0) throw new Error(`a build failed:\n${all}`);
+        }
+      });
 
-    const through: Comparison = { ours: [], theirs: [] };
-    for (let round = 0; round <= rounds.count; round++) {
-      const pair = [
-        await several(connection.poolPort, project),
-        await several(direct, "127.0.0.1"),
-      ];
-      // The first fills caches.
-      if (round === 0) continue;
-      through.ours.push(pair[0] ?? Number.NaN);
-      through.theirs.push(pair[1] ?? Number.NaN);
-    }
+    await rounds.compare(
+      "(f) three builds of some seconds through a pool / by the builder's own address",
+      1.05,
+      () => several(connection.poolPort, project),
+      () => several(direct, "127.0.0.1"),
+    );
 
     const failover: Comparison = { ours: [], theirs: [] };
     for (let round = 1; round <= rounds.count; round++) {
@@ -150,11 +144,6 @@ export async function measurePool({ pulumi, env, log }: Bench, rounds: Rounds): 
         await pause(200);
       }
     }
-    rounds.add(
-      "(f) three builds of some seconds through a pool / by the builder's own address",
-      1.05,
-      through,
-    );
     rounds.add("(f) the next build after its builder was killed / 3 s", 1, failover);
     process.stdout.write(`On a pool of two native boards:\n\n${table(rounds.rows)}\n\n`);
   } finally {
