@@ -1,7 +1,7 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import type { Scene } from "./ground.ts";
+import type { Scene, TestStack } from "./ground.ts";
 import type { State } from "./state.ts";
 
 /** What a client shows and what it believes; PEM. */
@@ -22,15 +22,24 @@ export function defaultClient(state: State): Client {
 }
 
 /** Asks the board's buildkitd for its workers over mutual TLS, from this machine; empty when it answered. */
-export async function handshake({ board, stack }: Scene, client: Client): Promise<string> {
-  const { connection } = board;
-  const folder = join(stack.folder, `client-${Math.random().toString(36).slice(2)}`);
-  await mkdir(folder);
+export function handshake({ board, stack }: Scene, client: Client): Promise<string> {
+  const { host, buildkitPort } = board.connection;
+  const serverName = client.serverName ?? host;
+  return handshakeAt(stack, `tcp://${host}:${buildkitPort}`, { ...client, serverName });
+}
+
+/** The same at any address. */
+export async function handshakeAt(
+  stack: TestStack,
+  address: string,
+  { ca, cert, key, serverName }: Client & { serverName: string },
+): Promise<string> {
+  const folder = await mkdtemp(join(stack.folder, "client-"));
   const flags: string[] = [];
   for (const [flag, text] of [
-    ["--tlscacert", client.ca],
-    ["--tlscert", client.cert],
-    ["--tlskey", client.key],
+    ["--tlscacert", ca],
+    ["--tlscert", cert],
+    ["--tlskey", key],
   ] as const) {
     if (!text) continue;
     await writeFile(join(folder, flag), text, { mode: 0o600 });
@@ -39,8 +48,7 @@ export async function handshake({ board, stack }: Scene, client: Client): Promis
   const { exitCode, stderr } = await execa(
     stack.ground.buildctl,
     [
-      ...["--addr", `tcp://${connection.host}:${connection.buildkitPort}`],
-      ...["--tlsservername", client.serverName ?? connection.host],
+      ...["--addr", address, "--tlsservername", serverName],
       ...["--timeout", "20", ...flags, "debug", "workers"],
     ],
     { reject: false, timeout: 60_000 },

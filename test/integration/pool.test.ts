@@ -17,7 +17,7 @@ import {
 import { type ArchiveProxy, startArchiveProxy } from "../../proving-ground/debian/archiveProxy.ts";
 import { toStderr as log } from "../../runtime/progress.ts";
 import { dockerfile } from "./building.ts";
-import type { Client } from "./clients.ts";
+import { type Client, defaultClient, handshakeAt } from "./clients.ts";
 import { TestStack } from "./ground.ts";
 import { listen } from "./listener.ts";
 import { eventually, on } from "./onBoard.ts";
@@ -121,7 +121,10 @@ describe.skipIf(unable())("a pool of three boards", () => {
   /** How many builds of each project a builder remembers, by what it says itself. */
   async function historyOf(name: BuilderName): Promise<Record<string, number>> {
     const { host, buildkitPort } = boards[name].connection;
-    const control = new Control({ host, port: buildkitPort, serverName: host }, clientFiles());
+    const control = new Control(
+      { host, port: buildkitPort, serverName: host },
+      defaultClient(state),
+    );
     try {
       const { records } = await control.builds({}, 20_000);
       const found: Record<string, number> = {};
@@ -134,12 +137,6 @@ describe.skipIf(unable())("a pool of three boards", () => {
       control.close();
     }
   }
-
-  const clientFiles = (): Client => ({
-    ca: state.resource("ca-certificate").certPem ?? "",
-    cert: state.resource("client-default-certificate").certPem ?? "",
-    key: state.resource("client-default-key").privateKeyPem ?? "",
-  });
 
   /** By project, how many builds each builder has of it. */
   async function builds(
@@ -230,30 +227,12 @@ describe.skipIf(unable())("a pool of three boards", () => {
   });
 
   test("is no name that its builders' certificates lack", async () => {
-    expect(await refusal(clientFiles(), poolPort, "builder.example.com")).toMatch(wrongName);
+    expect(await refusal(defaultClient(state), poolPort, "builder.example.com")).toMatch(wrongName);
   });
 
   /** What a client hears that asks for the workers; empty when it is let in. */
-  async function refusal(client: Client, port: number, serverName: string): Promise<string> {
-    const folder = await mkdtemp(join(stack.folder, "refused-"));
-    const flags: string[] = [];
-    for (const [flag, text] of [
-      ["--tlscacert", client.ca],
-      ["--tlscert", client.cert],
-      ["--tlskey", client.key],
-    ] as const) {
-      if (!text) continue;
-      await writeFile(join(folder, flag), text, { mode: 0o600 });
-      flags.push(flag, join(folder, flag));
-    }
-    const address = ["--addr", `tcp://127.0.0.1:${port}`, "--tlsservername", serverName];
-    const { exitCode, stderr } = await execa(
-      stack.ground.buildctl,
-      [...address, "--timeout", "20", ...flags, "debug", "workers"],
-      { reject: false, timeout: 60_000 },
-    );
-    return exitCode === 0 ? "" : String(stderr);
-  }
+  const refusal = (client: Client, port: number, serverName: string): Promise<string> =>
+    handshakeAt(stack, `tcp://127.0.0.1:${port}`, { ...client, serverName });
 
   test("renews the certificates of pool and builders while a build runs, which ends well", async () => {
     const [project = ""] = projects;
@@ -292,7 +271,10 @@ describe.skipIf(unable())("a pool of three boards", () => {
   /** What a builder shows now. */
   async function certificateOf(name: BuilderName): Promise<string | undefined> {
     const { host, buildkitPort } = boards[name].connection;
-    const control = new Control({ host, port: buildkitPort, serverName: host }, clientFiles());
+    const control = new Control(
+      { host, port: buildkitPort, serverName: host },
+      defaultClient(state),
+    );
     try {
       await control.version(20_000);
       return control.serverCertificate?.serialNumber;
