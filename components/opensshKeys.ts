@@ -1,6 +1,13 @@
 // OpenSSH's formats for keys, which node:crypto does not write.
 
-import { createHash, type JsonWebKey, type KeyObject, randomBytes } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  type JsonWebKey,
+  type KeyObject,
+  randomBytes,
+} from "node:crypto";
+import type ssh2 from "ssh2";
 
 /** The names of an elliptic curve that SSH has, by its name in a JSON web key. */
 const CURVES: { readonly [jwk: string]: string } = {
@@ -50,6 +57,28 @@ export function opensshPrivateKey(key: KeyObject): string {
   const lines = content.toString("base64").match(/.{1,64}/g) ?? [];
   const label = "OPENSSH PRIVATE KEY";
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
+}
+
+/**
+ * A private key for the SSH library, which the caller loads.
+ *
+ * @throws what that library says of the key, also where it is in PKCS #8, a form that it does not read, and broken.
+ */
+export function sshKeyIn(
+  { utils: { parseKey } }: Pick<typeof ssh2, "utils">,
+  pem: string,
+  passphrase?: string,
+): ssh2.ParsedKey {
+  const parsed = parseKey(pem, passphrase);
+  if (!(parsed instanceof Error)) return parsed;
+  try {
+    const key = createPrivateKey({ key: pem, ...(passphrase !== undefined && { passphrase }) });
+    const converted = parseKey(opensshPrivateKey(key));
+    if (!(converted instanceof Error)) return converted;
+  } catch {
+    // What the SSH library said fits an SSH key better.
+  }
+  throw parsed;
 }
 
 function jwkOf(key: KeyObject): JsonWebKey {

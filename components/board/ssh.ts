@@ -1,8 +1,7 @@
-import { createPrivateKey } from "node:crypto";
 import { connect as connectTcp } from "node:net";
 import type { Duplex } from "node:stream";
-import type { AnyAuthMethod, Client, ParsedKey } from "ssh2";
-import { opensshPrivateKey } from "../opensshKeys.ts";
+import type { AnyAuthMethod, Client } from "ssh2";
+import { sshKeyIn } from "../opensshKeys.ts";
 
 /** A host with an SSH server, and who logs in there. */
 export interface SshHost {
@@ -106,7 +105,7 @@ async function logIn(host: SshHost, sock: Duplex): Promise<Client> {
   const agent = process.env.SSH_AUTH_SOCK;
   const username = host.user;
   const methods: AnyAuthMethod[] = host.privateKey
-    ? [{ type: "publickey", username, key: await parsed(host.privateKey) }]
+    ? [{ type: "publickey", username, key: sshKeyIn(ssh2, host.privateKey) }]
     : agent
       ? [{ type: "agent", username, agent }]
       : [];
@@ -143,16 +142,6 @@ async function logIn(host: SshHost, sock: Duplex): Promise<Client> {
     });
     sock.once("data", () => clearTimeout(mute));
   });
-}
-
-async function parsed(pem: string): Promise<ParsedKey> {
-  const { default: ssh2 } = await import("ssh2");
-  const key = ssh2.utils.parseKey(pem);
-  if (!(key instanceof Error)) return key;
-  // PKCS #8 is a form that the library does not read.
-  const converted = ssh2.utils.parseKey(opensshPrivateKey(createPrivateKey(pem)));
-  if (converted instanceof Error) throw converted;
-  return converted;
 }
 
 function runOn(client: Client, command: string, stdin: string): Promise<SshRun> {

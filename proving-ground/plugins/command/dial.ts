@@ -1,11 +1,10 @@
 // Reaching a host over SSH: who it must be, how to log in, how often to try.
 
-import { createPrivateKey } from "node:crypto";
 import { connect as connectTcp, isIPv6, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import ssh2, { type AuthMethod, type Client, type ParsedKey } from "ssh2";
-import { opensshPrivateKey } from "../../../components/opensshKeys.ts";
+import { sshKeyIn } from "../../../components/opensshKeys.ts";
 import type { Log } from "../provider/plugin.ts";
 
 /** A host to connect to, with the defaults filled in. */
@@ -143,17 +142,11 @@ async function loginOf(host: Host): Promise<Login> {
 type Answer = (answers: string[]) => void;
 
 function privateKeyOf(pem: string, passphrase: string | undefined): ParsedKey {
-  const parsed = ssh2.utils.parseKey(pem, passphrase);
-  if (!(parsed instanceof Error)) return parsed;
   try {
-    // PKCS #8 is a form that the SSH library does not read.
-    const key = createPrivateKey({ key: pem, ...(passphrase !== undefined && { passphrase }) });
-    const converted = ssh2.utils.parseKey(opensshPrivateKey(key));
-    if (!(converted instanceof Error)) return converted;
-  } catch {
-    // What the SSH library said fits an SSH key better.
+    return sshKeyIn(ssh2, pem, passphrase);
+  } catch (error) {
+    throw new Error(`connection.privateKey cannot be used: ${messageOf(error)}`);
   }
-  throw new Error(`connection.privateKey cannot be used: ${parsed.message}`);
 }
 
 /** Reads the line of a public key file or of known_hosts; what stands before the key's type is skipped. */
