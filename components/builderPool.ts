@@ -15,6 +15,7 @@ import {
   dockerConnection,
   dockerProvider,
 } from "./container/connection.ts";
+import { STACK_LABEL } from "./container/place.ts";
 import { FILLED_BY_PODMAN } from "./container/podman.ts";
 import {
   activateCommand,
@@ -259,7 +260,7 @@ export class BuilderPool extends pulumi.ComponentResource {
         labels: [
           { label: "buildhosts.pool", value: name },
           {
-            label: "buildhosts.stack",
+            label: STACK_LABEL,
             value: `${pulumi.getProject()}/${pulumi.getStack()}`,
           },
         ],

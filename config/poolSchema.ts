@@ -11,7 +11,7 @@ import {
   text,
   whole,
 } from "../components/schema/values.ts";
-import { endpoint, name } from "../hosts/hostSchema.ts";
+import { endpoint, loopbackAddress, name } from "../hosts/hostSchema.ts";
 
 /** The key `buildhosts:pools`. */
 
@@ -29,10 +29,7 @@ const listen = closed({
 }).describe("Where HAProxy listens. It passes TLS through.");
 
 const metrics = closed({
-  address: checkedText(
-    "a loopback address, because there is no authentication",
-    (value) => value === "::1" || (isIp(value) && value.startsWith("127.")),
-  )
+  address: loopbackAddress("there is no authentication")
     .default("127.0.0.1")
     .describe("Loopback address of the page."),
   port: port.default(8405).describe("Port of the page."),

@@ -24,6 +24,13 @@ export const name = text(
   /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
 );
 
+/** Where a page without authentication may listen; `because` says what is to be kept from others. */
+export const loopbackAddress = (because: string) =>
+  checkedText(
+    `a loopback address, because ${because}`,
+    (value) => value === "::1" || (isIp(value) && value.startsWith("127.")),
+  );
+
 const certificateName = checkedText(
   "a DNS name, *.name or an IP address",
   (value) => isIp(value) || isDnsName(value.replace(/^\*\./, "")),

@@ -30,10 +30,13 @@ export const boardctlId: string = shortHash(boardctl);
 /** Where `preflight` puts it. */
 export const BOARDCTL = "/usr/local/lib/buildhosts/boardctl";
 
+/** The script as it travels. */
+export const boardctlPacked: string = packed(boardctl);
+
 /**
- * The script as it travels: gzip in base64, a third of its size, because the engine copies and logs every
+ * A script as it travels: gzip in base64, a third of its size, because the engine copies and logs every
  * input several times. By fflate, as Node's zlib gives other bytes on other processors, and a diff.
  */
-export const boardctlPacked: string = Buffer.from(
-  gzipSync(strToU8(boardctl), { level: 9, mtime: 0 }),
-).toString("base64");
+export function packed(script: string): string {
+  return Buffer.from(gzipSync(strToU8(script), { level: 9, mtime: 0 })).toString("base64");
+}

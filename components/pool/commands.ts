@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { gzipSync, strToU8 } from "fflate";
+import { packed, withoutComments } from "../board/boardctl.ts";
+import { posix } from "../board/commands.ts";
 import { commandLine, commandLines } from "../shell.ts";
 import { shortHash } from "../shortHash.ts";
 
 const file = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8");
 
 /** The script that does the work on a pool's machine, without its comments: a better word in one changes no machine. */
-const poolctl: string = file("poolctl.sh").replace(/^\s*#(?!!).*\n/gm, "");
+const poolctl: string = withoutComments(file("poolctl.sh"));
 
 /** The unit of systemd; its instance is the pool's name. */
 export const poolUnit: string = file("buildhosts-pool@.service");
@@ -21,8 +22,7 @@ export const cfgId = shortHash;
 
 /** Standard input of `stageCommand`: the script, packed as one line, and haproxy.cfg, which a diff shows. */
 export function stageInput(cfg: string): string {
-  const packed = gzipSync(strToU8(poolctl), { level: 9, mtime: 0 });
-  return `${Buffer.from(packed).toString("base64")}\n${cfg}`;
+  return `${packed(poolctl)}\n${cfg}`;
 }
 
 /** Which pool of which stack, `project/stack/pool`. */
@@ -35,7 +35,7 @@ export interface OwnedPool {
 export function stageCommand({ pool, owner }: OwnedPool, at: string, id: string): string {
   // `read` takes no more than the line, and leaves haproxy.cfg to the script.
   const script = `IFS= read -r packed; f=$(mktemp) && printf %s "$packed" | base64 -d | gzip -d >"$f" && sh "$f" stage "$@"; s=$?; rm -f "$f"; exit $s`;
-  return commandLines(commandLine("sh", "-c", script, "sh"), [
+  return commandLines(posix(script), [
     [pool, owner, id],
     ["--at", at, "--script", shortHash(poolctl)],
   ]);
@@ -46,13 +46,10 @@ export function activateCommand({ pool, owner }: OwnedPool, id: string, metrics:
   // In the words by which `npm run up` knows that it has to run every step again.
   const script =
     'if [ -e "$1" ]; then exec sh "$@"; fi; echo "$3: $1 is not on the machine any more, though the stack says so (was it reset?): make its steps run again with pulumi up --replace **:remote:*::$3-*" >&2; exit 1';
-  return `${commandLine("sh", "-c", script, "sh")} ${commandLine(POOLCTL, "activate", pool, owner, id, metrics)}`;
+  return `${posix(script)} ${commandLine(POOLCTL, "activate", pool, owner, id, metrics)}`;
 }
 
 /** Of a machine without poolctl nothing is removed. */
 export function removeCommand({ pool, owner }: OwnedPool): string {
-  return commandLine(
-    ...["sh", "-c", 'if [ -e "$1" ]; then sh "$@"; fi', "sh"],
-    ...[POOLCTL, "remove", pool, owner],
-  );
+  return `${posix('if [ -e "$1" ]; then sh "$@"; fi')} ${commandLine(POOLCTL, "remove", pool, owner)}`;
 }

@@ -18,6 +18,7 @@ import {
   extraNames,
   givenByProvingGround,
   hostKey,
+  loopbackAddress,
   machineError,
   name,
   openTelemetry,
@@ -51,10 +52,7 @@ const listen = closed({
 }).describe("Where buildkitd listens, always with mutual TLS.");
 
 const metrics = closed({
-  address: checkedText(
-    "a loopback address, because there is no authentication and pprof beside it",
-    (value) => value === "::1" || (isIp(value) && value.startsWith("127.")),
-  )
+  address: loopbackAddress("there is no authentication and pprof beside it")
     .default("127.0.0.1")
     .describe("Loopback address of the metrics."),
   port: port.default(6060).describe("Port of the metrics."),
