@@ -82,11 +82,16 @@ sums() { (cd "$1" && cksum bin/*) 2>/dev/null; }
 # When each file of a release was last changed, by whomever: one process, however large they are.
 changes() { (cd "$1" && stat -c '%n %s %i %z' bin/* sums) 2>/dev/null; }
 
+# was_sound FOLDER: was the release there found sound, and not changed since, in this boot?
+was_sound() { [ -e "$RUN_DIR/${1##*/}" ] && [ "$(changes "$1")" = "$(cat "$RUN_DIR/${1##*/}")" ]; }
+
+# id_of_certificates FOLDER: by which the server's files there are told from others.
+id_of_certificates() { (cd "$1" 2>/dev/null && cat ca.pem cert.pem key.pem validity 2>/dev/null) | sha256sum | cut -c 1-12; }
+
 # sound FOLDER: is the release there whole, and does it run? `damage` says what is wrong. What was found sound is looked at
 # again only after a change, and after each boot: a disk that lost its power keeps less than was written.
 sound() {
-  seen=$RUN_DIR/${1##*/}
-  [ ! -e "$1/sums" ] || [ ! -e "$seen" ] || [ "$(changes "$1")" != "$(cat "$seen")" ] || return 0
+  if [ -e "$1/sums" ] && was_sound "$1"; then return 0; fi
   damage=''
   if [ -e "$1/sums" ]; then
     [ "$(sums "$1")" = "$(cat "$1/sums")" ] || damage='its files are not what was unpacked'
@@ -97,7 +102,7 @@ sound() {
   [ -n "$damage" ] || starts "$1" || :
   [ -z "$damage" ] || return 1
   [ -e "$1/sums" ] || { sums "$1" >"$1/sums.new" && mv -f "$1/sums.new" "$1/sums"; }
-  changes "$1" >"$seen" || :
+  changes "$1" >"$RUN_DIR/${1##*/}" || :
 }
 
 # starts FOLDER: does each program of the release that boardctl or systemd starts run here?

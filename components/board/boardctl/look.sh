@@ -33,13 +33,8 @@ look_at_releases() {
       [ -x "$file" ] || changed install "$file is not executable since $(since "$file")"
     done
     [ -e "$release/sums" ] || continue
-    seen=$RUN_DIR/${release##*/}
-    now=$(changes "$release")
-    if [ -e "$seen" ] && [ "$now" = "$(cat "$seen")" ]; then continue; fi
-    if found=$(sums "$release") && [ "$found" = "$(cat "$release/sums")" ]; then
-      own_folder && printf '%s\n' "$now" >"$seen"
-      continue
-    fi
+    if was_sound "$release"; then continue; fi
+    if found=$(sums "$release") && [ "$found" = "$(cat "$release/sums")" ]; then continue; fi
     while read -r sum size file; do
       case "
 $found
@@ -76,10 +71,6 @@ config_id() {
   (cd "$HOME_DIR/current/config" 2>/dev/null && awk 'FNR == 1 { print "==> " FILENAME " <==" } { print } END { print "==> end <==" }' ./* 2>/dev/null) |
     sed 's,^==> \./,==> ,' | sha256sum | cut -c 1-12
 }
-certificates_id() {
-  (cd "$HOME_DIR/current/certificates" 2>/dev/null && cat ca.pem cert.pem key.pem validity 2>/dev/null) | sha256sum | cut -c 1-12
-}
-
 # What is in use, read when it was changed since a look found it well, or the board was booted: to say so takes two processes,
 # and to read it thirty.
 look_at_store() {
@@ -89,7 +80,7 @@ look_at_store() {
   wrong=$(
     look_at_releases
     look_at_item config config "$(config_id)"
-    look_at_item service certificates "$(certificates_id)"
+    look_at_item service certificates "$(id_of_certificates "$HOME_DIR/current/certificates")"
   )
   if [ -n "$wrong" ]; then printf '%s\n' "$wrong"
   else own_folder && printf '%s\n' "$as_it_is" >"$noted"; fi

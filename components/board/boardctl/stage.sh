@@ -28,7 +28,7 @@ stage_certificates() {
   if ! (cd "$1" && cp ca.pem cert.pem key.pem validity "$work/") || ! (cd "$work" && chmod 755 . && chmod 644 ca.pem cert.pem validity && chmod 600 key.pem); then
     fail "certificates: cannot be written: $(disk_full); nothing was changed"
   fi
-  certificates_id=$(cd "$work" && cat ca.pem cert.pem key.pem validity | sha256sum | cut -c 1-12)
+  certificates_id=$(id_of_certificates "$work")
   store certificates "$certificates_id" "$work"
 }
 
