@@ -1,10 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
+import { inNoPool } from "../components/pool/inNoPool.ts";
 import type { StackConfig } from "../config/stackConfig.ts";
 import type { Builder } from "../hosts/hostKind.ts";
 import { type Drift, noDrift } from "../hosts/hostLook.ts";
 import { hostKinds } from "../hosts/kinds.ts";
-import { builderPool, type Pool } from "./builderPool.ts";
+import { builderPool } from "./builderPool.ts";
 import { type ClientFiles, type StackOutputs, stackOutputs } from "./outputs.ts";
 import { stackCertificates } from "./stackCertificates.ts";
 
@@ -35,7 +36,7 @@ export async function compose(
   if (config.github) {
     // Its SDK takes a tenth of a second to load, which a stack without it need not wait for.
     const { githubRepositories } = await import("./github/repositories.ts");
-    await githubRepositories(config.github, certificates, forClients(builders, pools));
+    await githubRepositories(config.github, certificates, [...pools, ...inNoPool(builders, pools)]);
   }
 
   const clients: Record<string, ClientFiles> = {};
@@ -47,10 +48,4 @@ export async function compose(
     };
   }
   return stackOutputs(builders, clients, pools);
-}
-
-/** What clients build on: each pool, and the builders that are in none. */
-function forClients(builders: Builder[], pools: Pool[]): (Builder | Pool)[] {
-  const inPools = new Set(pools.flatMap((pool) => pool.builders));
-  return [...pools, ...builders.filter(({ name }) => !inPools.has(name))];
 }

@@ -1,4 +1,5 @@
 import { chosenFor } from "../../components/pool/consistentHash.ts";
+import { inNoPool } from "../../components/pool/inNoPool.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import type { KnownBuilder, KnownPool, KnownStack } from "./knownStack.ts";
 
@@ -31,11 +32,7 @@ export function poolFor(
 
 /** What a client builds on: each pool, and the builders that are in none. */
 export function targetsOf({ builders, pools }: KnownStack, label: string): KnownBuilder[] {
-  const inPools = new Set(pools.flatMap((pool) => pool.builders));
-  return [
-    ...pools.map((pool) => poolFor(pool, label)),
-    ...builders.filter(({ name }) => !inPools.has(name)),
-  ];
+  return [...pools.map((pool) => poolFor(pool, label)), ...inNoPool(builders, pools)];
 }
 
 /**
