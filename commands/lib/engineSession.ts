@@ -183,6 +183,8 @@ const prepared = new Map<string, Promise<PreparedEngine>>();
 function engineFor(stack: string, log: Progress): Promise<PreparedEngine> {
   const known = prepared.get(stack) ?? engineOf(stack, log);
   prepared.set(stack, known);
+  // Whoever asks after a failure tries again.
+  known.catch(() => prepared.delete(stack));
   return known;
 }
 

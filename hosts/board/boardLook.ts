@@ -43,19 +43,7 @@ async function lookAt(
 }
 
 async function hostOf(host: Omit<BoardConnectionArgs, "proxy">): Promise<SshHost> {
-  const known = await resolved<{
-    host: string;
-    hostKey: string;
-    port: number | undefined;
-    user: string | undefined;
-    privateKey: string | undefined;
-  }>({
-    host: host.host,
-    hostKey: host.hostKey,
-    port: host.port,
-    user: host.user,
-    privateKey: host.privateKey,
-  });
+  const known = await resolved<Omit<SshHost, "port" | "user"> & Partial<SshHost>>(host);
   return { ...known, port: known.port ?? 22, user: known.user ?? "root" };
 }
 
