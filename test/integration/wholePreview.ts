@@ -30,9 +30,13 @@ export function wholePreview({ output, events }: Run, { ground }: TestStack): st
   );
   return VOLATILE.reduce(
     (rest, [pattern, placeholder]) => rest.replace(pattern, placeholder),
-    replaced,
+    // The board installs all at once: whichever is done first says so first.
+    replaced.replace(INSTALLED, (lines) => lines.split("\\n").sort().join("\\n")),
   );
 }
+
+const INSTALLED =
+  /board: \S+ \S+ is installed \(sha256 verified\)(?:\\nboard: \S+ \S+ is installed \(sha256 verified\))+/g;
 
 const VOLATILE: [pattern: RegExp, placeholder: string][] = [
   [/-----BEGIN ([A-Z ]+)-----[^"]*"/g, '<PEM: $1>"'],
